@@ -1,0 +1,148 @@
+package netpoll
+
+import (
+	"os"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// Interest says what to watch a descriptor for.
+type Interest uint32
+
+const (
+	// Edge: one event each time more bytes (or the end of the stream) arrive.
+	// Whoever gets it must read until a short read, or remember that it did
+	// not. Measured against level-triggered in BenchmarkTrigger: the kernel
+	// does not look at the socket again on the next wait.
+	Edge Interest = unix.EPOLLIN | unix.EPOLLRDHUP | unix.EPOLLET
+	// EdgeWrite is Edge, and one event each time a full socket has room again.
+	EdgeWrite = Edge | unix.EPOLLOUT
+	// Level: an event on each wait while the descriptor is readable; for listeners.
+	Level Interest = unix.EPOLLIN
+)
+
+// Event is one ready descriptor, in the kernel's own layout.
+type Event unix.EpollEvent
+
+// Token is what the descriptor was registered with.
+// On amd64 and arm64 the fields Fd and Pad are the kernel's 64 bits of data.
+func (e *Event) Token() Token { return MakeToken(uint32(e.Fd), uint32(e.Pad)) }
+
+// Readable: bytes or an end of stream can be read.
+func (e *Event) Readable() bool {
+	return e.Events&(unix.EPOLLIN|unix.EPOLLRDHUP|unix.EPOLLHUP|unix.EPOLLERR) != 0
+}
+
+// Writable: a write that found the socket full can be tried again.
+func (e *Event) Writable() bool { return e.Events&unix.EPOLLOUT != 0 }
+
+// Ended: the peer closed its side, or the connection is gone. What it sent
+// before can still be read.
+func (e *Event) Ended() bool {
+	return e.Events&(unix.EPOLLRDHUP|unix.EPOLLHUP|unix.EPOLLERR) != 0
+}
+
+// Poller is one epoll instance with a wake-up descriptor in it. Wait is for
+// one goroutine at a time; everything else may be called from anywhere.
+type Poller struct {
+	epfd   int
+	wakefd int
+}
+
+// NewPoller makes an epoll instance. It costs two descriptors.
+func NewPoller() (*Poller, error) {
+	epfd, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
+	if err != nil {
+		return nil, os.NewSyscallError("epoll_create1", err)
+	}
+	wakefd, err := unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
+	if err != nil {
+		unix.Close(epfd)
+		return nil, os.NewSyscallError("eventfd", err)
+	}
+	p := &Poller{epfd: epfd, wakefd: wakefd}
+	// Edge-triggered, so that every write to it is an event of its own and
+	// nobody ever has to read the counter back to zero.
+	if err := p.ctl(unix.EPOLL_CTL_ADD, wakefd, wakeToken, unix.EPOLLIN|unix.EPOLLET); err != nil {
+		p.Close()
+		return nil, err
+	}
+	return p, nil
+}
+
+// Fd is the epoll descriptor; it is readable while a descriptor in it is ready.
+func (p *Poller) Fd() int { return p.epfd }
+
+// Add registers fd. ENOSPC (fs.epoll.max_user_watches) and ENOMEM are the
+// errors to expect; the caller keeps fd and has to close it.
+func (p *Poller) Add(fd int, t Token, in Interest) error {
+	return p.ctl(unix.EPOLL_CTL_ADD, fd, t, uint32(in))
+}
+
+// Mod changes what fd is watched for. If the new interest is already true an
+// event follows, edge-triggered or not.
+func (p *Poller) Mod(fd int, t Token, in Interest) error {
+	return p.ctl(unix.EPOLL_CTL_MOD, fd, t, uint32(in))
+}
+
+// Del forgets fd. Closing the last copy of a descriptor does the same; Del is
+// for descriptors that live on.
+func (p *Poller) Del(fd int) error {
+	return os.NewSyscallError("epoll_ctl", unix.EpollCtl(p.epfd, unix.EPOLL_CTL_DEL, fd, nil))
+}
+
+func (p *Poller) ctl(op, fd int, t Token, events uint32) error {
+	ev := unix.EpollEvent{Events: events, Fd: int32(t.Slot()), Pad: int32(t.Generation())}
+	if err := unix.EpollCtl(p.epfd, op, fd, &ev); err != nil {
+		return os.NewSyscallError("epoll_ctl", err)
+	}
+	return nil
+}
+
+// Wait fills events with what is ready and returns how many there are, after
+// at most timeout (rounded up to milliseconds; negative: no bound). The first
+// look does not block and does not tell the Go scheduler, which is what a busy
+// loop needs; only when nothing is ready does the goroutine go to sleep in the
+// kernel. woken says that Wake was called since the last Wait.
+func (p *Poller) Wait(events []Event, timeout time.Duration) (n int, woken bool, err error) {
+	n, err = epollLook(p.epfd, events)
+	if n == 0 && err == nil && timeout != 0 {
+		n, err = epollBlock(p.epfd, events, timeout)
+	}
+	if err != nil {
+		return 0, false, os.NewSyscallError("epoll_wait", err)
+	}
+	n, woken = dropWake(events[:n])
+	return n, woken, nil
+}
+
+// dropWake takes the wake-up event, of which there is at most one, out.
+func dropWake(events []Event) (int, bool) {
+	for i := range events {
+		if events[i].Token() == wakeToken {
+			last := len(events) - 1
+			copy(events[i:], events[i+1:]) // order is fairness: keep it
+			return last, true
+		}
+	}
+	return len(events), false
+}
+
+// Wake makes the present or the next Wait return. Any goroutine may call it;
+// calls that come before that Wait are one.
+func (p *Poller) Wake() error {
+	one := [8]byte{1}
+	for {
+		_, err := unix.Write(p.wakefd, one[:])
+		if err != unix.EINTR {
+			return os.NewSyscallError("write", err)
+		}
+	}
+}
+
+// Close closes the epoll instance, not the descriptors in it.
+func (p *Poller) Close() error {
+	unix.Close(p.wakefd)
+	return os.NewSyscallError("close", unix.Close(p.epfd))
+}

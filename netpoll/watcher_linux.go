@@ -1,0 +1,44 @@
+package netpoll
+
+import (
+	easygo "github.com/mailru/easygo/netpoll"
+)
+
+// Watcher watches pollers, not sockets: an epoll descriptor is itself readable
+// while one of its sockets is ready. So its goroutine, map and lock are paid
+// once per hand-over of a loop and never per client.
+type Watcher struct {
+	epoll *easygo.Epoll
+}
+
+const once = easygo.EPOLLIN | easygo.EPOLLONESHOT
+
+// NewWatcher starts the watcher's goroutine. onError hears of a wait that
+// failed, after which the watcher is dead.
+func NewWatcher(onError func(error)) (*Watcher, error) {
+	e, err := easygo.EpollCreate(&easygo.EpollConfig{OnWaitError: onError})
+	if err != nil {
+		return nil, err
+	}
+	return &Watcher{epoll: e}, nil
+}
+
+// Watch calls ready, on the watcher's goroutine, when p has something to do:
+// once, until Rearm. ready must not block.
+func (w *Watcher) Watch(p *Poller, ready func()) error {
+	return w.epoll.Add(p.epfd, once, func(ev easygo.EpollEvent) {
+		if ev&easygo.EPOLLIN != 0 {
+			ready()
+		}
+	})
+}
+
+// Rearm asks for the next call of ready. If p has something to do already, the
+// call comes at once: between looking and rearming nothing is lost.
+func (w *Watcher) Rearm(p *Poller) error { return w.epoll.Mod(p.epfd, once) }
+
+// Forget ends Watch for p.
+func (w *Watcher) Forget(p *Poller) error { return w.epoll.Del(p.epfd) }
+
+// Close ends the watcher's goroutine.
+func (w *Watcher) Close() error { return w.epoll.Close() }
