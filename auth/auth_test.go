@@ -1,0 +1,147 @@
+package auth
+
+import (
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/x509"
+	"encoding/base64"
+	"encoding/pem"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/golang-jwt/jwt/v5"
+)
+
+var secret = []byte("0123456789abcdef0123456789abcdef")
+
+func sign(t testing.TB, method jwt.SigningMethod, key any, claims jwt.MapClaims) string {
+	t.Helper()
+	token, err := jwt.NewWithClaims(method, claims).SignedString(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return token
+}
+
+func publicPEM(t testing.TB, key crypto.PublicKey) []byte {
+	t.Helper()
+	der, err := x509.MarshalPKIXPublicKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der})
+}
+
+func verifier(t testing.TB, key []byte) *Verifier {
+	t.Helper()
+	v, err := New(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return v
+}
+
+func at(d time.Duration) int64 { return time.Now().Add(d).Unix() }
+
+func TestSecret(t *testing.T) {
+	v := verifier(t, secret)
+	hs := func(claims jwt.MapClaims) string { return sign(t, jwt.SigningMethodHS256, secret, claims) }
+	good := hs(jwt.MapClaims{"sub": "ada", "fanout": true, "exp": at(time.Hour)})
+	parts := strings.Split(good, ".")
+	stranger := []byte("another secret of enough bytes, but another")
+	other := sign(t, jwt.SigningMethodHS256, stranger, jwt.MapClaims{"sub": "ada"})
+	critical := jwt.NewWithClaims(jwt.SigningMethodHS256, jwt.MapClaims{})
+	critical.Header["crit"] = []string{"exp"}
+	crit, err := critical.SignedString(secret)
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	for _, c := range []struct {
+		name, token string
+		want        Claims
+		err         error
+	}{
+		{"good", good, Claims{Subject: "ada", Fanout: true}, nil},
+		{"plain", hs(jwt.MapClaims{"sub": "bob"}), Claims{Subject: "bob"}, nil},
+		{"nothing claimed", hs(jwt.MapClaims{}), Claims{}, nil},
+		{"expired", hs(jwt.MapClaims{"exp": at(-2 * time.Second)}), Claims{}, ErrExpired},
+		{"not yet", hs(jwt.MapClaims{"nbf": at(time.Hour)}), Claims{}, ErrInvalid},
+		{"expired before it began", hs(jwt.MapClaims{"nbf": at(time.Hour), "exp": at(-time.Hour)}), Claims{}, ErrInvalid},
+		{"expired, forged", sign(t, jwt.SigningMethodHS256, stranger, jwt.MapClaims{"exp": at(-time.Hour)}), Claims{}, ErrInvalid},
+		{"another key", other, Claims{}, ErrInvalid},
+		{"alg none", sign(t, jwt.SigningMethodNone, jwt.UnsafeAllowNoneSignatureType, jwt.MapClaims{"sub": "ada"}), Claims{}, ErrInvalid},
+		{"stronger alg, same key", sign(t, jwt.SigningMethodHS512, secret, jwt.MapClaims{}), Claims{}, ErrInvalid},
+		{"signature cut off", parts[0] + "." + parts[1] + ".", Claims{}, ErrInvalid},
+		{"claims swapped", parts[0] + "." + base64.RawURLEncoding.EncodeToString([]byte(`{"sub":"eve"}`)) + "." + parts[2], Claims{}, ErrInvalid},
+		{"fanout of a wrong type", hs(jwt.MapClaims{"fanout": "yes"}), Claims{}, ErrInvalid},
+		{"critical extension", crit, Claims{}, ErrInvalid},
+		{"empty", "", Claims{}, ErrInvalid},
+		{"no token at all", "\x00\xff..", Claims{}, ErrInvalid},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			got, err := v.Verify([]byte(c.token))
+			if got != c.want || !errors.Is(err, c.err) {
+				t.Errorf("got %+v, %v; want %+v, %v", got, err, c.want, c.err)
+			}
+		})
+	}
+}
+
+func TestPublicKeys(t *testing.T) {
+	rsaKey, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ecKey, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	edPublic, edKey, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	claims := jwt.MapClaims{"sub": "ada", "fanout": true}
+	tokens := map[string]string{
+		"RS256": sign(t, jwt.SigningMethodRS256, rsaKey, claims),
+		"ES256": sign(t, jwt.SigningMethodES256, ecKey, claims),
+		"EdDSA": sign(t, jwt.SigningMethodEdDSA, edKey, claims),
+	}
+	for alg, public := range map[string]crypto.PublicKey{"RS256": rsaKey.Public(), "ES256": ecKey.Public(), "EdDSA": edPublic} {
+		text := publicPEM(t, public)
+		v := verifier(t, text)
+		// The classic confusion: the public key, which everybody has, as a secret.
+		tokens["HS256 with the public key"] = sign(t, jwt.SigningMethodHS256, text, claims)
+		for signed, token := range tokens {
+			got, err := v.Verify([]byte(token))
+			if want := (Claims{Subject: "ada", Fanout: true}); signed == alg && (got != want || err != nil) {
+				t.Errorf("%s: got %+v, %v", alg, got, err)
+			}
+			if signed != alg && !errors.Is(err, ErrInvalid) {
+				t.Errorf("a %s key took a token signed by %s: %v", alg, signed, err)
+			}
+		}
+	}
+}
+
+func FuzzVerify(f *testing.F) {
+	v, err := New(secret)
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add([]byte(sign(f, jwt.SigningMethodHS256, secret, jwt.MapClaims{"sub": "a", "fanout": true})))
+	f.Add([]byte("eyJhbGciOiJub25lIn0.e30."))
+	f.Add([]byte(".."))
+	f.Fuzz(func(t *testing.T, token []byte) {
+		claims, err := v.Verify(token)
+		if err != nil && claims != (Claims{}) {
+			t.Errorf("a refused token still claims %+v", claims)
+		}
+	})
+}
