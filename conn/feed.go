@@ -1,0 +1,254 @@
+package conn
+
+import (
+	"unicode/utf8"
+
+	"github.com/gobwas/ws"
+)
+
+// Feed consumes the frames in in, hands whole messages to sink, and appends
+// the sink's answers and its own (pong, close) to out.
+//
+// in is the rest of the last Feed followed by the bytes read since; it is
+// changed in place. rest aliases in and has to be presented again, in front of
+// the next bytes; it is empty unless the stream stopped within a message or a
+// frame, and never longer than a message plus a control frame, except after
+// ErrPause. Its bytes are not raw any more: they mean something to s only. In
+// the middle of a frame rest starts where in started, so that a caller whose
+// in was its leftover buffer has nothing to move.
+//
+// err is nil, or
+//   - ErrPause: the sink wants no more for now. Feed again with rest, without
+//     waiting for further bytes, once it does.
+//   - a *CloseError with Remote: the peer's close frame came, and is answered
+//     in out unless ours went out before. Write out, then close.
+//   - a *CloseError when the peer broke the protocol or a limit: the close
+//     frame is in out, nothing more will be read ([State.ReadDone]).
+//   - a *CloseError of the sink: its close frame is in out. The caller may
+//     close now, or go on feeding until the peer's close frame comes.
+//
+// After our close frame Feed discards messages, pings and pongs, and only
+// looks for the peer's close. After ReadDone it ignores everything.
+func (p *Protocol) Feed(s *State, in, out []byte, sink Sink) (rest, newOut []byte, err error) {
+	if s.ReadDone() {
+		return nil, out, nil
+	}
+	have := int(s.have)
+	if have > len(in) {
+		panic("conn: leftover bytes missing")
+	}
+	f := feed{p: p, s: s, sink: sink, in: in, out: out, end: have, pos: have}
+	err = f.run()
+	return f.rest(), f.out, err
+}
+
+// feed is one call of Feed.
+//
+//	in │ consumed │ message so far │ consumed │ raw │
+//	   0          base             end        pos
+type feed struct {
+	p    *Protocol
+	s    *State
+	sink Sink
+
+	in, out        []byte
+	base, end, pos int
+}
+
+// run takes frames until one is cut or the connection ends. An end that the
+// sink asked for is remembered while the rest is searched for the peer's close.
+func (f *feed) run() error {
+	var asked error
+	for {
+		more, err := f.step()
+		if asked == nil {
+			asked = err
+		}
+		if !more || err == ErrPause || f.s.ReadDone() {
+			return asked
+		}
+	}
+}
+
+// step takes one frame, or what there is of a data frame. more is false when
+// nothing can be done without further bytes.
+func (f *feed) step() (more bool, err error) {
+	if f.s.left > 0 {
+		return f.take()
+	}
+	if f.s.CloseSent() {
+		f.base, f.end = f.pos, f.pos // a message that will never be handed over
+	}
+	raw := f.in[f.pos:]
+	if len(raw) == 0 {
+		return false, nil
+	}
+	h, n, bad := f.p.parse(f.s, raw, f.end-f.base)
+	switch {
+	case bad != nil:
+		return false, f.fail(bad)
+	case n == 0:
+		return false, nil
+	}
+	payload := raw[n:]
+	whole := len(payload) >= int(h.Length)
+	switch {
+	case h.OpCode.IsControl():
+		if !whole {
+			return false, nil
+		}
+		f.pos += n + int(h.Length)
+		return true, f.control(h, payload[:h.Length])
+	case whole && h.Fin && h.OpCode != ws.OpContinuation:
+		f.pos += n + int(h.Length)
+		return true, f.single(h, payload[:h.Length:h.Length])
+	}
+	f.pos += n
+	if bad := f.begin(h); bad != nil {
+		return false, f.fail(bad)
+	}
+	return f.take()
+}
+
+// single is the common case: a message in one frame that is all there. It is
+// unmasked where it lies; nothing is copied and nothing is remembered.
+func (f *feed) single(h ws.Header, payload []byte) error {
+	if f.s.CloseSent() {
+		return nil
+	}
+	if h.Masked {
+		ws.Cipher(payload, h.Mask, 0)
+	}
+	if h.OpCode == ws.OpText && !utf8.Valid(payload) {
+		return f.fail(errNotUTF8)
+	}
+	return f.message(h.OpCode, payload)
+}
+
+// begin remembers the header of a data frame: from here on it is bytes alone.
+func (f *feed) begin(h ws.Header) *CloseError {
+	s := f.s
+	if h.OpCode != ws.OpContinuation {
+		f.base, f.end = f.pos, f.pos
+		s.frags, s.tail = 0, 0
+		s.put(flagText, h.OpCode == ws.OpText)
+	}
+	if int(s.frags) >= f.p.maxFragments() {
+		return errTooManyCut
+	}
+	s.frags++
+	s.left, s.mask = uint32(h.Length), h.Mask
+	s.put(flagFinal, h.Fin)
+	s.put(flagOpen, !h.Fin)
+	return nil
+}
+
+// take moves what there is of the data frame in progress into the message.
+func (f *feed) take() (more bool, err error) {
+	s := f.s
+	n := min(int(s.left), len(f.in)-f.pos)
+	chunk := f.in[f.pos : f.pos+n]
+	s.left -= uint32(n)
+	if s.CloseSent() {
+		f.pos += n
+		return s.left == 0, nil
+	}
+	if !f.p.Client {
+		ws.Cipher(chunk, s.mask, 0)
+		s.mask = turned(s.mask, n)
+	}
+	f.join(n)
+	if s.is(flagText) && !f.checkText(n) {
+		return false, f.fail(errNotUTF8)
+	}
+	switch {
+	case s.left > 0:
+		return false, nil
+	case !s.is(flagFinal):
+		return true, nil
+	}
+	op := ws.OpBinary
+	if s.is(flagText) {
+		op = ws.OpText
+	}
+	whole := f.in[f.base:f.end:f.end]
+	f.base, f.end = f.pos, f.pos
+	return true, f.message(op, whole)
+}
+
+// join makes the n payload bytes at pos follow the message so far. Whichever
+// is shorter moves, so a byte of payload pays for at most one byte moved, and
+// bytes that arrive in order within one frame do not move at all.
+func (f *feed) join(n int) {
+	have := f.end - f.base
+	switch {
+	case f.end == f.pos:
+	case have < n:
+		copy(f.in[f.pos-have:f.pos], f.in[f.base:f.end])
+		f.base, f.end = f.pos-have, f.pos
+	default:
+		copy(f.in[f.end:], f.in[f.pos:f.pos+n])
+	}
+	f.end += n
+	f.pos += n
+}
+
+// checkText checks the last n bytes of the message so far, and the whole
+// message once its last byte is there: no text may end within a rune.
+func (f *feed) checkText(n int) bool {
+	s := f.s
+	tail, ok := validPrefix(f.in[f.end-n-int(s.tail) : f.end])
+	s.tail = uint8(tail)
+	return ok && (tail == 0 || s.left > 0 || !s.is(flagFinal))
+}
+
+// validPrefix reports whether b is UTF-8 as far as it goes; tail is the length
+// of a rune at its end that may still become whole.
+func validPrefix(b []byte) (tail int, ok bool) {
+	for i := len(b) - 1; i >= 0 && i >= len(b)-3; i-- {
+		if utf8.RuneStart(b[i]) {
+			if !utf8.FullRune(b[i:]) {
+				tail = len(b) - i
+			}
+			break
+		}
+	}
+	return tail, utf8.Valid(b[:len(b)-tail])
+}
+
+// turned is the mask as it applies after n more bytes.
+func turned(m [4]byte, n int) [4]byte {
+	return [4]byte{m[n&3], m[(n+1)&3], m[(n+2)&3], m[(n+3)&3]}
+}
+
+// message hands over a whole message.
+func (f *feed) message(op ws.OpCode, payload []byte) (err error) {
+	f.out, err = f.sink.Message(op, payload, f.out)
+	if err == nil || err == ErrPause {
+		return err
+	}
+	return f.close(err)
+}
+
+// rest is what has to be presented again: the message so far, right behind it
+// the raw bytes. Those are part of a header or of a control frame when there
+// is a message to put them behind, so moving them is cheap.
+func (f *feed) rest() []byte {
+	s := f.s
+	if s.ReadDone() {
+		s.have = 0
+		return nil
+	}
+	if s.CloseSent() || f.base == f.end {
+		f.base, f.end, s.tail = f.pos, f.pos, 0
+	}
+	if f.end != f.pos {
+		copy(f.in[f.end:], f.in[f.pos:])
+	}
+	s.have = uint32(f.end - f.base)
+	rest := f.in[f.base : len(f.in)-(f.pos-f.end)]
+	if len(rest) == 0 {
+		return nil
+	}
+	return rest
+}

@@ -1,0 +1,64 @@
+package conn
+
+import (
+	"net/http"
+	"strconv"
+	"strings"
+)
+
+// HTTPError is the answer to a request that is not upgraded.
+type HTTPError struct {
+	Status     int         // 400 to 599
+	Reason     string      // the body, one line for a human
+	RetryAfter int         // seconds, sent when over 0
+	Header     [][2]string // further fields; one with a line break in it is left out
+}
+
+func (e *HTTPError) Error() string {
+	return strconv.Itoa(e.Status) + " " + e.Reason
+}
+
+// AppendHTTPError appends e as a complete HTTP/1.1 response, after which the
+// connection is to be closed. 405 says which method is allowed and 426 which
+// protocol and version to upgrade to (RFC 9110, 15.5.6 and 15.5.22; RFC 6455,
+// 4.4).
+func AppendHTTPError(out []byte, e *HTTPError) []byte {
+	out = append(out, "HTTP/1.1 "...)
+	out = strconv.AppendInt(out, int64(e.Status), 10)
+	out = append(out, ' ')
+	out = append(out, http.StatusText(e.Status)...)
+	out = append(out, "\r\nConnection: "...)
+	if e.Status == http.StatusUpgradeRequired {
+		out = append(out, "Upgrade, "...)
+	}
+	out = append(out, "close\r\n"...)
+	switch e.Status {
+	case http.StatusMethodNotAllowed:
+		out = append(out, "Allow: GET\r\n"...)
+	case http.StatusUpgradeRequired:
+		out = append(out, "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"...)
+	}
+	if e.RetryAfter > 0 {
+		out = append(out, "Retry-After: "...)
+		out = strconv.AppendInt(out, int64(e.RetryAfter), 10)
+		out = append(out, "\r\n"...)
+	}
+	for _, h := range e.Header {
+		out = appendField(out, h[0], h[1])
+	}
+	out = append(out, "Content-Type: text/plain; charset=utf-8\r\nContent-Length: "...)
+	out = strconv.AppendInt(out, int64(len(e.Reason)+1), 10)
+	out = append(out, "\r\n\r\n"...)
+	out = append(out, e.Reason...)
+	return append(out, '\n')
+}
+
+func appendField(out []byte, name, value string) []byte {
+	if strings.ContainsAny(name, "\r\n") || strings.ContainsAny(value, "\r\n") {
+		return out
+	}
+	out = append(out, name...)
+	out = append(out, ": "...)
+	out = append(out, value...)
+	return append(out, "\r\n"...)
+}
