@@ -61,7 +61,7 @@ func (r *Request) field(name, value []byte) *HTTPError {
 		if equalFold(name, "Content-Length") && string(value) != "0" {
 			r.seen |= seenBody
 		}
-	case len("Sec-WebSocket-Key"), len("Transfer-Encoding"):
+	case len("Sec-WebSocket-Key"):
 		return r.field17(name, value)
 	case len("Sec-WebSocket-Version"):
 		if equalFold(name, "Sec-WebSocket-Version") {
