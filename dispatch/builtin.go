@@ -1,0 +1,64 @@
+package dispatch
+
+import (
+	"encoding/json"
+	"time"
+
+	"github.com/google/uuid"
+)
+
+// Builtins adds the actions that every server has, all of them inline: heart_beat, whoami, echo,
+// subscribe and unsubscribe.
+func Builtins(m *Mux) {
+	Constant(m, "heart_beat", true)
+	Handle(m, "whoami", whoami, Inline())
+	Handle(m, "echo", echo, Inline())
+	Handle(m, "subscribe", subscribe, Inline())
+	Handle(m, "unsubscribe", unsubscribe, Inline())
+}
+
+// Self is what whoami answers.
+type Self struct {
+	ClientID    uuid.UUID `json:"client_id"`
+	ConnectedAt time.Time `json:"connected_at"` // UTC, to the millisecond
+	Topics      []string  `json:"topics"`       // sorted, never null
+}
+
+func whoami(ctx *Context, _ struct{}) (Self, error) {
+	return Self{
+		ClientID:    ctx.Client.ID(),
+		ConnectedAt: ctx.Client.ConnectedAt().UTC().Truncate(time.Millisecond),
+		Topics:      topics(ctx),
+	}, nil
+}
+
+func echo(_ *Context, data json.RawMessage) (json.RawMessage, error) {
+	return data, nil
+}
+
+// subscription is the argument of subscribe and unsubscribe.
+type subscription struct {
+	Topics []string `json:"topics"`
+}
+
+func subscribe(ctx *Context, in subscription) ([]string, error) {
+	if err := ctx.Client.Subscribe(in.Topics...); err != nil {
+		return nil, err
+	}
+	return topics(ctx), nil
+}
+
+func unsubscribe(ctx *Context, in subscription) ([]string, error) {
+	if err := ctx.Client.Unsubscribe(in.Topics...); err != nil {
+		return nil, err
+	}
+	return topics(ctx), nil
+}
+
+// topics returns the client's topics, never nil: an answer says [] rather than null.
+func topics(ctx *Context) []string {
+	if names := ctx.Client.Topics(); names != nil {
+		return names
+	}
+	return []string{}
+}

@@ -1,0 +1,38 @@
+package dispatch
+
+import (
+	"context"
+	"net/netip"
+	"time"
+
+	"github.com/google/uuid"
+)
+
+// Client is what an action may know of the client that it serves, and ask for it. Its methods may be
+// called while the action runs, on the goroutine that runs it.
+type Client interface {
+	// ID is the random (version 4) UUID that the client got when it connected.
+	ID() uuid.UUID
+	ConnectedAt() time.Time
+	RemoteAddr() netip.AddrPort
+	// Topics returns the topics that the client is subscribed to, sorted. The slice is the caller's.
+	Topics() []string
+	// Subscribe adds topics to the client's. It fails with an *Error: InvalidParams for a name that is
+	// none, PermissionDenied for a topic that is not allowed or one too many.
+	Subscribe(topics ...string) error
+	// Unsubscribe takes topics from the client's. Topics that it was not subscribed to do not matter.
+	Unsubscribe(topics ...string) error
+}
+
+// Context is what an action gets beside its argument. An inline action may use it until it returns, no
+// longer, because the loop uses it again for the next message; so too for all that it refers to.
+type Context struct {
+	context.Context // ends when the action's time is up, or the server stops
+
+	Client   Client
+	Envelope *Envelope
+
+	// Identity is what Mux.Authenticate returned for the request's token, in actions that need one;
+	// otherwise what the server knows of the client since its handshake, if anything.
+	Identity any
+}
