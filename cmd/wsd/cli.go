@@ -1,0 +1,76 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/alecthomas/kong"
+)
+
+// cli is the command line.
+type cli struct {
+	Serve   serveCmd   `cmd:"" help:"Run the server."`
+	Version versionCmd `cmd:"" help:"Print the version of the program."`
+}
+
+const description = "A WebSocket server for very many clients on one Linux host."
+
+// groups is the order of the help and of a printed configuration.
+var groups = []kong.Group{
+	{Key: "Listen", Title: "Listen"},
+	{Key: "Admission", Title: "Admission"},
+	{Key: "Limits", Title: "Limits"},
+	{Key: "Slow consumers", Title: "Slow consumers"},
+	{Key: "Timeouts", Title: "Timeouts"},
+	{Key: "Actions", Title: "Actions"},
+	{Key: "Stop", Title: "Stop"},
+	{Key: "Log", Title: "Log"},
+	{Key: "Admin", Title: "Admin"},
+}
+
+// newParser returns the parser of the command line into c.
+func newParser(c *cli, stdout, stderr io.Writer) (*kong.Kong, error) {
+	return kong.New(c,
+		kong.Name("wsd"),
+		kong.Description(description),
+		kong.Writers(stdout, stderr),
+		kong.ExplicitGroups(groups),
+		kong.DefaultEnvars("WSD"),
+		kong.PostBuild(placeholders),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true, NoExpandSubcommands: true, WrapUpperBound: 110}),
+		kong.ValueFormatter(helpText),
+		kong.BindTo(stdout, (*io.Writer)(nil)),
+	)
+}
+
+// placeholders gives the flags with a unit one in the help, by their type.
+func placeholders(k *kong.Kong) error {
+	return kong.Visit(k.Model.Node, func(n kong.Visitable, next kong.Next) error {
+		if flag, ok := n.(*kong.Flag); ok && flag.PlaceHolder == "" && flag.Target.IsValid() {
+			switch flag.Target.Interface().(type) {
+			case count:
+				flag.PlaceHolder = "N"
+			case size:
+				flag.PlaceHolder = "SIZE"
+			case span:
+				flag.PlaceHolder = "DURATION"
+			case string:
+				flag.PlaceHolder = strings.ToUpper(flag.Name)
+			}
+		}
+		return next(nil)
+	})
+}
+
+// helpText adds the default and the environment variable to a flag's help.
+func helpText(value *kong.Value) string {
+	text := value.Help
+	if value.HasDefault {
+		text += fmt.Sprintf(" [%s]", value.Default)
+	}
+	if len(value.Tag.Envs) > 0 {
+		text += " $" + strings.Join(value.Tag.Envs, ", $")
+	}
+	return text
+}

@@ -1,0 +1,87 @@
+package main
+
+// The flags of `wsd serve`, one struct for each group of its help. The names of
+// the fields are those of server.Config, and so are the names of the flags: a
+// test holds both together. Where 0 turns a limit off, the help says so.
+
+type serveFlags struct {
+	Listen    listenFlags    `embed:"" group:"Listen"`
+	Admission admissionFlags `embed:"" group:"Admission"`
+	Limits    limitFlags     `embed:"" group:"Limits"`
+	Slow      slowFlags      `embed:"" group:"Slow consumers"`
+	Timeouts  timeoutFlags   `embed:"" group:"Timeouts"`
+	Actions   actionFlags    `embed:"" group:"Actions"`
+	Stop      stopFlags      `embed:"" group:"Stop"`
+	Log       logFlags       `embed:"" group:"Log"`
+	Admin     adminFlags     `embed:"" group:"Admin"`
+}
+
+type listenFlags struct {
+	Listen   []string `default:":8066" placeholder:"ADDRESS" help:"Where clients connect: host:port, :port or unix:/path; repeatable."`
+	Path     string   `default:"/ws" help:"URL path of the action protocol."`
+	EchoPath string   `placeholder:"PATH" help:"URL path where every message comes back as it came, with no actions; for conformance suites and benchmarks."`
+	Loops    count    `default:"0" help:"Event loops that own the clients; 0: one for each processor (GOMAXPROCS)."`
+}
+
+type admissionFlags struct {
+	MaxClients    count    `default:"0" help:"Clients connected at once, joining ones included; 0: as many as the descriptor limit allows, which is never exceeded."`
+	MaxHandshakes count    `default:"4096" help:"Handshakes under way at once; 0: no limit."`
+	HandshakeRate count    `default:"0" help:"Handshakes begun per second; 0: no limit."`
+	MaxPerAddress count    `default:"0" help:"Clients of one IP address (IPv6: of one /64); 0: no limit."`
+	RetryAfter    span     `default:"5s" help:"What a client refused for now is told to wait at least, and at most twice that."`
+	Origins       []string `placeholder:"ORIGIN" help:"Allowed Origin headers, as in https://example.org; none given: all."`
+	Hosts         []string `placeholder:"HOST" help:"Allowed Host headers; none given: all."`
+	Subprotocols  []string `placeholder:"NAME" help:"Subprotocols to accept; none given: the first one that a client offers."`
+}
+
+type limitFlags struct {
+	MaxHeader          size  `default:"8KiB" help:"Size of a handshake request."`
+	MaxMessage         size  `default:"64KiB" help:"Size of a whole message from a client."`
+	MaxFragments       count `default:"1024" help:"Frames that one message may be cut into; 0: no limit."`
+	MessageRate        count `default:"0" help:"Messages per second of one client; 0: no limit."`
+	ByteRate           size  `default:"0" help:"Bytes per second of one client; 0: no limit."`
+	ControlRate        count `default:"50" help:"Control frames (ping, pong) per second of one client; 0: no limit."`
+	MaxTopicsPerClient count `default:"64" help:"Topics that one client may subscribe to; 0: no limit."`
+	MaxTopics          count `default:"1000000" help:"Topics in all, for each loop; 0: no limit."`
+}
+
+type slowFlags struct {
+	SlowConsumer string `default:"close" enum:"close,drop-new,drop-old" placeholder:"POLICY" help:"What happens to a client that does not take what is sent to it: close (code 1008), drop-new or drop-old messages."`
+	PendingLimit size   `default:"256KiB" help:"Bytes that may wait for one client beyond what the kernel took; 0: no limit."`
+	PendingTotal size   `default:"1GiB" help:"The same for all clients together, a shared message counted for each; 0: no limit."`
+	PendingAge   span   `default:"30s" help:"How long the oldest of those bytes may wait; 0: no limit."`
+	NotsentLowat size   `default:"128KiB" help:"Bytes that may wait unsent in the kernel for each client (TCP_NOTSENT_LOWAT); 0: the system's setting."`
+}
+
+type timeoutFlags struct {
+	HandshakeTimeout    span `default:"10s" help:"For a whole handshake, from accept to its blank line; 0: no limit."`
+	FirstMessageTimeout span `default:"0s" help:"From the handshake to a client's first message; 0: no limit."`
+	IdleTimeout         span `default:"60s" help:"Silence after which a client gets a ping; 0: never."`
+	PongTimeout         span `default:"20s" help:"Further silence after which it is closed; 0: never."`
+	CloseTimeout        span `default:"5s" help:"For a client to answer a close."`
+	UserTimeout         span `default:"30s" help:"For sent data to be acknowledged, else the client has vanished (TCP_USER_TIMEOUT); 0: the system's setting."`
+}
+
+type actionFlags struct {
+	ClientFanout  bool     `negatable:"" help:"Let every client address the others (is_broadcast, client_ids); else only a token does."`
+	TokenKeyFile  string   `placeholder:"FILE" help:"Key that verifies clients' JSON Web Tokens: a PEM public key (RS256, ES256, EdDSA), or else the secret of HS256."`
+	Topics        []string `placeholder:"PATTERN" help:"Topics that clients may subscribe to, as in news or room.*; none given: all."`
+	Workers       count    `default:"256" help:"Handlers that may block, run at once; further ones are answered busy."`
+	ActionTimeout span     `default:"10s" help:"For such a handler, until its client is answered busy; 0: no limit."`
+}
+
+type stopFlags struct {
+	DrainTime span `default:"10s" help:"Time over which clients are closed when the server stops; 0: all at once."`
+	Restart   bool `negatable:"" help:"Close clients with 1012 (restarting) instead of 1001 (going away)."`
+}
+
+type logFlags struct {
+	LogLevel  string `default:"info" enum:"debug,info,warn,error" placeholder:"LEVEL" help:"Least level that is logged: debug (with a line for each client), info, warn or error."`
+	LogFormat string `default:"text" enum:"text,json" placeholder:"FORMAT" help:"text or json, on standard error."`
+}
+
+type adminFlags struct {
+	Admin          string `default:"127.0.0.1:8067" placeholder:"ADDRESS" help:"Where publishers and operators connect over HTTP; empty: nowhere. Other than loopback needs --admin-token-file."`
+	AdminTokenFile string `placeholder:"FILE" help:"Bearer token that every request has to carry, health checks excepted."`
+	MaxPublish     size   `default:"1MiB" help:"Size of a published message."`
+}

@@ -1,0 +1,42 @@
+// Command wsd is the server, and the tools around it, in one program:
+//
+//	wsd serve     runs the server until SIGTERM or SIGINT
+//	wsd version   says what was built, from what
+//
+// Every command has --help. This package parses flags and wires the other
+// packages together, nothing else.
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+)
+
+// Exit codes.
+const (
+	exitOK     = 0
+	exitFailed = 1
+	exitUsage  = 2 // a flag, an environment variable or the configuration file
+)
+
+func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
+
+// run is the program, with what it takes from its surroundings as arguments.
+func run(args []string, stdout, stderr io.Writer) int {
+	var c cli
+	parser, err := newParser(&c, stdout, stderr)
+	if err != nil {
+		panic(err) // a mistake in the tags of the flags
+	}
+	command, err := parser.Parse(args)
+	if err != nil {
+		fmt.Fprintf(stderr, "wsd: %v\n", err)
+		return exitUsage
+	}
+	if err := command.Run(); err != nil {
+		fmt.Fprintf(stderr, "wsd: %v\n", err)
+		return exitFailed
+	}
+	return exitOK
+}
