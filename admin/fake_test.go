@@ -1,0 +1,125 @@
+package admin
+
+import (
+	"context"
+	"encoding/json"
+	"io"
+	"log/slog"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"wsd/server"
+)
+
+// fake is a Backend that notes what it was asked to publish.
+type fake struct {
+	ready  error
+	stats  server.Stats
+	result server.Result
+	err    error
+
+	mu       sync.Mutex
+	targets  []server.Target
+	messages []server.Message
+}
+
+func (f *fake) Ready() error        { return f.ready }
+func (f *fake) Stats() server.Stats { return f.stats }
+
+func (f *fake) Publish(_ context.Context, to server.Target, m server.Message) (server.Result, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.targets, f.messages = append(f.targets, to), append(f.messages, m)
+	return f.result, f.err
+}
+
+const testToken = "open-sesame-0123456789"
+
+// start serves a fake on a free port until the test ends.
+func start(t *testing.T, backend Backend, change func(*Config)) string {
+	t.Helper()
+	cfg := Config{Listen: "127.0.0.1:0", Logger: slog.New(slog.DiscardHandler)}
+	if change != nil {
+		change(&cfg)
+	}
+	s, err := New(cfg, backend)
+	if err != nil {
+		t.Fatal(err)
+	}
+	served := make(chan error, 1)
+	go func() { served <- s.Serve() }()
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Errorf("Close: %v", err)
+		}
+		if err := <-served; err != nil {
+			t.Errorf("Serve: %v", err)
+		}
+	})
+	return "http://" + s.Addr()
+}
+
+func tokenFile(t *testing.T, text string) string {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "token")
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return file
+}
+
+func withToken(t *testing.T) func(*Config) {
+	return func(c *Config) { c.TokenFile = tokenFile(t, testToken+"\n") }
+}
+
+// request is one HTTP request of a test.
+type request struct {
+	method, url, body string
+	host              string
+	header            map[string]string
+}
+
+// do sends it and returns status, header and body. Errors have to be problems
+// that name their status.
+func do(t *testing.T, q request) (int, http.Header, string) {
+	t.Helper()
+	if q.method == "" {
+		q.method = "GET"
+	}
+	r, err := http.NewRequest(q.method, q.url, strings.NewReader(q.body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for key, value := range q.header {
+		r.Header.Set(key, value)
+	}
+	if q.host != "" {
+		r.Host = q.host
+	}
+	client := &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
+	answer, err := client.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	body, err := io.ReadAll(answer.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if answer.StatusCode >= 400 && q.method != "HEAD" {
+		var p struct {
+			Title, Detail string
+			Status        int
+		}
+		if err := json.Unmarshal(body, &p); err != nil || p.Status != answer.StatusCode || p.Detail == "" ||
+			answer.Header.Get("Content-Type") != "application/problem+json" {
+			t.Errorf("%s %s: %d is no problem: %v %s", q.method, q.url, answer.StatusCode, answer.Header, body)
+		}
+	}
+	return answer.StatusCode, answer.Header, string(body)
+}

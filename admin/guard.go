@@ -1,0 +1,103 @@
+package admin
+
+import (
+	"crypto/sha256"
+	"crypto/subtle"
+	"net"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"strings"
+	"time"
+)
+
+// guard decides who may ask. With a token: whoever carries it. Without one the
+// listener is on loopback, which keeps other machines out but not web pages in
+// a browser on this one; they betray themselves by their Origin, or, after
+// they rebound their own name to 127.0.0.1, by the Host they ask for.
+type guard struct {
+	token      []byte // nil: none
+	configured string // host of the configured address
+	next       http.Handler
+}
+
+func (g *guard) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	deadlines(w, r)
+	w.Header().Set("X-Content-Type-Options", "nosniff")
+	w.Header().Set("Cache-Control", "no-store")
+	switch {
+	case g.token != nil && !isHealth(r.URL.Path):
+		if !g.bearer(r.Header.Get("Authorization")) {
+			w.Header().Set("WWW-Authenticate", `Bearer realm="wsd"`)
+			problem(w, http.StatusUnauthorized, "give the token of --admin-token-file as Authorization: Bearer TOKEN")
+			return
+		}
+	case g.token == nil && !g.localHost(r.Host):
+		problem(w, http.StatusForbidden, "the Host header has to be a loopback name or address, or the one of --admin")
+		return
+	case g.token == nil && foreignPage(r):
+		problem(w, http.StatusForbidden, "web pages of other origins may not use this address without a token")
+		return
+	}
+	g.next.ServeHTTP(w, r)
+}
+
+// isHealth tells the two paths that are open to all, for probes that cannot
+// carry a token; they reveal no more than a refused connection would.
+func isHealth(path string) bool { return path == "/healthz" || path == "/readyz" }
+
+// bearer compares digests, so that neither content nor length of the token
+// shows in the time it takes.
+func (g *guard) bearer(header string) bool {
+	scheme, given, _ := strings.Cut(header, " ")
+	got, want := sha256.Sum256([]byte(strings.TrimSpace(given))), sha256.Sum256(g.token)
+	return strings.EqualFold(scheme, "Bearer") && subtle.ConstantTimeCompare(got[:], want[:]) == 1
+}
+
+func (g *guard) localHost(header string) bool {
+	host := hostOnly(header)
+	if host == "" {
+		return false
+	}
+	if strings.EqualFold(host, "localhost") || strings.EqualFold(host, g.configured) {
+		return true
+	}
+	ip, err := netip.ParseAddr(host)
+	return err == nil && ip.Unmap().IsLoopback()
+}
+
+// foreignPage tells a request that a browser made for a page from elsewhere.
+// Other programs send neither header.
+func foreignPage(r *http.Request) bool {
+	switch r.Header.Get("Sec-Fetch-Site") {
+	case "", "same-origin", "none":
+	default:
+		return true
+	}
+	origins := r.Header.Values("Origin")
+	if len(origins) == 0 {
+		return false
+	}
+	u, err := url.Parse(origins[0])
+	return len(origins) > 1 || err != nil || !strings.EqualFold(u.Host, r.Host)
+}
+
+// hostOnly takes the port, and the brackets of IPv6, off "host:port".
+func hostOnly(hostport string) string {
+	if host, _, err := net.SplitHostPort(hostport); err == nil {
+		return host
+	}
+	return strings.Trim(hostport, "[]")
+}
+
+// deadlines bound how slowly a body may come and an answer be taken. Profiles
+// take as long as they were asked to.
+func deadlines(w http.ResponseWriter, r *http.Request) {
+	if strings.HasPrefix(r.URL.Path, pprofPath) {
+		return
+	}
+	// A connection that cannot have deadlines (a test's recorder) needs none.
+	c := http.NewResponseController(w)
+	_ = c.SetReadDeadline(time.Now().Add(bodyTimeout))
+	_ = c.SetWriteDeadline(time.Now().Add(answerTimeout))
+}

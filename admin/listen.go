@@ -1,0 +1,91 @@
+package admin
+
+import (
+	"fmt"
+	"net"
+	"os"
+	"strings"
+	"sync"
+)
+
+// loadToken returns the token in a file, nil when there is no file. White space
+// around it, as the line end that editors leave, is not part of it.
+func loadToken(file string) ([]byte, error) {
+	if file == "" {
+		return nil, nil
+	}
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return nil, fmt.Errorf("--admin-token-file: %w", err)
+	}
+	token := strings.TrimSpace(string(text))
+	if token == "" {
+		return nil, fmt.Errorf("--admin-token-file %s is empty: write a token into it (openssl rand -hex 32)", file)
+	}
+	if strings.ContainsFunc(token, func(r rune) bool { return r <= ' ' || r > '~' }) {
+		return nil, fmt.Errorf("--admin-token-file %s holds more than one word of ASCII: "+
+			"a bearer token is one (openssl rand -hex 32)", file)
+	}
+	return []byte(token), nil
+}
+
+// listen binds what the address resolves to, so that what was checked is what
+// is bound. Without a token that has to be loopback.
+func listen(address string, hasToken bool) (net.Listener, error) {
+	resolved, err := net.ResolveTCPAddr("tcp", address)
+	if err != nil {
+		return nil, fmt.Errorf("--admin %s: %w: write host:port, as in 127.0.0.1:8067", address, err)
+	}
+	if !hasToken && !resolved.IP.IsLoopback() {
+		return nil, fmt.Errorf("--admin %s can be reached from other machines: "+
+			"give --admin-token-file, or listen on 127.0.0.1", address)
+	}
+	l, err := net.ListenTCP("tcp", resolved)
+	if err != nil {
+		return nil, fmt.Errorf("--admin %s: %w: choose another address, or none (--admin=)", address, err)
+	}
+	return l, nil
+}
+
+// limitConns bounds the connections open at once: the descriptors beyond
+// belong to the clients. Further ones wait in the kernel's backlog.
+func limitConns(l net.Listener, n int) net.Listener {
+	return &limitListener{Listener: l, slots: make(chan struct{}, n), done: make(chan struct{})}
+}
+
+type limitListener struct {
+	net.Listener
+	slots  chan struct{}
+	done   chan struct{}
+	closed sync.Once
+}
+
+func (l *limitListener) Accept() (net.Conn, error) {
+	select {
+	case l.slots <- struct{}{}:
+	case <-l.done:
+		return nil, net.ErrClosed
+	}
+	c, err := l.Listener.Accept()
+	if err != nil {
+		<-l.slots
+		return nil, err
+	}
+	return &limitedConn{Conn: c, release: sync.OnceFunc(func() { <-l.slots })}, nil
+}
+
+func (l *limitListener) Close() error {
+	l.closed.Do(func() { close(l.done) })
+	return l.Listener.Close()
+}
+
+type limitedConn struct {
+	net.Conn
+	release func()
+}
+
+func (c *limitedConn) Close() error {
+	err := c.Conn.Close()
+	c.release()
+	return err
+}

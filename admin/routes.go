@@ -1,0 +1,77 @@
+package admin
+
+import (
+	"log/slog"
+	"net/http"
+	"net/http/pprof"
+)
+
+// api has the handlers.
+type api struct {
+	backend    Backend
+	maxPublish int64
+	log        *slog.Logger
+}
+
+const pprofPath = "/debug/pprof/"
+
+// route is one call of the HTTP interface.
+type route struct {
+	method, path string
+	handle       http.HandlerFunc
+}
+
+// calls lists the interface; GET takes HEAD along.
+func (a *api) calls() []route {
+	return []route{
+		{"GET", "/healthz", a.healthz},
+		{"GET", "/readyz", a.readyz},
+		{"GET", "/v1/stats", a.stats},
+		{"POST", "/v1/publish", a.publish},
+		{"GET", pprofPath, pprof.Index},
+		{"GET", pprofPath + "cmdline", pprof.Cmdline},
+		{"GET", pprofPath + "profile", pprof.Profile},
+		{"GET", pprofPath + "symbol", pprof.Symbol},
+		{"POST", pprofPath + "symbol", pprof.Symbol},
+		{"GET", pprofPath + "trace", pprof.Trace},
+	}
+}
+
+// routes answers requests that no call fits as problems, too.
+func (a *api) routes() http.Handler {
+	mux := http.NewServeMux()
+	for _, call := range a.calls() {
+		mux.HandleFunc(call.method+" "+call.path, call.handle)
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if misfit, pattern := mux.Handler(r); pattern == "" {
+			explain(w, r, misfit)
+			return
+		}
+		mux.ServeHTTP(w, r)
+	})
+}
+
+// explain says in our way what net/http's own handler for misfits, which knows
+// what methods a path has, would say in plain text.
+func explain(w http.ResponseWriter, r *http.Request, misfit http.Handler) {
+	said := &statusOnly{header: http.Header{}}
+	misfit.ServeHTTP(said, r)
+	if said.status == http.StatusMethodNotAllowed {
+		allow := said.header.Get("Allow")
+		w.Header().Set("Allow", allow)
+		problem(w, said.status, r.Method+" is not for "+r.URL.Path+": use "+allow)
+		return
+	}
+	problem(w, http.StatusNotFound, "there is nothing at "+r.URL.Path)
+}
+
+// statusOnly is a ResponseWriter that forgets the body.
+type statusOnly struct {
+	header http.Header
+	status int
+}
+
+func (s *statusOnly) Header() http.Header         { return s.header }
+func (s *statusOnly) WriteHeader(status int)      { s.status = status }
+func (s *statusOnly) Write(b []byte) (int, error) { return len(b), nil }
