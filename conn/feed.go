@@ -236,7 +236,7 @@ func (f *feed) message(op ws.OpCode, payload []byte) (err error) {
 func (f *feed) rest() []byte {
 	s := f.s
 	if s.ReadDone() {
-		s.have = 0
+		*s = State{flags: s.flags & (flagCloseSent | flagReadDone)}
 		return nil
 	}
 	if s.CloseSent() || f.base == f.end {
