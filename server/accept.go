@@ -1,0 +1,269 @@
+package server
+
+import (
+	"net/netip"
+	"sync"
+	"time"
+
+	"github.com/google/uuid"
+
+	"wsd/netpoll"
+)
+
+// acceptor takes connections off the listeners, decides which are let in, and
+// deals them out. It belongs to the first loop: one place that decides needs no
+// lock, and accepting is a small part of what a handshake costs.
+type acceptor struct {
+	listeners []*netpoll.Listener
+	reserve   int    // a descriptor to give up in time of need, -1 if it is given up
+	resting   uint32 // until this tick no more is accepted, 0: not resting
+	rested    uint32 // how many rests in a row, for longer and longer ones
+	warned    time.Time
+	tokens    float64 // of the handshake rate
+	refilled  time.Time
+	dealt     [][]newcomer // by loop, of the present batch
+}
+
+// newcomer is an accepted socket on its way to its loop.
+type newcomer struct {
+	fd     int
+	peer   netip.AddrPort
+	id     uuid.UUID
+	share  bool // it counts in its address's share
+	refuse bool
+}
+
+// acceptBatch is how many connections are accepted per listener and turn, so
+// that a storm of newcomers does not starve those who are there.
+const acceptBatch = 64
+
+// arm registers the listeners with the loop's poller: generation 0, the slot
+// is the index.
+func (a *acceptor) arm(l *loop) error {
+	for i, ln := range a.listeners {
+		if err := l.poll.Add(ln.Fd(), netpoll.MakeToken(uint32(i), 0), netpoll.Level); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// ready accepts a batch from listener i and says how many came.
+func (a *acceptor) ready(l *loop, i int) (accepted int) {
+	if i >= len(a.listeners) || a.resting != 0 {
+		return 0
+	}
+	for range acceptBatch {
+		fd, peer, err := a.listeners[i].Accept()
+		if err == netpoll.EAGAIN {
+			break
+		}
+		if err != nil {
+			l.count.acceptErrors++
+			if netpoll.Exhausted(err) {
+				a.exhausted(l, i, err)
+				break
+			}
+			continue // that connection was gone before it was accepted
+		}
+		a.rested = 0
+		accepted++
+		a.admit(l, fd, peer)
+	}
+	a.deal(l)
+	return accepted
+}
+
+// admit decides on a newcomer and puts it on its loop's pile.
+func (a *acceptor) admit(l *loop, fd int, peer netip.AddrPort) {
+	s := l.server
+	n := newcomer{fd: fd, peer: peer, id: s.newID()}
+	n.refuse = !a.allowed(l, &n)
+	if n.refuse && int(s.refused.Load()) >= s.limits.refusals() {
+		// Not even the room for saying no is left.
+		l.count.turnedAway++
+		_ = netpoll.Abort(fd)
+		return
+	}
+	s.connected.Add(1)
+	if n.refuse {
+		s.refused.Add(1)
+	} else {
+		s.joining.Add(1)
+	}
+	owner := s.loopOf(n.id)
+	a.dealt[owner] = append(a.dealt[owner], n)
+}
+
+// allowed says whether the newcomer may begin a handshake.
+func (a *acceptor) allowed(l *loop, n *newcomer) bool {
+	s := l.server
+	switch {
+	case s.draining.Load():
+		l.count.refusals[refusedDraining]++
+	case int(s.connected.Load()-s.refused.Load()) >= s.limits.MaxClients:
+		l.count.refusals[refusedClients]++
+	case int(s.joining.Load()) >= s.cfg.MaxHandshakes:
+		l.count.refusals[refusedHandshakes]++
+	case !a.takeToken(s.cfg.HandshakeRate):
+		l.count.refusals[refusedRate]++
+	case !s.shares.enter(n.peer, s.cfg.MaxPerAddress):
+		l.count.refusals[refusedAddress]++
+	default:
+		n.share = s.cfg.MaxPerAddress > 0 && n.peer.IsValid()
+		return true
+	}
+	return false
+}
+
+// takeToken is the handshake rate's bucket: it holds one second's worth.
+func (a *acceptor) takeToken(rate int) bool {
+	if rate <= 0 {
+		return true
+	}
+	now := time.Now()
+	a.tokens = min(a.tokens+now.Sub(a.refilled).Seconds()*float64(rate), float64(rate))
+	a.refilled = now
+	if a.tokens < 1 {
+		return false
+	}
+	a.tokens--
+	return true
+}
+
+// deal hands the batch to its loops: directly to this one, by post to others.
+func (a *acceptor) deal(l *loop) {
+	for i, pile := range a.dealt {
+		if len(pile) == 0 {
+			continue
+		}
+		if owner := l.server.loops[i]; owner == l {
+			l.welcome(pile)
+			a.dealt[i] = pile[:0]
+		} else {
+			owner.post(func(o *loop) { o.welcome(pile) })
+			a.dealt[i] = nil
+		}
+	}
+}
+
+// welcome takes in newcomers that were dealt to this loop.
+func (l *loop) welcome(pile []newcomer) {
+	for _, n := range pile {
+		_, c, err := l.join(n.fd, n.peer, n.id, n.refuse)
+		if err != nil {
+			l.count.acceptErrors++
+			if n.share {
+				l.server.shares.leave(n.peer.Addr().As16())
+			}
+			l.server.log.Warn("a newcomer was refused: the kernel does not watch its socket", "error", err)
+			continue
+		}
+		if n.share {
+			c.set(flagCounted)
+		}
+	}
+}
+
+// exhausted: no descriptor or memory for one more socket. The reserve makes
+// room to take the newcomer off the queue and refuse it; then the acceptor
+// rests, so that it neither spins nor floods the log.
+func (a *acceptor) exhausted(l *loop, i int, err error) {
+	if a.reserve >= 0 {
+		_ = netpoll.Close(a.reserve)
+		if fd, _, err := a.listeners[i].Accept(); err == nil {
+			l.count.turnedAway++
+			_ = netpoll.Abort(fd)
+		}
+		a.reserve = -1
+	}
+	a.reserve, _ = netpoll.Reserve()
+	if time.Since(a.warned) > 10*time.Second {
+		a.warned = time.Now()
+		l.server.log.Warn("out of descriptors or memory: newcomers are refused, connected clients are not affected",
+			"error", err, "clients", l.server.connected.Load(), "limit", l.server.limits.Descriptors)
+	}
+	a.rest(l)
+}
+
+// rest takes the listeners out of the poller for 100 ms, and longer, up to
+// 1.6 s, when that did not help.
+func (a *acceptor) rest(l *loop) {
+	a.rested = min(a.rested+1, 5)
+	a.resting = l.wheel.now + l.timeout(50*time.Millisecond<<a.rested)
+	for _, ln := range a.listeners {
+		_ = l.poll.Del(ln.Fd())
+	}
+	l.count.rests++
+}
+
+// tick ends a rest.
+func (a *acceptor) tick(l *loop) {
+	if a.reserve < 0 {
+		a.reserve, _ = netpoll.Reserve()
+	}
+	if a.resting == 0 || l.wheel.now < a.resting {
+		return
+	}
+	a.resting = 0
+	if err := a.arm(l); err != nil {
+		l.server.log.Warn("accepting does not resume yet", "error", err)
+		a.rest(l)
+	}
+}
+
+// stop refuses whoever is in the queues by then and closes the listeners.
+func (a *acceptor) stop(l *loop) {
+	a.resting = 0
+	for i, ln := range a.listeners {
+		for a.ready(l, i) > 0 {
+		}
+		_ = ln.Close()
+	}
+	a.listeners = nil
+	if a.reserve >= 0 {
+		_ = netpoll.Close(a.reserve)
+	}
+	l.accept = nil
+}
+
+// shares counts the clients of each address. An IPv6 host has a /64 of them.
+type shares struct {
+	mu     sync.Mutex
+	counts map[[16]byte]int
+}
+
+func shareKey(addr [16]byte) [16]byte {
+	if !netip.AddrFrom16(addr).Is4In6() {
+		clear(addr[8:])
+	}
+	return addr
+}
+
+// enter counts one more client of the peer's address, unless its share is
+// used up. Unix sockets have no address and no bound.
+func (s *shares) enter(peer netip.AddrPort, limit int) bool {
+	if limit <= 0 || !peer.IsValid() {
+		return true
+	}
+	key := shareKey(peer.Addr().As16())
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.counts[key] >= limit {
+		return false
+	}
+	if s.counts == nil {
+		s.counts = make(map[[16]byte]int)
+	}
+	s.counts[key]++
+	return true
+}
+
+func (s *shares) leave(addr [16]byte) {
+	key := shareKey(addr)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.counts[key]--; s.counts[key] <= 0 {
+		delete(s.counts, key)
+	}
+}

@@ -1,0 +1,240 @@
+package server
+
+import (
+	"context"
+	"sync/atomic"
+
+	"github.com/gobwas/ws"
+
+	"wsd/conn"
+	"wsd/dispatch"
+)
+
+// Identity is what a token proves. An authenticator (dispatch.Mux.Authenticate)
+// that returns one lets the server know whom it may trust with what.
+type Identity struct {
+	// Subject names the user.
+	Subject string
+	// Fanout: this client may use is_broadcast and client_ids.
+	Fanout bool
+}
+
+// Message is conn's call for each whole message: it runs inline actions, hands
+// pooled ones to the workers, and appends answers to out.
+func (l *loop) Message(op ws.OpCode, payload, out []byte) ([]byte, error) {
+	c := l.cur
+	l.count.messagesIn++
+	if !l.takeMessage(c) {
+		return out, errMessageRate
+	}
+	c.set(flagSpoke)
+	if c.is(flagEcho) {
+		l.count.messagesOut++
+		out = conn.AppendFrame(out, op, payload)
+	} else {
+		var held bool
+		if out, held = l.act(payload, out); held {
+			return out, conn.ErrPause
+		}
+	}
+	if len(out) >= flushSize {
+		return out, conn.ErrPause
+	}
+	return out, nil
+}
+
+// Control is conn's call for each ping, pong and close frame.
+func (l *loop) Control(op ws.OpCode, _ []byte) error {
+	l.count.controlsIn++
+	if op != ws.OpClose && !l.takeControl(l.cur) {
+		return errControlRate
+	}
+	return nil
+}
+
+// act runs one request. held: its answer comes later, and until then the
+// client's next messages wait.
+func (l *loop) act(msg, out []byte) (_ []byte, held bool) {
+	env := &l.env
+	if code := dispatch.Parse(msg, env); code != dispatch.OK {
+		return l.refuse(out, code), false
+	}
+	a := l.server.mux.Lookup(env.Action)
+	if a == nil {
+		return l.refuse(out, dispatch.MethodNotFound), false
+	}
+	fan := env.Broadcast || len(env.ClientIDs) > 0
+	if a.Constant != nil && env.Seq == nil && !fan {
+		l.count.actions[a.Index][dispatch.OK]++
+		l.count.messagesOut++
+		return append(out, l.server.constants[a.Index]...), false
+	}
+	l.ctx = dispatch.Context{Context: l.server.ctx, Client: (*here)(l), Envelope: env}
+	if fan {
+		if code := l.mayFanOut(&l.ctx); code != dispatch.OK {
+			l.count.actions[a.Index][code]++
+			return l.refuse(out, code), false
+		}
+	}
+	if !a.Inline {
+		return l.begin(a, out)
+	}
+	start := len(out)
+	out, mark := conn.BeginFrame(out)
+	out, code := a.Call(&l.ctx, out)
+	out = conn.EndFrame(out, mark, ws.OpText)
+	l.count.actions[a.Index][code]++
+	if fan && code == dispatch.OK {
+		keep := l.server.fanOut(env, l.cur.id, append([]byte(nil), out[start:]...))
+		if !keep {
+			return out[:start], false
+		}
+	}
+	l.count.messagesOut++
+	return out, false
+}
+
+// refuse answers a request that no handler sees.
+func (l *loop) refuse(out []byte, code dispatch.Code) []byte {
+	l.count.refusedActions[code]++
+	l.count.messagesOut++
+	out, mark := conn.BeginFrame(out)
+	out = dispatch.AppendAnswer(out, code, "", nil, l.env.Action, l.env.Seq)
+	return conn.EndFrame(out, mark, ws.OpText)
+}
+
+// mayFanOut: addressing other clients is for everyone, if the operator says
+// so, or for those whose token does.
+func (l *loop) mayFanOut(ctx *dispatch.Context) dispatch.Code {
+	if l.server.cfg.ClientFanout {
+		return dispatch.OK
+	}
+	if len(ctx.Envelope.Token) == 0 {
+		return dispatch.PermissionDenied
+	}
+	if err := l.server.mux.Identify(ctx); err != nil {
+		code, _ := dispatch.CodeOf(err)
+		return code
+	}
+	if id, ok := ctx.Identity.(Identity); ok && id.Fanout {
+		return dispatch.OK
+	}
+	return dispatch.PermissionDenied
+}
+
+// fanOut sends an answer to the other clients that the request names, or to
+// all. It says whether the sender is still to get its own.
+func (s *Server) fanOut(env *dispatch.Envelope, sender [16]byte, frame []byte) (keep bool) {
+	if env.Broadcast {
+		s.spread(newDelivery(frame, All()))
+		return false
+	}
+	others := env.ClientIDs[:0:0]
+	for _, id := range env.ClientIDs {
+		if id != sender {
+			others = append(others, id)
+		}
+	}
+	s.spread(newDelivery(frame, Client(others...)))
+	return true
+}
+
+// call is a pooled handler at work for a client.
+type call struct {
+	slot     uint32
+	action   *dispatch.Action
+	ctx      dispatch.Context
+	cancel   context.CancelFunc
+	fan      bool
+	deadline uint32 // tick
+	// ended: its answer is no longer waited for. Set by the loop, read by the worker.
+	ended atomic.Bool
+}
+
+func (k *call) abandon() {
+	k.ended.Store(true)
+	k.cancel()
+}
+
+// begin hands the request to the workers.
+func (l *loop) begin(a *dispatch.Action, out []byte) (_ []byte, held bool) {
+	s := l.server
+	k := &call{slot: l.slot, action: a, fan: l.env.Broadcast || len(l.env.ClientIDs) > 0,
+		deadline: l.wheel.now + l.timeout(s.cfg.ActionTimeout)}
+	ctx, cancel := context.WithTimeout(s.ctx, s.cfg.ActionTimeout)
+	k.cancel = cancel
+	k.ctx = dispatch.Context{Context: ctx, Client: l.there(l.slot, l.cur), Envelope: l.env.Clone(), Identity: l.ctx.Identity}
+	if err := s.workers.Submit(func() { s.work(l, k) }); err != nil {
+		cancel()
+		l.count.busy++
+		return l.refuse(out, dispatch.Busy), false
+	}
+	l.extras.make(l.cur).call = k
+	l.calls = append(l.calls, k)
+	return out, true
+}
+
+// work runs in a worker: the handler, and the answer's way back.
+func (s *Server) work(l *loop, k *call) {
+	defer k.cancel()
+	if k.ended.Load() {
+		return // the client left, or waited for too long, before a worker was free
+	}
+	out, mark := conn.BeginFrame(nil)
+	out, code := k.action.Call(&k.ctx, out)
+	out = conn.EndFrame(out, mark, ws.OpText)
+	l.post(func(l *loop) { l.answer(k, out, code) })
+}
+
+// answer sends what a worker found, and lets the client go on.
+func (l *loop) answer(k *call, frame []byte, code dispatch.Code) {
+	l.count.actions[k.action.Index][code]++
+	if k.ended.Load() {
+		l.count.late++
+		return
+	}
+	c := l.clients.at(k.slot)
+	if k.fan && code == dispatch.OK {
+		if !l.server.fanOut(k.ctx.Envelope, c.id, frame) {
+			frame = nil
+		}
+	}
+	l.resume(k, c, frame)
+}
+
+// resume ends the client's wait for call k.
+func (l *loop) resume(k *call, c *client, frame []byte) {
+	k.ended.Store(true)
+	l.extras.of(c).call = nil
+	l.extras.tidy(c)
+	if len(frame) > 0 {
+		l.count.messagesOut++
+		l.send(k.slot, c, frame)
+	}
+	if c.state == stateOpen {
+		l.readLater(k.slot, c)
+	}
+}
+
+// checkCalls answers code 10 to clients whose handler takes too long. All have
+// the same time-out, so the oldest is the next to expire.
+func (l *loop) checkCalls() {
+	done := 0
+	for _, k := range l.calls {
+		if !k.ended.Load() {
+			if l.wheel.now < k.deadline {
+				break
+			}
+			l.count.timeouts++
+			c := l.clients.at(k.slot)
+			out, mark := conn.BeginFrame(nil)
+			out = dispatch.AppendAnswer(out, dispatch.Busy, "", nil, k.ctx.Envelope.Action, k.ctx.Envelope.Seq)
+			l.resume(k, c, conn.EndFrame(out, mark, ws.OpText))
+			k.cancel()
+		}
+		done++
+	}
+	if done > 0 {
+		l.calls = append(l.calls[:0], l.calls[done:]...)
+	}
+}

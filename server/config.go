@@ -1,0 +1,240 @@
+package server
+
+import (
+	"fmt"
+	"log/slog"
+	"runtime"
+	"strings"
+	"time"
+
+	"wsd/conn"
+	"wsd/dispatch"
+)
+
+// Config is everything a Server can be told. The zero value works: it listens
+// on :8066, serves /ws with the built-in actions, and has the defaults given
+// here. Where a field says that 0 means a default, a negative value turns the
+// limit off.
+type Config struct {
+	// Listen are the addresses for clients: "host:port", ":port", "unix:/path".
+	// None means ":8066". A Server that is only mounted in another router
+	// (Server.ServeHTTP) says []string{"none"}.
+	Listen []string
+	// Path is where clients connect, "/ws" by default. EchoPath, off by
+	// default, is where every message comes back with its opcode, with no
+	// actions: for conformance suites and benchmarks.
+	Path, EchoPath string
+	// Mux has the actions; nil means the built-in ones alone.
+	Mux *dispatch.Mux
+	// Logger gets what happens to the server; clients that come and go are at
+	// debug level. nil means slog.Default().
+	Logger *slog.Logger
+	// Accept has the last say on a handshake, after all other checks (say, to
+	// look at a cookie). It runs on the client's loop and must not block.
+	Accept func(*conn.Request) error
+
+	// Loops is how many loops own the clients; 0 means GOMAXPROCS.
+	Loops int
+
+	// MaxClients is how many clients may be connected, joining ones included.
+	// 0 means as many as the descriptor limit allows, which is never exceeded.
+	MaxClients int
+	// MaxHandshakes bounds handshakes under way at once; 0 means 4096.
+	MaxHandshakes int
+	// HandshakeRate bounds handshakes begun per second (burst: one second's
+	// worth); 0 means no bound.
+	HandshakeRate int
+	// MaxPerAddress bounds clients per IP address (IPv6: per /64); 0 means no bound.
+	MaxPerAddress int
+	// RetryAfter is told to clients refused for now (503); they wait between
+	// it and twice it. 0 means 5 s.
+	RetryAfter time.Duration
+	// Origins, Hosts and Subprotocols are allow-lists; empty ones allow all.
+	Origins, Hosts, Subprotocols []string
+	// MaxHeader is the limit of a handshake request in bytes; 0 means 8 KiB.
+	MaxHeader int
+
+	// HandshakeTimeout is how long a handshake may take in all, from accept to
+	// its blank line, however slowly it trickles; 0 means 10 s.
+	HandshakeTimeout time.Duration
+	// FirstMessageTimeout is how soon after the handshake a client has to send
+	// its first message; 0 means no such deadline.
+	FirstMessageTimeout time.Duration
+	// IdleTimeout: a client silent for so long gets a ping; 0 means 60 s.
+	IdleTimeout time.Duration
+	// PongTimeout: silent for so long after that ping, it is closed; 0 means 20 s.
+	PongTimeout time.Duration
+	// CloseTimeout is how long the peer may take to answer a close; 0 means 5 s.
+	CloseTimeout time.Duration
+	// UserTimeout is how long sent data may stay unacknowledged (TCP_USER_TIMEOUT)
+	// until a peer that vanished is given up; 0 means 30 s.
+	UserTimeout time.Duration
+
+	// MaxMessage is the limit of a whole message in bytes; 0 means 64 KiB.
+	MaxMessage int
+	// MaxFragments is how many frames a message may be cut into; 0 means 1024.
+	MaxFragments int
+	// MessageRate, ByteRate and ControlRate bound what one client may send per
+	// second: messages, bytes, control frames (burst: two seconds' worth).
+	// 0 means no bound for the first two and 50 for control frames.
+	MessageRate, ByteRate, ControlRate int
+
+	// PendingLimit bounds the bytes that may wait for one client beyond what
+	// the kernel took; 0 means 256 KiB. A single message larger than that may
+	// wait alone.
+	PendingLimit int
+	// PendingTotal bounds them for all clients together, a message shared by
+	// many counted for each; 0 means 1 GiB.
+	PendingTotal int64
+	// PendingAge is how long the oldest of them may wait; 0 means 30 s.
+	PendingAge time.Duration
+	// SlowConsumer is what happens to a client at a limit.
+	SlowConsumer Policy
+	// NotsentLowat bounds what waits unsent in the kernel per client
+	// (TCP_NOTSENT_LOWAT), in bytes; 0 means 128 KiB.
+	NotsentLowat int
+
+	// ClientFanout allows every client is_broadcast and client_ids.
+	ClientFanout bool
+	// Topics are patterns of topics that clients may subscribe to; none means all.
+	Topics []string
+	// MaxTopicsPerClient and MaxTopics bound subscriptions of one client and
+	// topics in all per loop; 0 means 64 and 1,000,000.
+	MaxTopicsPerClient, MaxTopics int
+
+	// Workers is how many pooled handlers run at once; 0 means 256. When all are
+	// busy the answer is code 10, at once.
+	Workers int
+	// ActionTimeout is how long a pooled handler may take before its client
+	// gets code 10 and goes on; 0 means 10 s.
+	ActionTimeout time.Duration
+
+	// DrainTime is the time over which the clients are closed when the server
+	// stops; 0 means 10 s, negative means all at once.
+	DrainTime time.Duration
+}
+
+// Policy is what happens when a client does not take what is sent to it.
+type Policy int
+
+const (
+	// CloseSlow closes the client with code 1008. It comes back and gets fresh data.
+	CloseSlow Policy = iota
+	// DropNew leaves out the message that does not fit.
+	DropNew
+	// DropOld leaves out the oldest waiting messages until the new one fits.
+	DropOld
+)
+
+var policyNames = [...]string{CloseSlow: "close", DropNew: "drop-new", DropOld: "drop-old"}
+
+func (p Policy) String() string { return policyNames[p] }
+
+// MarshalText gives the name used on the command line.
+func (p Policy) MarshalText() ([]byte, error) { return []byte(p.String()), nil }
+
+// UnmarshalText takes "close", "drop-new" or "drop-old".
+func (p *Policy) UnmarshalText(text []byte) error {
+	for i, name := range policyNames {
+		if name == string(text) {
+			*p = Policy(i)
+			return nil
+		}
+	}
+	return fmt.Errorf("%q is no policy for slow consumers: use close, drop-new or drop-old", text)
+}
+
+func (p Policy) valid() bool { return p >= 0 && int(p) < len(policyNames) }
+
+// complete fills in the defaults and checks the rest.
+func (c *Config) complete() error {
+	if len(c.Listen) == 0 {
+		c.Listen = []string{":8066"}
+	}
+	if c.Path == "" {
+		c.Path = "/ws"
+	}
+	if c.Logger == nil {
+		c.Logger = slog.Default()
+	}
+	if c.Mux == nil {
+		c.Mux = dispatch.NewMux()
+		dispatch.Builtins(c.Mux)
+	}
+	def(&c.Loops, runtime.GOMAXPROCS(0))
+	def(&c.MaxHandshakes, 4096)
+	def(&c.MaxHeader, conn.DefaultMaxHeader)
+	def(&c.MaxMessage, conn.DefaultMaxMessage)
+	def(&c.MaxFragments, conn.DefaultMaxFragments)
+	def(&c.ControlRate, 50)
+	def(&c.PendingLimit, 256<<10)
+	def(&c.PendingTotal, 1<<30)
+	def(&c.NotsentLowat, 128<<10)
+	def(&c.MaxTopicsPerClient, 64)
+	def(&c.MaxTopics, 1_000_000)
+	def(&c.Workers, 256)
+	def(&c.RetryAfter, 5*time.Second)
+	def(&c.HandshakeTimeout, 10*time.Second)
+	def(&c.IdleTimeout, time.Minute)
+	def(&c.PongTimeout, 20*time.Second)
+	def(&c.CloseTimeout, 5*time.Second)
+	def(&c.UserTimeout, 30*time.Second)
+	def(&c.PendingAge, 30*time.Second)
+	def(&c.ActionTimeout, 10*time.Second)
+	def(&c.DrainTime, 10*time.Second)
+	return c.check()
+}
+
+func def[T comparable](field *T, value T) {
+	var zero T
+	if *field == zero {
+		*field = value
+	}
+}
+
+// check refuses what cannot be meant. Names are those of the flags.
+func (c *Config) check() error {
+	for _, p := range []struct{ flag, path string }{{"path", c.Path}, {"echo-path", c.EchoPath}} {
+		if p.path != "" && (p.path[0] != '/' || strings.ContainsAny(p.path, "?# ")) {
+			return fmt.Errorf("--%s %q: want a path like /ws, without query", p.flag, p.path)
+		}
+	}
+	if c.Path == c.EchoPath {
+		return fmt.Errorf("--echo-path %q is --path too: choose another", c.EchoPath)
+	}
+	if !c.SlowConsumer.valid() {
+		return fmt.Errorf("--slow-consumer: %d is no policy", c.SlowConsumer)
+	}
+	for _, f := range []struct {
+		flag     string
+		value, n int64
+	}{
+		{"loops", int64(c.Loops), 1}, {"max-clients", int64(c.MaxClients), 0}, {"max-handshakes", int64(c.MaxHandshakes), 1},
+		{"handshake-rate", int64(c.HandshakeRate), 0}, {"max-per-address", int64(c.MaxPerAddress), 0},
+		{"max-header", int64(c.MaxHeader), 256}, {"max-message", int64(c.MaxMessage), 1}, {"max-fragments", int64(c.MaxFragments), 1},
+		{"message-rate", int64(c.MessageRate), 0}, {"byte-rate", int64(c.ByteRate), 0},
+		{"pending-limit", int64(c.PendingLimit), 1024}, {"pending-total", c.PendingTotal, 1 << 20}, {"workers", int64(c.Workers), 1},
+		{"handshake-timeout", int64(c.HandshakeTimeout), int64(time.Millisecond)},
+		{"pong-timeout", int64(c.PongTimeout), int64(time.Millisecond)}, {"close-timeout", int64(c.CloseTimeout), int64(time.Millisecond)},
+		{"pending-age", int64(c.PendingAge), int64(time.Millisecond)}, {"action-timeout", int64(c.ActionTimeout), int64(time.Millisecond)},
+		{"first-message-timeout", int64(c.FirstMessageTimeout), 0},
+	} {
+		if f.value < f.n {
+			return fmt.Errorf("--%s %d: want at least %d", f.flag, f.value, f.n)
+		}
+	}
+	return nil
+}
+
+// tick is how fine time-outs are: a sixteenth of the shortest one, between
+// 10 ms and half a second. A tick is a wake-up per loop.
+func (c *Config) tick() time.Duration {
+	shortest := 8 * time.Second
+	for _, d := range []time.Duration{c.HandshakeTimeout, c.FirstMessageTimeout, c.IdleTimeout, c.PongTimeout,
+		c.CloseTimeout, c.PendingAge, c.ActionTimeout, c.DrainTime} {
+		if d > 0 {
+			shortest = min(shortest, d)
+		}
+	}
+	return min(max(shortest/16, 10*time.Millisecond), 500*time.Millisecond)
+}

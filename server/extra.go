@@ -1,0 +1,101 @@
+package server
+
+import "math/bits"
+
+// extra is what a client needs only at times: bytes that wait for the rest of
+// their frame, and a handler that runs. Idle clients have none.
+type extra struct {
+	rest []byte // to be presented to conn again, in a buffer of loop.buffers
+	call *call  // the pooled handler whose answer is awaited
+	free uint32 // next free one plus one
+}
+
+// extras hands out extras by index, so that client stays free of pointers.
+type extras struct {
+	all  []extra
+	free uint32
+}
+
+// of returns the client's extra, nil if it has none.
+func (x *extras) of(c *client) *extra {
+	if c.extra == 0 {
+		return nil
+	}
+	return &x.all[c.extra-1]
+}
+
+// make returns the client's extra, a new one if it has none. The pointer is
+// good until the next make.
+func (x *extras) make(c *client) *extra {
+	if c.extra == 0 {
+		if x.free == 0 {
+			x.all = append(x.all, extra{})
+			x.free = uint32(len(x.all))
+		}
+		c.extra = x.free
+		e := &x.all[c.extra-1]
+		x.free = e.free
+		*e = extra{}
+	}
+	return &x.all[c.extra-1]
+}
+
+// tidy gives the client's extra back if nothing is in it.
+func (x *extras) tidy(c *client) {
+	if e := x.of(c); e != nil && e.rest == nil && e.call == nil {
+		*e = extra{free: x.free}
+		x.free = c.extra
+		c.extra = 0
+	}
+}
+
+// buffers lends memory for cut messages, in powers of two, and keeps a bounded
+// amount of what comes back. What it lends grows with the bytes that arrived,
+// never with a length that a client claims.
+type buffers struct {
+	free [maxClass + 1][][]byte
+	kept int // bytes in free
+}
+
+const (
+	minClass    = 7       // 128 bytes
+	maxClass    = 17      // 128 KiB; larger ones are the collector's
+	keptBuffers = 1 << 20 // bytes of free buffers a loop holds on to
+)
+
+func class(n int) int { return max(minClass, bits.Len(uint(n-1))) }
+
+// get returns an empty buffer with room for n > 0 bytes.
+func (b *buffers) get(n int) []byte {
+	k := class(n)
+	if k <= maxClass && len(b.free[k]) > 0 {
+		last := len(b.free[k]) - 1
+		buf := b.free[k][last]
+		b.free[k][last] = nil
+		b.free[k] = b.free[k][:last]
+		b.kept -= cap(buf)
+		return buf
+	}
+	return make([]byte, 0, 1<<k)
+}
+
+// put takes a buffer back; nobody may use it any more.
+func (b *buffers) put(buf []byte) {
+	k := class(cap(buf))
+	if k > maxClass || cap(buf) != 1<<k || b.kept+cap(buf) > keptBuffers {
+		return
+	}
+	b.kept += cap(buf)
+	b.free[k] = append(b.free[k], buf[:0])
+}
+
+// join appends p to buf, which is or becomes one of b's.
+func (b *buffers) join(buf, p []byte) []byte {
+	if cap(buf)-len(buf) >= len(p) {
+		return append(buf, p...)
+	}
+	grown := b.get(len(buf) + len(p))
+	grown = append(append(grown, buf...), p...)
+	b.put(buf)
+	return grown
+}

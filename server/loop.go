@@ -1,0 +1,222 @@
+package server
+
+import (
+	"math"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/google/uuid"
+
+	"wsd/conn"
+	"wsd/dispatch"
+	"wsd/netpoll"
+	"wsd/topic"
+)
+
+const (
+	// linger is how long a worker waits on a loop that ran dry before it gives
+	// it back to the watcher. Under any steady trickle the worker so becomes
+	// the loop's thread; a hand-over per event costs half as much again as
+	// the event (see docs/architecture.md).
+	linger = 5 * time.Millisecond
+	// batch is how many ready sockets are served before inbox, publishes and
+	// time get their turn.
+	batch = 256
+	// readSize is the most that is read from one client at a time.
+	readSize = 64 << 10
+	// flushSize is how many bytes of answers collect before they are written.
+	flushSize = 32 << 10
+)
+
+// loop owns a share of the clients: it alone reads, writes and closes them.
+// A worker of the server's pool runs it while it has something to do; the
+// watcher tells when that is. Nothing in here needs a lock but the inbox.
+type loop struct {
+	// Constant once the loop runs.
+	server *Server
+	number int
+	poll   *netpoll.Poller
+	start  time.Time     // of tick 0
+	tick   time.Duration // length of one
+
+	// running is held by the worker that runs the loop: there is never a
+	// second one, and each one sees what the one before it did.
+	running sync.Mutex
+
+	// Owned by the running worker.
+	clients slab
+	byID    map[uuid.UUID]uint32
+	topics  topic.Table
+	wheel   wheel
+	extras  extras
+	buffers buffers
+	queue   queue
+	events  []netpoll.Event
+	scratch []byte   // what read reads into
+	out     []byte   // answers of the client that is being read
+	again   []uint32 // clients with more to do than one turn allows
+	stuck   []uint32 // clients with a send queue
+	dead    []uint32 // clients to be freed at the end of the batch
+	walks   []*walk  // publishes under way, oldest first
+	calls   []*call  // handlers under way, oldest first
+	drain   drain
+	count   counters
+	stopped bool
+	accept  *acceptor // of the first loop; nil in the others
+
+	// The client whose bytes are being fed, for the sink's methods.
+	slot uint32
+	cur  *client
+	env  dispatch.Envelope
+	ctx  dispatch.Context
+	req  conn.Request
+
+	// The door for everyone else.
+	mu     sync.Mutex
+	inbox  []func(*loop)
+	spare  []func(*loop) // the inbox's other half, to be swapped
+	posted atomic.Bool   // a wake-up is on its way
+}
+
+// post has f run by the loop, soon, after everything posted before it. It is
+// the only way in for other goroutines, and safe for all of them.
+func (l *loop) post(f func(*loop)) {
+	l.mu.Lock()
+	l.inbox = append(l.inbox, f)
+	l.mu.Unlock()
+	if l.posted.CompareAndSwap(false, true) {
+		// It can only fail when the loop is closed, and then nobody is there.
+		_ = l.poll.Wake()
+	}
+}
+
+// run is the worker's task: it turns the loop until it is dry, and then asks
+// the watcher to call again.
+func (l *loop) run() {
+	l.running.Lock()
+	for l.turn() {
+	}
+	stopped := l.stopped
+	l.running.Unlock()
+	if stopped {
+		l.server.loopEnded(l)
+		return
+	}
+	if err := l.server.watcher.Rearm(l.poll); err != nil {
+		l.server.log.Error("loop is lost: the watcher does not take it back", "loop", l.number, "error", err)
+	}
+}
+
+// turn serves one batch of whatever there is. It says whether to go on.
+func (l *loop) turn() bool {
+	wait := linger
+	if l.busy() {
+		wait = 0
+	}
+	n, woken, err := l.poll.Wait(l.events, wait)
+	if err != nil {
+		l.server.log.Error("waiting for events failed", "loop", l.number, "error", err)
+		return false
+	}
+	for i := range l.events[:n] {
+		l.event(&l.events[i])
+	}
+	l.continueReading()
+	if woken {
+		l.takeInbox()
+		l.passTime()
+	}
+	l.walk()
+	l.bury()
+	l.count.turns++
+	l.count.events += uint64(n)
+	return (n > 0 || woken || l.busy()) && !l.stopped
+}
+
+// busy says that there is work which no event will announce.
+func (l *loop) busy() bool { return len(l.again) > 0 || len(l.walks) > 0 }
+
+// event serves one ready descriptor. Stale ones name a generation that is gone.
+func (l *loop) event(ev *netpoll.Event) {
+	t := ev.Token()
+	if t.Generation() == 0 { // no client has generation 0
+		if l.accept != nil {
+			l.accept.ready(l, int(t.Slot()))
+		}
+		return
+	}
+	c := l.clients.find(t)
+	if c == nil || c.state == stateDead {
+		l.count.stale++
+		return
+	}
+	if ev.Writable() && c.head != 0 {
+		l.flush(t.Slot(), c)
+	}
+	if ev.Readable() {
+		l.readable(t.Slot(), c, ev.Ended())
+	}
+}
+
+// takeInbox runs what was posted. The flag is cleared first: who posts from
+// here on wakes the loop again.
+func (l *loop) takeInbox() {
+	l.posted.Store(false)
+	l.mu.Lock()
+	tasks := l.inbox
+	l.inbox = l.spare[:0]
+	l.mu.Unlock()
+	for i, f := range tasks {
+		f(l)
+		tasks[i] = nil
+	}
+	l.spare = tasks
+	if cap(l.spare) > 1024 { // a burst is over
+		l.spare = nil
+	}
+}
+
+// passTime looks at the clock and does what has fallen due.
+func (l *loop) passTime() {
+	now := l.ticks(time.Since(l.start))
+	if now == l.wheel.now {
+		return
+	}
+	l.turnWheel(now)
+	l.checkStuck()
+	l.checkCalls()
+	l.drainSome()
+	if l.accept != nil {
+		l.accept.tick(l)
+	}
+}
+
+// ticks converts a duration to ticks, rounded down.
+func (l *loop) ticks(d time.Duration) uint32 {
+	return uint32(min(int64(d/l.tick), math.MaxUint32))
+}
+
+// timeout converts a time-out to ticks, rounded up, and one more, since the
+// present tick is already partly over: nobody is cut short.
+func (l *loop) timeout(d time.Duration) uint32 {
+	return uint32(min(int64((d+l.tick-1)/l.tick)+1, math.MaxInt32))
+}
+
+// bury closes and frees the clients that died in this batch. Not before its
+// end: until then an event of the batch may still name them, and the kernel
+// must not give their descriptors to newcomers.
+func (l *loop) bury() {
+	for _, slot := range l.dead {
+		c := l.clients.at(slot)
+		_ = netpoll.Close(int(c.fd))
+		l.clients.release(slot)
+		if s := l.server; s.connected.Add(-1) == 0 && s.draining.Load() {
+			select {
+			case s.empty <- struct{}{}:
+			default: // Stop has been told already
+			}
+		}
+	}
+	l.dead = l.dead[:0]
+}

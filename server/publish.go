@@ -1,0 +1,264 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"math"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"github.com/gobwas/ws"
+	"github.com/google/uuid"
+
+	"wsd/conn"
+)
+
+// The way of a publish:
+//
+//  1. Publish, on any goroutine: the frame is made once; nobody changes it any
+//     more, so all clients share it.
+//  2. spread: it is posted to the loops.
+//  3. deliver: each loop begins a walk over those of its clients that match.
+//  4. walk: some hundred clients per turn, with the ready sockets served in
+//     between, so that heartbeats keep their latency.
+//  5. offer: one write per client; what does not fit is queued by reference.
+//  6. The last loop to end its walk reports.
+
+// Target says which clients a message is for.
+type Target struct {
+	all     bool
+	topics  []string
+	clients []uuid.UUID
+}
+
+// All is every client.
+func All() Target { return Target{all: true} }
+
+// Topic is the subscribers of any of the topics; who has several gets it once.
+func Topic(names ...string) Target { return Target{topics: names} }
+
+// Client is the clients with these ids; unknown ones are skipped.
+func Client(ids ...uuid.UUID) Target { return Target{clients: ids} }
+
+// Message is what is published: it arrives in one frame, as it is.
+type Message struct {
+	// Binary chooses the opcode. A text message must be UTF-8.
+	Binary bool
+	// Data is copied once and may be reused after Publish.
+	Data []byte
+}
+
+// Result tells what became of a publish by the time its walk ended.
+type Result struct {
+	Matched int `json:"matched"` // clients it was for
+	Sent    int `json:"sent"`    // taken by the kernel whole
+	Queued  int `json:"queued"`  // at least in part still waiting in the client's queue
+	Dropped int `json:"dropped"` // left out by the slow-consumer policy, or the client's end
+	// LastClient is the time from Publish to the write to the last client.
+	LastClient time.Duration `json:"-"`
+}
+
+// ErrStopped is returned once the server has stopped.
+var ErrStopped = errors.New("the server has stopped")
+
+// Publish sends m to every client of t and waits until all of them have been
+// written to, or queued for; a slow client delays nobody. Messages of one
+// publisher, each published after the last returned, arrive in order. ctx ends
+// the waiting, not the publish.
+func (s *Server) Publish(ctx context.Context, t Target, m Message) (Result, error) {
+	op := ws.OpText
+	if m.Binary {
+		op = ws.OpBinary
+	}
+	d := newDelivery(conn.Compile(op, m.Data), t)
+	if !s.spread(d) {
+		return Result{}, ErrStopped
+	}
+	select {
+	case <-d.done:
+		return d.result(), nil
+	case <-ctx.Done():
+		return d.result(), ctx.Err()
+	case <-s.ended:
+		return d.result(), ErrStopped
+	}
+}
+
+// delivery is one frame on its way to its clients.
+type delivery struct {
+	frame  []byte
+	target Target
+	began  time.Time
+	done   chan struct{} // closed when every loop has ended its walk
+
+	// Added to by each loop as it ends its walk.
+	matched, sent, queued, dropped, last atomic.Int64
+	left                                 atomic.Int32 // loops that still walk
+}
+
+func newDelivery(frame []byte, t Target) *delivery {
+	return &delivery{frame: frame, target: t, began: time.Now(), done: make(chan struct{})}
+}
+
+func (d *delivery) result() Result {
+	return Result{Matched: int(d.matched.Load()), Sent: int(d.sent.Load()), Queued: int(d.queued.Load()),
+		Dropped: int(d.dropped.Load()), LastClient: time.Duration(d.last.Load())}
+}
+
+// spread posts the delivery to every loop. It reports false when the server
+// has stopped.
+func (s *Server) spread(d *delivery) bool {
+	select {
+	case <-s.ended:
+		return false
+	default:
+	}
+	s.publishes.Add(1)
+	d.left.Store(int32(len(s.loops)))
+	for _, l := range s.loops {
+		l.post(func(l *loop) { l.deliver(d) })
+	}
+	return true
+}
+
+// walk is a loop's part of a delivery: a cursor over slots, in rising order.
+type walk struct {
+	d     *delivery
+	slots slots
+	at    uint32 // the next slot to serve
+	more  bool   // at is one
+	began int64  // Unix nanoseconds: who came later is not meant
+
+	matched, sent, queued, dropped int64
+}
+
+// slots yields slots in rising order.
+type slots interface {
+	HasNext() bool
+	Next() uint32
+}
+
+func (w *walk) advance() {
+	if w.more = w.slots.HasNext(); w.more {
+		w.at = w.slots.Next()
+	}
+}
+
+// everySlot yields 0 to end-1.
+type everySlot struct{ next, end uint32 }
+
+func (e *everySlot) HasNext() bool { return e.next < e.end }
+func (e *everySlot) Next() uint32  { e.next++; return e.next - 1 }
+
+// someSlots yields a sorted list.
+type someSlots []uint32
+
+func (s *someSlots) HasNext() bool { return len(*s) > 0 }
+func (s *someSlots) Next() uint32  { first := (*s)[0]; *s = (*s)[1:]; return first }
+
+// deliver begins the loop's walk.
+func (l *loop) deliver(d *delivery) {
+	w := &walk{d: d, slots: l.matching(d.target), began: time.Now().UnixNano()}
+	w.advance()
+	l.walks = append(l.walks, w)
+}
+
+func (l *loop) matching(t Target) slots {
+	if t.all {
+		return &everySlot{end: l.clients.size()}
+	}
+	if len(t.topics) > 0 {
+		if b := l.topics.Subscribers(t.topics...); b != nil {
+			return b.Iterator()
+		}
+		return &someSlots{}
+	}
+	var found someSlots
+	for _, id := range t.clients {
+		if slot, ok := l.byID[id]; ok {
+			found = append(found, slot)
+		}
+	}
+	slices.Sort(found)
+	found = slices.Compact(found)
+	return &found
+}
+
+// walkSlice is how many clients all walks together serve in one turn.
+const walkSlice = 256
+
+// walk moves every walk on a little. A younger one never overtakes an older
+// one, so each client gets its messages in the order they were published.
+func (l *loop) walk() {
+	if len(l.walks) == 0 {
+		return
+	}
+	share := max(walkSlice/len(l.walks), 8)
+	limit := uint32(math.MaxUint32)
+	going := l.walks[:0]
+	for _, w := range l.walks {
+		l.stride(w, share, limit)
+		if w.more {
+			limit = w.at
+			going = append(going, w)
+		} else {
+			l.arrived(w)
+		}
+	}
+	clear(l.walks[len(going):])
+	l.walks = going
+}
+
+// stride serves up to n clients of a walk, in slots before limit.
+func (l *loop) stride(w *walk, n int, limit uint32) {
+	for ; n > 0 && w.more && w.at < limit; n-- {
+		if c := l.clients.at(w.at); c.state == stateOpen && c.since <= w.began {
+			l.offer(w, w.at, c)
+		}
+		w.advance()
+	}
+}
+
+// offer writes the frame to one client.
+func (l *loop) offer(w *walk, slot uint32, c *client) {
+	w.matched++
+	frame, n := w.d.frame, 0
+	if c.head == 0 {
+		var ok bool
+		if n, ok = l.write(slot, c, frame); !ok {
+			w.dropped++
+			return
+		}
+		if n == len(frame) {
+			w.sent++
+			return
+		}
+	}
+	if n == 0 && !l.room(slot, c, len(frame)) {
+		w.dropped++
+		return
+	}
+	l.enqueue(slot, c, frame[n:], n == 0)
+	w.queued++
+}
+
+// arrived ends the loop's part, and the whole if it was the last.
+func (l *loop) arrived(w *walk) {
+	d := w.d
+	l.count.messagesOut += uint64(w.sent)
+	d.matched.Add(w.matched)
+	d.sent.Add(w.sent)
+	d.queued.Add(w.queued)
+	d.dropped.Add(w.dropped)
+	took := int64(time.Since(d.began))
+	for {
+		last := d.last.Load()
+		if took <= last || d.last.CompareAndSwap(last, took) {
+			break
+		}
+	}
+	if d.left.Add(-1) == 0 {
+		close(d.done)
+	}
+}

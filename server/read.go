@@ -1,0 +1,221 @@
+package server
+
+import (
+	"errors"
+
+	"github.com/gobwas/ws"
+
+	"wsd/conn"
+	"wsd/netpoll"
+)
+
+// The way of a frame, in the order of the functions of this file and the next:
+//
+//  1. readable: an event says that the client has bytes.
+//  2. read: one read into the loop's scratch buffer.
+//  3. receive: by state; of an open client the bytes (behind what was left of
+//     the last read, if anything was) go to feed.
+//  4. feed: conn.Feed parses in place and calls Message for each whole
+//     message; answers collect in l.out.
+//  5. Message, Control (action.go): the actions.
+//  6. send (send.go): one write for all the answers of this read.
+//  7. keep: bytes that wait for the rest of their frame.
+
+// readable reads from a client that an event named. ended: the peer hung up.
+func (l *loop) readable(slot uint32, c *client, ended bool) {
+	c.set(flagReadable)
+	if l.held(c) {
+		return // whoever lifts the hold reads on
+	}
+	l.read(slot, c)
+	if ended && c.state != stateDead {
+		// The short read was not the last: the end itself is still to come,
+		// and no further event will announce it.
+		c.set(flagReadable)
+		l.readLater(slot, c)
+	}
+}
+
+// held: its bytes stay in the kernel for now, which makes the sender feel the
+// back-pressure: a handler is running for it, or it does not take its answers.
+func (l *loop) held(c *client) bool {
+	if c.state != stateOpen {
+		return false
+	}
+	if e := l.extras.of(c); e != nil && e.call != nil {
+		return true
+	}
+	return c.pending > 0 && int(c.pending) >= l.server.cfg.PendingLimit/4
+}
+
+// read does one read and takes in what came.
+func (l *loop) read(slot uint32, c *client) {
+	n, err := netpoll.Read(int(c.fd), l.scratch)
+	switch {
+	case n > 0:
+		l.count.bytesIn += uint64(n)
+		if n < len(l.scratch) {
+			c.clear(flagReadable)
+		} else {
+			l.readLater(slot, c)
+		}
+		l.receive(slot, c, l.scratch[:n])
+	case err == netpoll.EAGAIN:
+		c.clear(flagReadable)
+	case err == nil:
+		l.hungUp(slot, c)
+	default:
+		l.kill(slot, c, ReasonReset)
+	}
+}
+
+// hungUp: the peer's side of the stream is at its end.
+func (l *loop) hungUp(slot uint32, c *client) {
+	switch c.state {
+	case stateLingering, stateClosing:
+		l.kill(slot, c, ReasonNone) // counted when it began
+	default:
+		l.kill(slot, c, ReasonVanished)
+	}
+}
+
+// readLater has the client read on in the next turn, after others.
+func (l *loop) readLater(slot uint32, c *client) {
+	if !c.is(flagAgain) {
+		c.set(flagAgain)
+		l.again = append(l.again, slot)
+	}
+}
+
+// continueReading goes on with the clients that had more than a turn's worth.
+// Who has still more is asked again in the next turn.
+func (l *loop) continueReading() {
+	todo := len(l.again)
+	for _, slot := range l.again[:todo] {
+		c := l.clients.at(slot)
+		if !c.is(flagAgain) { // its slot was freed meanwhile
+			continue
+		}
+		c.clear(flagAgain)
+		if c.state == stateDead || l.held(c) {
+			continue
+		}
+		if e := l.extras.of(c); e != nil && len(e.rest) > 0 && c.state == stateOpen {
+			l.receive(slot, c, nil)
+		}
+		if c.is(flagReadable) && c.state != stateDead && !l.held(c) {
+			l.read(slot, c)
+		}
+	}
+	l.again = l.again[:copy(l.again, l.again[todo:])]
+}
+
+// receive takes in bytes, which are in the scratch buffer or nil.
+func (l *loop) receive(slot uint32, c *client, in []byte) {
+	switch c.state {
+	case stateOpen, stateClosing:
+		c.stamp = l.stampOf(c)
+		c.clear(flagPinged)
+		if !l.takeBytes(c, len(in)) {
+			l.fail(slot, c, ReasonRate, ws.StatusPolicyViolation, "too many bytes per second")
+			return
+		}
+		l.feed(slot, c, l.withRest(c, in))
+	case stateJoining, stateRefused:
+		l.handshake(slot, c, l.withRest(c, in))
+	}
+}
+
+// stampOf is the client's stamp now. While it closes, it stays that of the
+// entry: the time to answer a close is not prolonged by chatter.
+func (l *loop) stampOf(c *client) uint32 {
+	if c.state == stateOpen {
+		return l.wheel.now
+	}
+	return c.stamp
+}
+
+// withRest puts in behind what was left of the last read.
+func (l *loop) withRest(c *client, in []byte) []byte {
+	e := l.extras.of(c)
+	if e == nil || e.rest == nil {
+		return in
+	}
+	if len(in) > 0 {
+		e.rest = l.buffers.join(e.rest, in)
+	}
+	return e.rest
+}
+
+// keep stores what has to be presented again. rest aliases the scratch buffer,
+// or the client's own, in which case it moves to its front.
+func (l *loop) keep(c *client, rest []byte) {
+	e := l.extras.of(c)
+	switch {
+	case len(rest) == 0:
+		if e != nil && e.rest != nil {
+			l.buffers.put(e.rest)
+			e.rest = nil
+			l.extras.tidy(c)
+		}
+	case e != nil && e.rest != nil:
+		if &rest[0] == &e.rest[0] {
+			e.rest = rest
+		} else {
+			e.rest = e.rest[:copy(e.rest[:cap(e.rest)], rest)]
+		}
+	default:
+		e = l.extras.make(c)
+		e.rest = append(l.buffers.get(len(rest)), rest...)
+	}
+}
+
+// feed hands bytes to the protocol and sends what it answers, piece by piece
+// if that is a lot.
+func (l *loop) feed(slot uint32, c *client, in []byte) {
+	for {
+		l.slot, l.cur = slot, c
+		rest, out, err := l.server.protocol.Feed(&c.proto, in, l.out[:0], l)
+		l.out = out
+		if len(out) > 0 {
+			l.send(slot, c, out)
+		}
+		if cap(l.out) > 4*flushSize { // a large answer: not kept
+			l.out = make([]byte, 0, flushSize)
+		}
+		if c.state == stateDead {
+			return
+		}
+		if err != nil && err != conn.ErrPause {
+			l.keep(c, rest)
+			l.protocolEnd(slot, c, err)
+			return
+		}
+		if err == nil || l.held(c) || c.state != stateOpen {
+			l.keep(c, rest)
+			return
+		}
+		if in = rest; len(in) == 0 { // paused to write, and that was all
+			l.keep(c, nil)
+			return
+		}
+	}
+}
+
+// protocolEnd acts on what ended the WebSocket connection; the close frame, if
+// one is due, is sent already.
+func (l *loop) protocolEnd(slot uint32, c *client, err error) {
+	var ce *conn.CloseError
+	if !errors.As(err, &ce) {
+		l.fail(slot, c, ReasonInternal, ws.StatusInternalServerError, "")
+		return
+	}
+	switch {
+	case ce.Remote && c.state == stateClosing:
+		l.finish(slot, c, ReasonNone) // they answered ours; counted when it began
+	case ce.Remote:
+		l.finish(slot, c, ReasonPeer)
+	default:
+		l.linger(slot, c, reasonOf(ce))
+	}
+}

@@ -1,0 +1,78 @@
+package server
+
+import (
+	"errors"
+
+	"github.com/gobwas/ws"
+
+	"wsd/conn"
+)
+
+// Reason is why a connection ended. Each has exactly one, and it is counted.
+type Reason int
+
+const (
+	// ReasonNone: no end of its own; it was counted when it began.
+	ReasonNone Reason = iota
+	// ReasonPeer: the client sent a close frame.
+	ReasonPeer
+	// ReasonVanished: the client hung up without one.
+	ReasonVanished
+	// ReasonReset: the connection broke (reset, or nothing acknowledged for too long).
+	ReasonReset
+	// ReasonHandshake: the request was no handshake or not allowed.
+	ReasonHandshake
+	// ReasonHandshakeTimeout: the request did not come in time.
+	ReasonHandshakeTimeout
+	// ReasonRefused: answered by 503, a limit was reached.
+	ReasonRefused
+	// ReasonProtocol, ReasonUTF8, ReasonTooBig: closed with 1002, 1007, 1009.
+	ReasonProtocol
+	ReasonUTF8
+	ReasonTooBig
+	// ReasonPolicy: too many fragments; ReasonRate: too many messages, bytes or control frames.
+	ReasonPolicy
+	ReasonRate
+	// ReasonIdle: no answer to the ping; ReasonSilent: no first message in time.
+	ReasonIdle
+	ReasonSilent
+	// ReasonSlow: it did not take what was sent to it.
+	ReasonSlow
+	// ReasonShutdown: the server stops. ReasonAdmin: somebody asked for it.
+	ReasonShutdown
+	ReasonAdmin
+	// ReasonInternal: an error of ours.
+	ReasonInternal
+	reasons
+)
+
+var reasonNames = [reasons]string{
+	"none", "peer", "vanished", "reset", "handshake", "handshake_timeout", "refused", "protocol", "utf8", "too_big",
+	"policy", "rate", "idle", "silent", "slow", "shutdown", "admin", "internal",
+}
+
+func (r Reason) String() string { return reasonNames[r] }
+
+// errRate marks the protocol's close errors that a rate limit caused.
+var (
+	errMessageRate = &conn.CloseError{Code: ws.StatusPolicyViolation, Reason: "too many messages per second"}
+	errControlRate = &conn.CloseError{Code: ws.StatusPolicyViolation, Reason: "too many control frames per second"}
+)
+
+// reasonOf tells why the protocol closed.
+func reasonOf(ce *conn.CloseError) Reason {
+	if errors.Is(ce, errMessageRate) || errors.Is(ce, errControlRate) {
+		return ReasonRate
+	}
+	switch ce.Code {
+	case ws.StatusProtocolError:
+		return ReasonProtocol
+	case ws.StatusInvalidFramePayloadData:
+		return ReasonUTF8
+	case ws.StatusMessageTooBig:
+		return ReasonTooBig
+	case ws.StatusPolicyViolation:
+		return ReasonPolicy
+	}
+	return ReasonInternal
+}

@@ -1,0 +1,107 @@
+package server
+
+import (
+	"net/netip"
+	"time"
+
+	"github.com/google/uuid"
+
+	"wsd/dispatch"
+	"wsd/topic"
+)
+
+// here is the client as an inline handler sees it: the one whose bytes the
+// loop is feeding. It is the loop itself, so it costs nothing.
+type here loop
+
+func (h *here) ID() uuid.UUID              { return h.cur.id }
+func (h *here) ConnectedAt() time.Time     { return time.Unix(0, h.cur.since) }
+func (h *here) RemoteAddr() netip.AddrPort { return h.cur.remote() }
+func (h *here) Topics() []string           { return h.topics.Of(h.slot) }
+
+func (h *here) Subscribe(topics ...string) error {
+	return (*loop)(h).subscribe(h.slot, h.cur, topics)
+}
+
+func (h *here) Unsubscribe(topics ...string) error {
+	return (*loop)(h).unsubscribe(h.slot, topics)
+}
+
+// there is the client as a pooled handler sees it, from another goroutine. It
+// asks the loop, and finds the client gone if it is.
+type there struct {
+	loop       *loop
+	slot       uint32
+	generation uint32
+	id         uuid.UUID
+	since      int64
+	addr       netip.AddrPort
+}
+
+func (l *loop) there(slot uint32, c *client) *there {
+	return &there{loop: l, slot: slot, generation: c.generation, id: c.id, since: c.since, addr: c.remote()}
+}
+
+func (t *there) ID() uuid.UUID              { return t.id }
+func (t *there) ConnectedAt() time.Time     { return time.Unix(0, t.since) }
+func (t *there) RemoteAddr() netip.AddrPort { return t.addr }
+
+func (t *there) Topics() (topics []string) {
+	_ = t.do(func(l *loop, _ *client) error { topics = l.topics.Of(t.slot); return nil })
+	return topics
+}
+
+func (t *there) Subscribe(topics ...string) error {
+	return t.do(func(l *loop, c *client) error { return l.subscribe(t.slot, c, topics) })
+}
+
+func (t *there) Unsubscribe(topics ...string) error {
+	return t.do(func(l *loop, _ *client) error { return l.unsubscribe(t.slot, topics) })
+}
+
+// errGone is for handlers whose client has left.
+var errGone = &dispatch.Error{Code: dispatch.SystemException, Msg: "the client has left"}
+
+// do runs f on the client's loop and waits for it.
+func (t *there) do(f func(*loop, *client) error) error {
+	done := make(chan error, 1)
+	t.loop.post(func(l *loop) {
+		if c := l.clients.at(t.slot); c.generation == t.generation && c.state == stateOpen {
+			done <- f(l, c)
+			return
+		}
+		done <- errGone
+	})
+	select {
+	case err := <-done:
+		return err
+	case <-t.loop.server.ended:
+		return errGone
+	}
+}
+
+func (l *loop) subscribe(slot uint32, c *client, topics []string) error {
+	for _, name := range topics {
+		if err := topic.ValidName(name); err != nil {
+			return &dispatch.Error{Code: dispatch.InvalidParams, Msg: err.Error()}
+		}
+		if !topic.Allowed(l.server.cfg.Topics, name) {
+			return &dispatch.Error{Code: dispatch.PermissionDenied}
+		}
+	}
+	for _, name := range topics {
+		if err := l.topics.Subscribe(slot, name); err != nil {
+			l.count.topicLimit++
+			return &dispatch.Error{Code: dispatch.PermissionDenied, Msg: err.Error()}
+		}
+		c.set(flagSubscribed)
+	}
+	return nil
+}
+
+func (l *loop) unsubscribe(slot uint32, topics []string) error {
+	for _, name := range topics {
+		l.topics.Unsubscribe(slot, name)
+	}
+	return nil
+}

@@ -1,0 +1,282 @@
+package server
+
+import (
+	"github.com/gobwas/ws"
+
+	"wsd/netpoll"
+)
+
+// node is one message, or the rest of one, that waits for room in a socket.
+type node struct {
+	data  []byte // shared with other clients if it was published: never changed
+	next  uint32 // node plus one
+	since uint32 // tick at which it was queued
+	drop  bool   // may be left out: published, and nothing of it is sent yet
+}
+
+// queue holds the nodes of all clients of a loop. A client that does not read
+// costs one node (40 bytes) per message, whatever the message's size.
+type queue struct {
+	chunks []*[queueChunk]node
+	free   uint32
+	used   int
+}
+
+const queueChunk = 128
+
+func (q *queue) at(n uint32) *node { return &q.chunks[(n-1)/queueChunk][(n-1)%queueChunk] }
+
+func (q *queue) alloc() uint32 {
+	if q.free == 0 {
+		first := uint32(len(q.chunks)) * queueChunk
+		q.chunks = append(q.chunks, new([queueChunk]node))
+		for n := first + queueChunk; n > first; n-- {
+			q.at(n).next, q.free = q.free, n
+		}
+	}
+	n := q.free
+	q.free = q.at(n).next
+	q.used++
+	return n
+}
+
+func (q *queue) release(n uint32) {
+	*q.at(n) = node{next: q.free}
+	q.free = n
+	if q.used--; q.used == 0 && len(q.chunks) > 8 {
+		*q = queue{} // the jam is over: give the memory back
+	}
+}
+
+// send writes answers, or queues a copy of what the socket does not take.
+// p is the caller's again afterwards.
+func (l *loop) send(slot uint32, c *client, p []byte) {
+	if c.head == 0 {
+		n, ok := l.write(slot, c, p)
+		if !ok || n == len(p) {
+			return
+		}
+		p = p[n:]
+	}
+	l.enqueue(slot, c, append([]byte(nil), p...), false)
+}
+
+// write sends what the socket takes. ok is false if the client died of it.
+func (l *loop) write(slot uint32, c *client, p []byte) (n int, ok bool) {
+	n, err := netpoll.Write(int(c.fd), p)
+	if err != nil && err != netpoll.EAGAIN {
+		l.kill(slot, c, ReasonReset)
+		return 0, false
+	}
+	l.count.bytesOut += uint64(n)
+	if n == len(p) {
+		return n, true
+	}
+	if !c.is(flagWriting) {
+		if err := l.poll.Mod(int(c.fd), c.token(slot), netpoll.EdgeWrite); err != nil {
+			l.kill(slot, c, ReasonInternal)
+			return 0, false
+		}
+		c.set(flagWriting)
+	}
+	return n, true
+}
+
+// enqueue puts data, which nobody may change any more, at the end of the queue.
+func (l *loop) enqueue(slot uint32, c *client, data []byte, drop bool) {
+	n := l.queue.alloc()
+	*l.queue.at(n) = node{data: data, since: l.wheel.now, drop: drop}
+	if c.head == 0 {
+		c.head = n
+	} else {
+		l.queue.at(c.tail).next = n
+	}
+	c.tail = n
+	c.pending += uint32(len(data))
+	l.server.pending.Add(int64(len(data)))
+	if !c.is(flagStuck) {
+		c.set(flagStuck)
+		l.stuck = append(l.stuck, slot)
+	}
+}
+
+// flush writes queued bytes until the socket is full or the queue is empty.
+func (l *loop) flush(slot uint32, c *client) {
+	var pieces [64][]byte
+	for c.head != 0 {
+		k, want := 0, 0
+		for n := c.head; n != 0 && k < len(pieces); n = l.queue.at(n).next {
+			pieces[k] = l.queue.at(n).data
+			want += len(pieces[k])
+			k++
+		}
+		n, err := netpoll.Writev(int(c.fd), pieces[:k])
+		if err != nil && err != netpoll.EAGAIN {
+			l.kill(slot, c, ReasonReset)
+			return
+		}
+		l.count.bytesOut += uint64(n)
+		l.sent(c, n)
+		if n < want {
+			break
+		}
+	}
+	l.flushed(slot, c)
+}
+
+// sent takes n bytes off the front of the queue.
+func (l *loop) sent(c *client, n int) {
+	for n > 0 {
+		first := l.queue.at(c.head)
+		if n < len(first.data) {
+			first.data, first.drop = first.data[n:], false
+			c.pending -= uint32(n)
+			l.server.pending.Add(-int64(n))
+			return
+		}
+		n -= len(first.data)
+		l.unqueue(c, 0, c.head)
+	}
+}
+
+// unqueue removes a node; before is the one ahead of it, 0 for the first.
+func (l *loop) unqueue(c *client, before, n uint32) {
+	nd := l.queue.at(n)
+	c.pending -= uint32(len(nd.data))
+	l.server.pending.Add(-int64(len(nd.data)))
+	if before == 0 {
+		c.head = nd.next
+	} else {
+		l.queue.at(before).next = nd.next
+	}
+	if c.tail == n {
+		c.tail = before
+	}
+	l.queue.release(n)
+}
+
+// flushed does what waited for the queue to shrink.
+func (l *loop) flushed(slot uint32, c *client) {
+	if c.head == 0 && c.is(flagFinish) {
+		if c.state != stateLingering {
+			l.kill(slot, c, ReasonNone)
+			return
+		}
+		_ = netpoll.CloseWrite(int(c.fd))
+	}
+	if c.state == stateOpen && !l.held(c) {
+		l.readLater(slot, c)
+	}
+}
+
+// dropQueue forgets what waits, but for a message that is sent in part, since
+// without its end the stream would be garbage. all: that too.
+func (l *loop) dropQueue(c *client, all bool) {
+	before, n := uint32(0), c.head
+	for n != 0 {
+		next := l.queue.at(n).next
+		if all || before != 0 || l.queue.at(n).drop {
+			l.unqueue(c, before, n)
+		} else {
+			before = n
+		}
+		n = next
+	}
+}
+
+// room makes room for size more bytes of a published message, by the policy,
+// and says whether the message is to be queued. It may close the client.
+func (l *loop) room(slot uint32, c *client, size int) bool {
+	s := l.server
+	if l.fits(c, size) {
+		return true
+	}
+	switch s.cfg.SlowConsumer {
+	case DropNew:
+		l.count.dropped[DropNew]++
+		return false
+	case DropOld:
+		l.dropOldest(c, size)
+		if l.fits(c, size) {
+			return true
+		}
+		l.count.dropped[DropNew]++ // what waits may not be dropped
+		return false
+	}
+	l.count.dropped[CloseSlow]++
+	l.closeSlow(slot, c)
+	return false
+}
+
+func (l *loop) fits(c *client, size int) bool {
+	return (c.pending == 0 || int(c.pending)+size <= l.server.cfg.PendingLimit) &&
+		l.server.pending.Load()+int64(size) <= l.server.cfg.PendingTotal
+}
+
+func (l *loop) dropOldest(c *client, size int) {
+	before, n := uint32(0), c.head
+	for n != 0 && !l.fits(c, size) {
+		next := l.queue.at(n).next
+		if l.queue.at(n).drop {
+			l.unqueue(c, before, n)
+			l.count.dropped[DropOld]++
+		} else {
+			before = n
+		}
+		n = next
+	}
+}
+
+// closeSlow closes a client that does not take what is sent to it. Only the
+// rest of a message under way and the close frame remain in its queue.
+func (l *loop) closeSlow(slot uint32, c *client) {
+	l.dropQueue(c, false)
+	l.close(slot, c, ReasonSlow, ws.StatusPolicyViolation, "too slow: pending messages over the limit")
+}
+
+// checkStuck looks, once per tick, at the clients with a queue: has the oldest
+// message waited for too long?
+func (l *loop) checkStuck() {
+	limit := l.timeout(l.server.cfg.PendingAge)
+	kept := l.stuck[:0]
+	for _, slot := range l.stuck {
+		c := l.clients.at(slot)
+		if !c.is(flagStuck) {
+			continue // freed
+		}
+		l.dropAged(c, limit)
+		if c.head == 0 || c.state == stateDead {
+			c.clear(flagStuck)
+			continue
+		}
+		kept = append(kept, slot)
+		if c.state == stateOpen && l.wheel.now-l.queue.at(c.head).since >= limit {
+			l.closeSlow(slot, c)
+		}
+	}
+	l.stuck = kept
+}
+
+// dropAged leaves out what is too old, where the policy is to drop. What is
+// sent in part stays; if even that is too old, the client is stuck for good.
+func (l *loop) dropAged(c *client, limit uint32) {
+	policy := l.server.cfg.SlowConsumer
+	if policy == CloseSlow || c.state != stateOpen {
+		return
+	}
+	before, n := uint32(0), c.head
+	for n != 0 {
+		nd := l.queue.at(n)
+		if l.wheel.now-nd.since < limit {
+			return
+		}
+		next := nd.next
+		if nd.drop {
+			l.unqueue(c, before, n)
+			l.count.dropped[policy]++
+		} else {
+			before = n
+		}
+		n = next
+	}
+}

@@ -1,0 +1,304 @@
+// Package server joins the leaves: loops that own clients and read, answer and
+// write to them over netpoll, conn and dispatch; admission, fan-out, slow
+// consumers, time-outs and the graceful stop.
+//
+//	s, err := server.New(server.Config{Mux: mux})
+//	...
+//	err = s.Start()
+//	...
+//	err = s.Stop(ctx, false)
+//
+// All methods of Server are safe for concurrent use.
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/gobwas/ws"
+	"github.com/google/uuid"
+	"github.com/panjf2000/ants/v2"
+
+	"wsd/conn"
+	"wsd/dispatch"
+	"wsd/netpoll"
+	"wsd/topic"
+)
+
+// Server holds the clients. Make one with New.
+type Server struct {
+	// Constant after New.
+	cfg       Config
+	log       *slog.Logger
+	debug     bool
+	mux       *dispatch.Mux
+	constants [][]byte // compiled frames of constant answers, by action index
+	protocol  conn.Protocol
+	upgrader  conn.Upgrader
+	limits    Limits
+	addrs     []string
+	loops     []*loop
+	watcher   *netpoll.Watcher
+	runners   *ants.Pool // workers that run loops
+	workers   *ants.Pool // workers that run pooled handlers
+	ctx       context.Context
+	cancel    context.CancelFunc
+	began     time.Time
+
+	connected atomic.Int64 // sockets, whatever their state
+	joining   atomic.Int64
+	refused   atomic.Int64
+	pending   atomic.Int64 // bytes in all send queues
+	publishes atomic.Uint64
+	shares    shares
+
+	started  atomic.Bool
+	draining atomic.Bool
+	stopOnce sync.Once
+	running  sync.WaitGroup // loops
+	empty    chan struct{}  // tells Stop that the last client is gone
+	ended    chan struct{}  // closed when the loops are over
+}
+
+// New checks the configuration, opens the listeners and makes the loops. The
+// server serves nobody before Start; Stop releases what New took, too.
+func New(cfg Config) (*Server, error) {
+	if err := cfg.complete(); err != nil {
+		return nil, err
+	}
+	s := &Server{cfg: cfg, log: cfg.Logger, mux: cfg.Mux, began: time.Now(),
+		empty: make(chan struct{}, 1), ended: make(chan struct{})}
+	s.debug = s.log.Enabled(context.Background(), slog.LevelDebug)
+	s.ctx, s.cancel = context.WithCancel(context.Background())
+	s.protocol = conn.Protocol{MaxMessage: cfg.MaxMessage, MaxFragments: cfg.MaxFragments}
+	s.upgrader = conn.Upgrader{MaxHeader: cfg.MaxHeader, Hosts: cfg.Hosts, Origins: cfg.Origins,
+		Protocols: cfg.Subprotocols, Accept: cfg.Accept, Route: s.route}
+	uuid.EnableRandPool() // an allocation and a system call less per client
+	s.compileConstants()
+	if err := s.build(); err != nil {
+		s.release()
+		return nil, err
+	}
+	return s, nil
+}
+
+func (s *Server) route(path []byte) bool {
+	return string(path) == s.cfg.Path || s.cfg.EchoPath != "" && string(path) == s.cfg.EchoPath
+}
+
+func (s *Server) compileConstants() {
+	actions := s.mux.Actions()
+	s.constants = make([][]byte, len(actions))
+	for _, a := range actions {
+		if a.Constant != nil {
+			s.constants[a.Index] = conn.Compile(ws.OpText, a.Constant)
+		}
+	}
+}
+
+// build makes everything that can fail.
+func (s *Server) build() (err error) {
+	if s.limits, err = limitsFor(s.cfg.MaxClients); err != nil {
+		return err
+	}
+	if s.watcher, err = netpoll.NewWatcher(s.watcherFailed); err != nil {
+		return fmt.Errorf("making the watcher: %w", err)
+	}
+	// Room for twice the loops: a worker that has given its loop back may
+	// still be on its way into the pool when the loop needs the next.
+	if s.runners, err = ants.NewPool(2*s.cfg.Loops, ants.WithExpiryDuration(time.Minute)); err != nil {
+		return err
+	}
+	// Non-blocking: when all are busy the answer is "busy", at once, and never
+	// a loop that waits for a worker that waits for the loop.
+	if s.workers, err = ants.NewPool(s.cfg.Workers, ants.WithNonblocking(true), ants.WithExpiryDuration(time.Minute)); err != nil {
+		return err
+	}
+	for i := range s.cfg.Loops {
+		l, err := s.newLoop(i)
+		if err != nil {
+			return fmt.Errorf("making loop %d of %d: %w", i+1, s.cfg.Loops, err)
+		}
+		s.loops = append(s.loops, l)
+	}
+	return s.listen()
+}
+
+func (s *Server) watcherFailed(err error) {
+	s.log.Error("the watcher is gone: loops that go idle stay so", "error", err)
+}
+
+func (s *Server) newLoop(i int) (*loop, error) {
+	poll, err := netpoll.NewPoller()
+	if err != nil {
+		return nil, err
+	}
+	l := &loop{
+		server: s, number: i, poll: poll, start: time.Now(), tick: s.cfg.tick(),
+		byID: make(map[uuid.UUID]uint32), events: make([]netpoll.Event, batch),
+		scratch: make([]byte, readSize), out: make([]byte, 0, flushSize),
+		topics: topic.Table{MaxPerClient: s.cfg.MaxTopicsPerClient, MaxTopics: s.cfg.MaxTopics},
+	}
+	l.count.actions = make([][codes]uint64, len(s.constants))
+	if err := poll.Tick(l.tick); err != nil {
+		_ = poll.Close()
+		return nil, err
+	}
+	return l, nil
+}
+
+func (s *Server) options() netpoll.Options {
+	return netpoll.Options{UserTimeout: max(s.cfg.UserTimeout, 0), NotsentLowat: max(s.cfg.NotsentLowat, 0)}
+}
+
+func (s *Server) listen() error {
+	a := &acceptor{reserve: -1, refilled: time.Now(), tokens: float64(s.cfg.HandshakeRate), dealt: make([][]newcomer, len(s.loops))}
+	s.loops[0].accept = a
+	for _, addr := range s.cfg.Listen {
+		if addr == "none" {
+			continue
+		}
+		ln, err := netpoll.Listen(addr, s.options())
+		if err != nil {
+			return err
+		}
+		a.listeners = append(a.listeners, ln)
+		s.addrs = append(s.addrs, ln.Addr())
+	}
+	var err error
+	a.reserve, err = netpoll.Reserve()
+	return err
+}
+
+// Start begins to serve and returns at once.
+func (s *Server) Start() error {
+	if s.started.Swap(true) {
+		return errors.New("the server was started before")
+	}
+	for _, l := range s.loops {
+		if l.accept != nil {
+			if err := l.accept.arm(l); err != nil {
+				return err
+			}
+		}
+		s.running.Add(1)
+		if err := s.watcher.Watch(l.poll, s.runner(l)); err != nil {
+			s.running.Done()
+			return err
+		}
+	}
+	go func() {
+		s.running.Wait()
+		close(s.ended)
+	}()
+	return nil
+}
+
+// runner is what the watcher calls: it has a worker run the loop. There is
+// always one free, or about to be.
+func (s *Server) runner(l *loop) func() {
+	run := l.run
+	return func() {
+		if err := s.runners.Submit(run); err != nil {
+			s.log.Error("no worker runs the loop", "loop", l.number, "error", err)
+		}
+	}
+}
+
+func (s *Server) loopEnded(l *loop) {
+	_ = s.watcher.Forget(l.poll)
+	_ = l.poll.Close()
+	s.running.Done()
+}
+
+func (s *Server) newID() uuid.UUID { return uuid.New() }
+
+// Addrs are the addresses the server listens on, with the ports it got.
+func (s *Server) Addrs() []string { return s.addrs }
+
+// Limits tells what the server can hold.
+func (s *Server) Limits() Limits { return s.limits }
+
+// Ready is nil if new clients are welcome, or says why they are not.
+func (s *Server) Ready() error {
+	switch {
+	case !s.started.Load():
+		return errors.New("starting")
+	case s.draining.Load():
+		return errors.New("draining")
+	case int(s.connected.Load()) >= s.limits.MaxClients:
+		return fmt.Errorf("full: %d clients", s.limits.MaxClients)
+	}
+	return nil
+}
+
+// Stop ends the server gracefully. It stops accepting, Ready turns false, and
+// every client gets a close frame, spread over Config.DrainTime: code 1001, or
+// 1012 if the server is restarting. Stop returns nil when the last one is gone,
+// or when ctx is done, with ctx's error; whoever is left then is cut off.
+func (s *Server) Stop(ctx context.Context, restarting bool) error {
+	var err error
+	s.stopOnce.Do(func() {
+		s.draining.Store(true)
+		if s.started.Load() {
+			err = s.drainLoops(ctx, restarting)
+		}
+		s.release()
+	})
+	return err
+}
+
+func (s *Server) drainLoops(ctx context.Context, restarting bool) (err error) {
+	code, text := ws.StatusGoingAway, "the server is shutting down"
+	if restarting {
+		code, text = ws.StatusCode(1012), "the server is restarting"
+	}
+	for _, l := range s.loops {
+		l.post(func(l *loop) { l.beginDrain(code, text) })
+	}
+	// The sweep of the accept queue comes first; only then does "no client"
+	// mean that none will come.
+	s.ask(func(*loop) {})
+	for s.connected.Load() > 0 && err == nil {
+		select {
+		case <-s.empty:
+		case <-ctx.Done():
+			err = ctx.Err()
+		}
+	}
+	for _, l := range s.loops {
+		l.post((*loop).end)
+	}
+	<-s.ended
+	return err
+}
+
+// release gives back what New took.
+func (s *Server) release() {
+	s.cancel()
+	if !s.started.Load() {
+		for _, l := range s.loops {
+			if l.accept != nil {
+				l.accept.stop(l)
+			}
+			_ = l.poll.Close()
+		}
+	}
+	if s.watcher != nil {
+		_ = s.watcher.Close()
+	}
+	if s.runners != nil {
+		s.runners.Release()
+	}
+	if s.workers != nil {
+		s.workers.Release()
+	}
+}
+
+func itoa(n int) string { return strconv.Itoa(n) }

@@ -1,0 +1,200 @@
+package server
+
+import (
+	"sync"
+	"time"
+
+	"wsd/dispatch"
+)
+
+// What a newcomer can be refused for.
+const (
+	refusedDraining = iota
+	refusedClients
+	refusedHandshakes
+	refusedRate
+	refusedAddress
+	refusalKinds
+)
+
+var refusalNames = [refusalKinds]string{"draining", "max_clients", "max_handshakes", "handshake_rate", "max_per_address"}
+
+const codes = int(dispatch.Busy) + 1
+
+// counters are a loop's own numbers: plain integers, since only its worker
+// touches them. Who wants to know asks the loop.
+type counters struct {
+	states                           [stateDead + 1]int64
+	accepted, opened                 uint64
+	acceptErrors, turnedAway, rests  uint64
+	refusals                         [refusalKinds]uint64
+	closes                           [reasons]uint64
+	messagesIn, messagesOut          uint64
+	controlsIn, pings                uint64
+	bytesIn, bytesOut                uint64
+	dropped                          [DropOld + 1]uint64
+	actions                          [][codes]uint64
+	refusedActions                   [codes]uint64
+	busy, timeouts, late, topicLimit uint64
+	turns, events, stale             uint64
+}
+
+func (a *counters) add(b *counters) {
+	for i := range b.states {
+		a.states[i] += b.states[i]
+	}
+	addAll(a.refusals[:], b.refusals[:])
+	addAll(a.closes[:], b.closes[:])
+	addAll(a.dropped[:], b.dropped[:])
+	addAll(a.refusedActions[:], b.refusedActions[:])
+	for i := range b.actions {
+		addAll(a.actions[i][:], b.actions[i][:])
+	}
+	for _, p := range [][2]*uint64{
+		{&a.accepted, &b.accepted}, {&a.opened, &b.opened}, {&a.acceptErrors, &b.acceptErrors},
+		{&a.turnedAway, &b.turnedAway}, {&a.rests, &b.rests}, {&a.messagesIn, &b.messagesIn},
+		{&a.messagesOut, &b.messagesOut}, {&a.controlsIn, &b.controlsIn}, {&a.pings, &b.pings},
+		{&a.bytesIn, &b.bytesIn}, {&a.bytesOut, &b.bytesOut}, {&a.busy, &b.busy}, {&a.timeouts, &b.timeouts},
+		{&a.late, &b.late}, {&a.topicLimit, &b.topicLimit}, {&a.turns, &b.turns}, {&a.events, &b.events}, {&a.stale, &b.stale},
+	} {
+		*p[0] += *p[1]
+	}
+}
+
+func addAll(a, b []uint64) {
+	for i := range b {
+		a[i] += b[i]
+	}
+}
+
+// Stats are the server's totals since it began, and what is now.
+type Stats struct {
+	Uptime  float64 `json:"uptime_seconds"`
+	Loops   int     `json:"loops"`
+	Clients struct {
+		Connected int64 `json:"connected"` // every socket, whatever its state
+		Joining   int64 `json:"joining"`
+		Open      int64 `json:"open"`
+		Closing   int64 `json:"closing"`
+		Max       int   `json:"max"`
+	} `json:"clients"`
+	Accepted     uint64            `json:"accepted"`
+	Opened       uint64            `json:"opened"`
+	AcceptErrors uint64            `json:"accept_errors"`
+	AcceptRests  uint64            `json:"accept_rests"` // times accepting paused for want of descriptors
+	TurnedAway   uint64            `json:"turned_away"`  // closed without even a 503
+	Refused      map[string]uint64 `json:"refused"`      // by the limit that did it
+	Closed       map[string]uint64 `json:"closed"`       // by reason
+	MessagesIn   uint64            `json:"messages_in"`
+	MessagesOut  uint64            `json:"messages_out"`
+	ControlsIn   uint64            `json:"control_frames_in"`
+	Pings        uint64            `json:"pings_sent"`
+	BytesIn      uint64            `json:"bytes_in"`
+	BytesOut     uint64            `json:"bytes_out"`
+	PendingBytes int64             `json:"pending_bytes"`
+	Dropped      map[string]uint64 `json:"dropped"` // messages, by policy
+	Publishes    uint64            `json:"publishes"`
+	Topics       int               `json:"topics"`
+	Subscribed   int               `json:"subscriptions"`
+	// Actions has, by name and code, how often an action was answered; the
+	// name "" stands for requests that no action saw.
+	Actions        map[string]map[int]uint64 `json:"actions"`
+	ActionsBusy    uint64                    `json:"actions_busy"`     // no worker was free
+	ActionTimeouts uint64                    `json:"actions_timeouts"` // answered by code 10 after ActionTimeout
+	ActionsLate    uint64                    `json:"actions_late"`     // results nobody waited for any more
+	Turns          uint64                    `json:"loop_turns"`
+	Events         uint64                    `json:"loop_events"`
+	StaleEvents    uint64                    `json:"stale_events"`
+	TopicLimit     uint64                    `json:"topic_limit"` // subscriptions refused for a limit
+}
+
+// statsPatience is how long Stats waits for a loop.
+const statsPatience = 2 * time.Second
+
+// Stats asks every loop for its numbers. A loop that does not answer within
+// two seconds is left out.
+func (s *Server) Stats() Stats {
+	sum := counters{actions: make([][codes]uint64, len(s.constants))}
+	topics, subscriptions := 0, 0
+	var mu sync.Mutex
+	s.ask(func(l *loop) {
+		mu.Lock()
+		defer mu.Unlock()
+		sum.add(&l.count)
+		topics += l.topics.Len()
+		subscriptions += l.topics.Subscriptions()
+	})
+	mu.Lock()
+	defer mu.Unlock()
+	st := s.describe(&sum)
+	st.Topics, st.Subscribed = topics, subscriptions
+	return st
+}
+
+// ask runs f in every loop and waits for all of them, with a bound. Once the
+// loops have ended it runs f here.
+func (s *Server) ask(f func(*loop)) {
+	select {
+	case <-s.ended:
+		for _, l := range s.loops {
+			f(l)
+		}
+		return
+	default:
+	}
+	answers := make(chan struct{}, len(s.loops))
+	patience := time.After(statsPatience)
+	for _, l := range s.loops {
+		l.post(func(l *loop) { f(l); answers <- struct{}{} })
+	}
+	for range s.loops {
+		select {
+		case <-answers:
+		case <-patience:
+			return
+		case <-s.ended:
+			return
+		}
+	}
+}
+
+func (s *Server) describe(sum *counters) Stats {
+	st := Stats{
+		Uptime: time.Since(s.began).Seconds(), Loops: len(s.loops),
+		Accepted: sum.accepted, Opened: sum.opened, AcceptErrors: sum.acceptErrors, AcceptRests: sum.rests,
+		TurnedAway: sum.turnedAway, Refused: map[string]uint64{}, Closed: map[string]uint64{},
+		MessagesIn: sum.messagesIn, MessagesOut: sum.messagesOut, ControlsIn: sum.controlsIn, Pings: sum.pings,
+		BytesIn: sum.bytesIn, BytesOut: sum.bytesOut, PendingBytes: s.pending.Load(), Dropped: map[string]uint64{},
+		Publishes: s.publishes.Load(), Actions: map[string]map[int]uint64{}, ActionsBusy: sum.busy,
+		ActionTimeouts: sum.timeouts, ActionsLate: sum.late, Turns: sum.turns, Events: sum.events, StaleEvents: sum.stale, TopicLimit: sum.topicLimit,
+	}
+	st.Clients.Connected = s.connected.Load()
+	st.Clients.Joining = sum.states[stateJoining] + sum.states[stateRefused]
+	st.Clients.Open = sum.states[stateOpen]
+	st.Clients.Closing = sum.states[stateClosing] + sum.states[stateLingering]
+	st.Clients.Max = s.limits.MaxClients
+	for i, n := range sum.refusals {
+		st.Refused[refusalNames[i]] = n
+	}
+	for r := ReasonPeer; r < reasons; r++ {
+		st.Closed[r.String()] = sum.closes[r]
+	}
+	for p, n := range sum.dropped {
+		st.Dropped[Policy(p).String()] = n
+	}
+	for _, a := range s.mux.Actions() {
+		st.Actions[a.Name] = byCode(&sum.actions[a.Index])
+	}
+	st.Actions[""] = byCode(&sum.refusedActions)
+	return st
+}
+
+func byCode(counts *[codes]uint64) map[int]uint64 {
+	m := map[int]uint64{}
+	for code, n := range counts {
+		if n > 0 {
+			m[code] = n
+		}
+	}
+	return m
+}
