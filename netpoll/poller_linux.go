@@ -48,6 +48,7 @@ func (e *Event) Ended() bool {
 type Poller struct {
 	epfd   int
 	wakefd int
+	tickfd int
 }
 
 // NewPoller makes an epoll instance. It costs two descriptors.
@@ -61,7 +62,7 @@ func NewPoller() (*Poller, error) {
 		unix.Close(epfd)
 		return nil, os.NewSyscallError("eventfd", err)
 	}
-	p := &Poller{epfd: epfd, wakefd: wakefd}
+	p := &Poller{epfd: epfd, wakefd: wakefd, tickfd: -1}
 	// Edge-triggered, so that every write to it is an event of its own and
 	// nobody ever has to read the counter back to zero.
 	if err := p.ctl(unix.EPOLL_CTL_ADD, wakefd, wakeToken, unix.EPOLLIN|unix.EPOLLET); err != nil {
@@ -104,7 +105,8 @@ func (p *Poller) ctl(op, fd int, t Token, events uint32) error {
 // at most timeout (rounded up to milliseconds; negative: no bound). The first
 // look does not block and does not tell the Go scheduler, which is what a busy
 // loop needs; only when nothing is ready does the goroutine go to sleep in the
-// kernel. woken says that Wake was called since the last Wait.
+// kernel. woken says that
+// Wake was called or a tick fell due since the last Wait.
 func (p *Poller) Wait(events []Event, timeout time.Duration) (n int, woken bool, err error) {
 	n, err = epollLook(p.epfd, events)
 	if n == 0 && err == nil && timeout != 0 {
@@ -117,16 +119,19 @@ func (p *Poller) Wait(events []Event, timeout time.Duration) (n int, woken bool,
 	return n, woken, nil
 }
 
-// dropWake takes the wake-up event, of which there is at most one, out.
-func dropWake(events []Event) (int, bool) {
+// dropWake takes the poller's own events out: a wake-up and a tick at most.
+func dropWake(events []Event) (n int, woken bool) {
 	for i := range events {
 		if events[i].Token() == wakeToken {
-			last := len(events) - 1
-			copy(events[i:], events[i+1:]) // order is fairness: keep it
-			return last, true
+			woken = true
+			continue
 		}
+		if woken { // order is fairness: close the gap, do not swap
+			events[n] = events[i]
+		}
+		n++
 	}
-	return len(events), false
+	return n, woken
 }
 
 // Wake makes the present or the next Wait return. Any goroutine may call it;
@@ -144,5 +149,24 @@ func (p *Poller) Wake() error {
 // Close closes the epoll instance, not the descriptors in it.
 func (p *Poller) Close() error {
 	unix.Close(p.wakefd)
+	if p.tickfd >= 0 {
+		unix.Close(p.tickfd)
+	}
 	return os.NewSyscallError("close", unix.Close(p.epfd))
+}
+
+// Tick makes Wait return (as if woken) every interval from now on, for the
+// life of the poller, at no further system call: the timer is a descriptor of
+// its own, and edge-triggered. It is called at most once.
+func (p *Poller) Tick(interval time.Duration) error {
+	fd, err := unix.TimerfdCreate(unix.CLOCK_MONOTONIC, unix.TFD_CLOEXEC|unix.TFD_NONBLOCK)
+	if err != nil {
+		return os.NewSyscallError("timerfd_create", err)
+	}
+	p.tickfd = fd
+	every := unix.NsecToTimespec(int64(interval))
+	if err := unix.TimerfdSettime(fd, 0, &unix.ItimerSpec{Interval: every, Value: every}, nil); err != nil {
+		return os.NewSyscallError("timerfd_settime", err)
+	}
+	return p.ctl(unix.EPOLL_CTL_ADD, fd, wakeToken, unix.EPOLLIN|unix.EPOLLET)
 }
