@@ -1,0 +1,138 @@
+package host
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// StateFile is where the old values are kept when nothing else is said.
+const StateFile = "/var/lib/wsd/tune.json"
+
+// Change is what became of one setting.
+type Change struct {
+	Key    string `json:"key"`
+	Before string `json:"before"`
+	After  string `json:"after"`          // what is there now; with a dry run, what would be
+	Done   bool   `json:"done"`           // false for a dry run and for what was left alone
+	Note   string `json:"note,omitempty"` // why it was left alone or came out otherwise, and who can help
+}
+
+func (c Change) String() string {
+	s := fmt.Sprintf("%s: %s -> %s", c.Key, c.Before, c.After)
+	if c.Before == c.After {
+		s = fmt.Sprintf("%s: %s, left as it is", c.Key, c.Before)
+	}
+	if c.Note != "" {
+		s += " (" + c.Note + ")"
+	}
+	return s
+}
+
+// Apply sets what the items want and can be set while the machine runs. It never
+// lowers a value: what is there is read again and merged with what is wanted.
+// Items that warn or fail for something that cannot be set are returned as
+// changes that were not made, with who can.
+//
+// The old values are kept in stateFile, written before each change, until Revert
+// restores them; several calls keep the values that were there before the first.
+// One call at a time: nothing locks the file. With dryRun nothing is written at
+// all. The error is for a state file that cannot be read or written, and stops
+// before the change it would have recorded.
+func Apply(root, stateFile string, items []Item, dryRun bool) ([]Change, error) {
+	st, err := currentState(root, stateFile)
+	if err != nil {
+		return nil, err
+	}
+	var out []Change
+	for _, it := range items {
+		switch {
+		case it.Verdict == OK || it.Verdict == Unknown:
+		case it.Setting == nil:
+			out = append(out, Change{Key: it.Name, Before: it.Now, After: it.Now, Note: it.Do})
+		default:
+			c, err := applyOne(root, stateFile, &st, it, dryRun)
+			if err != nil {
+				return out, err
+			}
+			out = append(out, c)
+		}
+	}
+	return out, nil
+}
+
+// currentState forgets what was changed under an earlier boot: the kernel began
+// anew with its own values.
+func currentState(root, file string) (state, error) {
+	st, err := loadState(file)
+	if err != nil {
+		return st, err
+	}
+	if boot := bootID(root); st.Boot != boot {
+		st = state{Version: stateVersion, Boot: boot}
+	}
+	return st, nil
+}
+
+func applyOne(root, stateFile string, st *state, it Item, dryRun bool) (Change, error) {
+	s := it.Setting
+	before, err := readSetting(root, s)
+	if err != nil {
+		return Change{Key: s.Key, Before: it.Now, After: it.Now, Note: err.Error()}, nil
+	}
+	c := Change{Key: s.Key, Before: before, After: s.merge(before)}
+	if c.After == c.Before || dryRun {
+		return c, nil
+	}
+	undo := slices.Clone(st.Changed)
+	st.note(s, before, c.After)
+	if err := st.save(stateFile); err != nil {
+		return c, fmt.Errorf("old value of %s not recorded, so nothing was set: %w", s.Key, err)
+	}
+	wanted := c.After
+	if err := writeSetting(root, s.Path, wanted); err != nil {
+		st.Changed = undo
+		c.After, c.Note = c.Before, refusal(it, err)
+		return c, st.save(stateFile)
+	}
+	c.Done = true
+	if now, err := readSetting(root, s); err == nil && now != wanted {
+		// The kernel may round. What is there is what Revert has to recognise.
+		c.After, c.Note = now, "the kernel made this of "+wanted
+		st.note(s, before, now)
+		return c, st.save(stateFile)
+	}
+	return c, nil
+}
+
+// refusal says why a write failed and who can do it.
+func refusal(it Item, err error) string {
+	s := "refused: " + err.Error()
+	if it.Do != "" {
+		s += "; " + it.Do
+	}
+	return s
+}
+
+func readSetting(root string, s *Setting) (string, error) {
+	b, err := os.ReadFile(filepath.Join(root, s.Path))
+	if err != nil {
+		return "", err
+	}
+	return s.current(strings.TrimSpace(string(b))), nil
+}
+
+// writeSetting writes in one call, as the kernel wants it, and never creates.
+func writeSetting(root, path, value string) error {
+	f, err := os.OpenFile(filepath.Join(root, path), os.O_WRONLY|os.O_TRUNC, 0)
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteString(value + "\n")
+	if cerr := f.Close(); err == nil {
+		err = cerr
+	}
+	return err
+}
