@@ -51,7 +51,8 @@ func match(pattern, topic string) bool {
 		if star == -1 || retry == "" {
 			return false
 		}
-		retry = retry[1:]
+		_, n := utf8.DecodeRuneInString(retry)
+		retry = retry[n:]
 		p, rest = star, retry
 	}
 }

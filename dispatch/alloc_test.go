@@ -1,0 +1,38 @@
+//go:build !race
+
+package dispatch
+
+import (
+	"context"
+	"encoding/json"
+	"testing"
+)
+
+// TestAllocations pins what the hot paths cost. (The race detector allocates on its own account.)
+func TestAllocations(t *testing.T) {
+	m := NewMux()
+	Builtins(m)
+	m.Authenticate = func(*Context, []byte) (any, error) { return m, nil }
+	Handle(m, "secured", func(*Context, json.RawMessage) (json.RawMessage, error) { return nil, nil }, Inline(), Token())
+	var e Envelope
+	ctx := &Context{Context: context.Background(), Client: new(client), Envelope: &e}
+	out := make([]byte, 0, 4096)
+
+	for _, tt := range []struct {
+		name, msg string
+		want      float64
+	}{
+		{"heartbeat", heartBeat, 0},
+		{"heartbeat with seq", `{"actioncode":"heart_beat","seq":123}`, 0},
+		{"every field", fullForm, 0},
+		{"echo", `{"actioncode":"echo","data":{"a":[1,2,3]},"seq":"x"}`, 0},
+		{"unknown action", `{"actioncode":"no_such_action","data":[]}`, 0},
+		{"token", `{"actioncode":"secured","token":"abc"}`, 0},
+	} {
+		msg := []byte(tt.msg)
+		run := func() { out = respond(m, ctx, msg, out[:0]) }
+		if got := testing.AllocsPerRun(100, run); got != tt.want {
+			t.Errorf("%s: %v allocations, want %v", tt.name, got, tt.want)
+		}
+	}
+}

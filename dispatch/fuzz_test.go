@@ -1,0 +1,211 @@
+package dispatch
+
+import (
+	"bytes"
+	"encoding/json"
+	"reflect"
+	"strings"
+	"testing"
+	"unicode/utf8"
+
+	"github.com/google/uuid"
+)
+
+// twin reads a message field by field with encoding/json, with none of the code under test but the few
+// rules that are not encoding/json's.
+func twin(msg []byte) (e Envelope, ok bool) {
+	trimmed := bytes.TrimLeft(msg, " \t\r\n")
+	if !json.Valid(msg) || trimmed[0] != '{' {
+		return e, false
+	}
+	dec := json.NewDecoder(bytes.NewReader(msg))
+	_, _ = dec.Token()
+	var w struct {
+		action, token, company string
+		broadcast              bool
+		seq, data              json.RawMessage
+		ids                    []any
+	}
+	fields := map[string]any{"actioncode": &w.action, "token": &w.token, "company": &w.company, "is_broadcast": &w.broadcast,
+		"seq": &w.seq, "data": &w.data, "client_ids": &w.ids}
+	ok = true
+	for dec.More() {
+		key, _ := dec.Token()
+		var raw json.RawMessage
+		if dec.Decode(&raw) != nil {
+			return e, false
+		}
+		for name, p := range fields {
+			if strings.EqualFold(name, key.(string)) {
+				if name == "client_ids" {
+					w.ids = nil
+				}
+				ok = json.Unmarshal(raw, p) == nil && ok
+				// Of an array that another one replaces only the types matter.
+				for _, id := range w.ids {
+					_, text := id.(string)
+					ok = (text || id == nil) && ok
+				}
+			}
+		}
+	}
+	e.Action, e.Token, e.Company, e.Broadcast = []byte(w.action), []byte(w.token), []byte(w.company), w.broadcast
+	if string(w.data) != "null" {
+		e.Data = w.data
+	}
+	if seq := string(w.seq); seq != "" && seq != "null" {
+		e.Seq = w.seq
+		digits := strings.Trim(seq, "-0123456789") == ""
+		ok = ok && (digits || seq[0] == '"')
+	}
+	if w.ids != nil {
+		e.ClientIDs = []uuid.UUID{}
+	}
+	for _, id := range w.ids {
+		text, isText := id.(string)
+		parsed, err := uuid.Parse(text)
+		ok = ok && isText && err == nil && len(text) == 36
+		e.ClientIDs = append(e.ClientIDs, parsed)
+	}
+	return e, ok && w.action != "" && len(w.action) <= 64
+}
+
+// FuzzParse holds the fast path to encoding/json, and both to the twin.
+func FuzzParse(f *testing.F) {
+	for _, tt := range parseTable {
+		f.Add([]byte(tt.msg))
+	}
+	for _, msg := range []string{
+		`null`, `[]`, `{}`, `{"actioncode":"a"}x`, `{"actioncode":"a","seq":1.0}`, `{"actioncode":"a","seq":-0}`,
+		`{"actioncode":"a","data":"` + "\xed\xa0\x80" + `"}`, `{"actioncode":"a","data":{"a":1,"a":2,"\ud800":1e999}}`,
+		`{"actioncode":"a","client_ids":["` + idA + `"],"client_ids":[null]}`, `{"actioncode":"a","client_ids":[1],"client_ids":[]}`,
+		`{"actioncode":"a","client_ids":[null],"client_ids":[]}`, `{"actioncode":"a\u0000"}`, "{\"actioncode\":\"a\x7f\"}",
+	} {
+		f.Add([]byte(msg))
+	}
+	f.Fuzz(func(t *testing.T, msg []byte) {
+		before := bytes.Clone(msg)
+		var e, byFast, bySlow Envelope
+		code := Parse(msg, &e)
+		want, ok := twin(msg)
+		if ok != (code == OK) {
+			t.Fatalf("code %d, but the twin says %v", code, ok)
+		}
+		slowCode := slow(msg, &bySlow)
+		if slowCode != code {
+			t.Fatalf("code %d, but encoding/json says %d", code, slowCode)
+		}
+		if fast(msg, &byFast) {
+			if slowCode != OK {
+				t.Fatal("fast accepts what encoding/json does not")
+			}
+			sameEnvelope(t, &byFast, &bySlow)
+		}
+		if ok {
+			sameEnvelope(t, &e, &want)
+		}
+		if !bytes.Equal(msg, before) {
+			t.Fatal("Parse changed the message")
+		}
+		answerIsSound(t, AppendAnswer(nil, code, "", e.Data, e.Action, e.Seq), &e)
+	})
+}
+
+// answerIsSound checks that an answer to e is JSON in UTF-8 with the request's data, action and seq as
+// encoding/json would repeat them.
+func answerIsSound(t *testing.T, answer []byte, e *Envelope) {
+	t.Helper()
+	if !utf8.Valid(answer) || !json.Valid(answer) {
+		t.Fatalf("answer is not JSON in UTF-8: %q", answer)
+	}
+	var got struct {
+		Data       any
+		ActionCode string
+		Seq        any
+	}
+	decodeAny(t, answer, &got)
+	var data, seq any
+	if e.Data != nil {
+		decodeAny(t, e.Data, &data)
+	}
+	if e.Seq != nil {
+		decodeAny(t, e.Seq, &seq)
+	}
+	if !reflect.DeepEqual(got.Data, data) || !reflect.DeepEqual(got.Seq, seq) {
+		t.Fatalf("data %q, seq %q came back as %v, %v", e.Data, e.Seq, got.Data, got.Seq)
+	}
+	if got.ActionCode != string(e.Action) {
+		t.Fatalf("action %q came back as %q", e.Action, got.ActionCode)
+	}
+}
+
+// decodeAny leaves numbers as they are written: there is no other bound to their size.
+func decodeAny(t *testing.T, raw []byte, v any) {
+	t.Helper()
+	dec := json.NewDecoder(bytes.NewReader(raw))
+	dec.UseNumber()
+	if err := dec.Decode(v); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// FuzzValue: the scanner takes a value if encoding/json does, unless it nests too deep.
+func FuzzValue(f *testing.F) {
+	for _, s := range []string{`null`, `[1,2,{"a":[]}]`, `"a\ud83d\ude00\/"`, `-0.1e+10`, `01`, `1.`, `.5`, `-`, `1e`, `tru`, `{"a":1,}`, `[,]`, "\"\x01\"", "\"\u2028\"", `"\u00`, `[[[[]]]]`,
+		`"12345678\"12345678"`, `{"":{}}`, `{"a" : 1 , "b":[ ] }`, `"1234567` + "\x1f" + `"`, `"\u` + "\x10\x11\x12\x13" + `"`} {
+		f.Add([]byte(s))
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		i := space(b, 0)
+		end := value(b, i, maxDepth)
+		whole := end != bad && space(b, end) == len(b)
+		valid := json.Valid(b)
+		if whole && !valid {
+			t.Fatal("taken, but encoding/json refuses it")
+		}
+		if valid && !whole && bytes.Count(b, []byte("["))+bytes.Count(b, []byte("{")) <= maxDepth {
+			t.Fatal("refused, but encoding/json takes it")
+		}
+	})
+}
+
+// FuzzString: any bytes come back from a JSON string as encoding/json would have written them.
+func FuzzString(f *testing.F) {
+	for _, s := range []string{"", "heart_beat", "\"\\\b\f\n\r\t\x00\x1f\x7f", "é\u2028😀", "\xff\xed\xa0\x80a\xf0\x9f\x98"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		text := appendString(nil, s)
+		if !bytes.Equal(text, appendString(nil, []byte(s))) {
+			t.Fatal("string and bytes differ")
+		}
+		var got, want string
+		if err := json.Unmarshal(text, &got); err != nil || !utf8.Valid(text) {
+			t.Fatalf("%q: %v", text, err)
+		}
+		reference, _ := json.Marshal(s)
+		_ = json.Unmarshal(reference, &want)
+		if got != want {
+			t.Fatalf("%q, want %q", got, want)
+		}
+	})
+}
+
+// The scanner looks at eight bytes at a time: every byte at every offset must be seen for what it is.
+func TestPlain(t *testing.T) {
+	for length := range 20 {
+		for at := range length {
+			for c := range 256 {
+				b := bytes.Repeat([]byte{'a'}, length)
+				b[at] = byte(c)
+				want := length
+				if c < ' ' || c >= 0x80 || c == '"' || c == '\\' {
+					want = at
+				}
+				if got := plain(b, 0); got != want {
+					t.Fatalf("byte %#x at %d of %d: %d", c, at, length, got)
+				}
+			}
+		}
+	}
+}
