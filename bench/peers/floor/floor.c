@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 enum { FREE, CLIENTS, PUBLISHERS, JOINING, ACTION, ECHO, PUBLISHER };
@@ -174,6 +175,8 @@ int main(int argc, char **argv) {
   const char *answer = "{\"code\":0,\"msg\":\"success\",\"data\":true,\"actioncode\":\"heart_beat\"}";
   one = 2 + strlen(answer);
   for (int i = 0; i < BATCH; i++) sprintf(same + (size_t)i * one, "\x81%c%s", (int)strlen(answer), answer);
+  struct rlimit most;
+  if (!getrlimit(RLIMIT_NOFILE, &most)) most.rlim_cur = most.rlim_max, setrlimit(RLIMIT_NOFILE, &most);
   ep = epoll_create1(0);
   listen_on(where[0], CLIENTS);
   listen_on(where[1], PUBLISHERS);

@@ -1,0 +1,195 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"wsd/bench/peers/fleet"
+)
+
+// Server is one contestant. {listen} and {admin} in Argv stand for host:port.
+type Server struct {
+	Name    string
+	Version string
+	Argv    []string
+}
+
+// Plan is how servers are compared: what each round does, and where.
+type Plan struct {
+	Rounds    int           `json:"rounds"`
+	Clients   int           `json:"clients"`
+	Active    int           `json:"active"` // of them, in closed loops
+	Rate      int           `json:"rate"`   // messages a second, all clients together
+	Phase     time.Duration `json:"phase_ns"`
+	Publishes int           `json:"publishes"`
+	Parse     string        `json:"parse"` // how the peers find the action
+	ServerCPU int           `json:"server_cpu"`
+	BenchCPU  int           `json:"bench_cpu"`
+	Listen    string        `json:"listen"`
+	Admin     string        `json:"admin"`
+}
+
+const (
+	heartbeat    = `{"actioncode":"heart_beat"}`
+	alive        = `"success"`
+	handshakes   = 128 // at once
+	echoBytes    = 1024
+	publishBytes = 128
+	// otherCPU is the share of one processor that other programs may use
+	// before a run is called disturbed.
+	otherCPU = 0.25
+	// ticks of 10 ms that differ between two readers of /proc are no lie.
+	slack = 100 * time.Millisecond
+)
+
+// driver runs the rounds and collects samples.
+type driver struct {
+	plan     Plan
+	loader   Loader
+	log      io.Writer
+	samples  map[string][]sample
+	problems []string
+}
+
+// run goes through all servers in every round, so that what changes on the
+// machine over time hits them alike; each round begins one server later. It
+// stops early when ctx ends, and what was measured until then stands.
+func (d *driver) run(ctx context.Context, servers []Server) {
+	d.samples = make(map[string][]sample)
+	for r := range d.plan.Rounds {
+		for i := range servers {
+			if ctx.Err() != nil {
+				d.problem("stopped in round %d of %d", r+1, d.plan.Rounds)
+				return
+			}
+			s := servers[(i+r)%len(servers)]
+			fmt.Fprintf(d.log, "round %d of %d: %s\n", r+1, d.plan.Rounds, s.Name)
+			got, err := d.one(ctx, s, r+1)
+			if err != nil {
+				d.problem("%s, round %d: %v", s.Name, r+1, err)
+				continue
+			}
+			d.samples[s.Name] = append(d.samples[s.Name], got)
+		}
+	}
+}
+
+func (d *driver) problem(format string, args ...any) {
+	p := fmt.Sprintf(format, args...)
+	fmt.Fprintln(d.log, "  "+p)
+	d.problems = append(d.problems, p)
+}
+
+// one measures a server once: many clients first, then a fresh process for
+// the echo, whose buffers would otherwise count as memory of idle clients.
+func (d *driver) one(ctx context.Context, s Server, round int) (sample, error) {
+	p := d.plan
+	got := sample{clients: float64(p.Clients)}
+	var err error
+	got.many, got.empty, err = d.load(ctx, s, Load{
+		Label:   fmt.Sprintf("%s.%d.ws", s.Name, round),
+		URL:     "ws://" + p.Listen + "/ws",
+		Publish: "http://" + p.Admin + "/v1/publish?all",
+		Clients: p.Clients,
+		Steps: []Step{
+			{Name: "ramp", Kind: Ramp, Concurrency: handshakes},
+			{Name: "idle", Kind: Hold, Duration: p.Phase},
+			{Name: "closed", Kind: Closed, Active: p.Active, Duration: p.Phase, Payload: heartbeat, Expect: alive},
+			{Name: "open", Kind: Open, Rate: p.Rate, Duration: p.Phase, Payload: heartbeat, Expect: alive},
+			{Name: "publish", Kind: Publish, Count: p.Publishes, Bytes: publishBytes},
+		},
+	})
+	if err != nil {
+		return got, err
+	}
+	got.echo, _, err = d.load(ctx, s, Load{
+		Label:   fmt.Sprintf("%s.%d.echo", s.Name, round),
+		URL:     "ws://" + p.Listen + "/echo",
+		Clients: p.Active,
+		Steps: []Step{
+			{Name: "ramp", Kind: Ramp, Concurrency: handshakes},
+			{Name: "echo", Kind: Closed, Active: p.Active, Duration: p.Phase / 2, Bytes: echoBytes},
+		},
+	})
+	return got, err
+}
+
+// load starts the server, has the loader work on it and stops it again. It
+// returns the phases and what the server held in memory before them.
+func (d *driver) load(ctx context.Context, s Server, l Load) (map[string]Phase, float64, error) {
+	at := strings.NewReplacer("{listen}", d.plan.Listen, "{admin}", d.plan.Admin)
+	launch := fleet.Launch{CPU: d.plan.ServerCPU, Ready: []string{d.plan.Listen, d.plan.Admin}}
+	for _, a := range s.Argv {
+		launch.Argv = append(launch.Argv, at.Replace(a))
+	}
+	server, err := fleet.Start(ctx, launch)
+	if err != nil {
+		return nil, 0, err
+	}
+	defer server.Stop()
+	l.PID = server.PID()
+
+	before, err := meter(l.PID)
+	if err != nil {
+		return nil, 0, err
+	}
+	rep, err := d.loader.Load(ctx, l)
+	select {
+	case <-server.Done():
+		return nil, 0, fmt.Errorf("the server ended under the load; it said:\n%s", server.Log())
+	default:
+	}
+	if err != nil {
+		return nil, 0, err
+	}
+	after, err := meter(l.PID)
+	if err != nil {
+		return nil, 0, err
+	}
+	d.check(l, rep, before, after)
+	return rep.Phases, float64(before.RSS), nil
+}
+
+// reading is what the driver itself sees, to hold the loader's word against.
+type reading struct {
+	fleet.Usage
+	host time.Duration
+	at   time.Time
+}
+
+func meter(pid int) (reading, error) {
+	u, err := fleet.UsageOf(pid)
+	if err != nil {
+		return reading{}, err
+	}
+	host, err := fleet.HostCPU()
+	return reading{u, host, time.Now()}, err
+}
+
+// check writes down all that makes a run doubtful.
+func (d *driver) check(l Load, rep Report, before, after reading) {
+	for _, limit := range rep.Limits {
+		d.problem("%s: the generator was the bottleneck: %s", l.Label, limit)
+	}
+	var said float64
+	for _, s := range l.Steps {
+		p := rep.Phases[s.Name]
+		said += p.ServerCPU
+		for _, k := range badCounts {
+			if n := p.Bad[k]; n != 0 {
+				d.problem("%s, %s: %s %.0f", l.Label, s.Name, k, n)
+			}
+		}
+	}
+	used := after.CPU - before.CPU
+	if time.Duration(said*float64(time.Second)) > used+used/20+slack {
+		d.problem("%s: the generator says that the server used %.2f s, /proc says %v", l.Label, said, used)
+	}
+	others := after.host - before.host - used - rep.CPU
+	if share := others.Seconds() / after.at.Sub(before.at).Seconds(); share > otherCPU {
+		d.problem("%s: other programs used %.0f %% of a processor", l.Label, 100*share)
+	}
+}
