@@ -1,10 +1,34 @@
 package topic
 
-// Lists of topics, one for each slot, without a pointer: a list is a chain of 8-byte nodes in one slab,
-// and a slot's head is a 4-byte index. Both slabs grow by pages, so that growing copies nothing and
-// leaves no more than a page unused, and the garbage collector has nothing to look into.
+// Lists of topics, one for each slot, without pointers: a list is a chain of 8-byte nodes in one slab,
+// and its head a 4-byte index in another. Slabs grow by pages, so that growing copies nothing and leaves
+// no more than a page unused, and the garbage collector finds nothing in them to follow.
 
-const pageSize = 1024
+const pageSize = 512
+
+// slab is a growing array of T. A page exists once an element in it has been made.
+type slab[T any] []*[pageSize]T
+
+// at returns element i, which must have been made.
+func (s slab[T]) at(i uint32) *T { return &s[i/pageSize][i%pageSize] }
+
+// made says whether the page of element i exists.
+func (s slab[T]) made(i uint32) bool {
+	page := int(i / pageSize)
+	return page < len(s) && s[page] != nil
+}
+
+// make returns element i, which is zero if it is new.
+func (s *slab[T]) make(i uint32) *T {
+	if !s.made(i) {
+		page := int(i / pageSize)
+		for page >= len(*s) {
+			*s = append(*s, nil)
+		}
+		(*s)[page] = new([pageSize]T)
+	}
+	return s.at(i)
+}
 
 // node is one subscription, seen from its slot. Node 0 is never used: index 0 ends a chain.
 type node struct {
@@ -13,12 +37,10 @@ type node struct {
 }
 
 type nodes struct {
-	pages []*[pageSize]node
-	used  uint32 // nodes ever used, node 0 included
-	free  uint32 // head of the chain of nodes that can be used again
+	slab[node]
+	last uint32 // of the nodes ever used
+	free uint32 // head of the chain of nodes that can be used again
 }
-
-func (s *nodes) at(i uint32) *node { return &s.pages[i/pageSize][i%pageSize] }
 
 // take returns the index of a node that nobody uses, filled.
 func (s *nodes) take(n node) uint32 {
@@ -26,41 +48,14 @@ func (s *nodes) take(n node) uint32 {
 	if i != 0 {
 		s.free = s.at(i).next
 	} else {
-		i = max(s.used, 1)
-		s.used = i + 1
-		if int(i/pageSize) == len(s.pages) {
-			s.pages = append(s.pages, new([pageSize]node))
-		}
+		s.last++
+		i = s.last
 	}
-	*s.at(i) = n
+	*s.make(i) = n
 	return i
 }
 
 func (s *nodes) release(i uint32) {
 	*s.at(i) = node{next: s.free}
 	s.free = i
-}
-
-// heads holds the first node of each slot's chain. A page exists once a slot in it has subscribed.
-type heads struct {
-	pages []*[pageSize]uint32
-}
-
-func (h *heads) get(slot uint32) uint32 {
-	if page := int(slot / pageSize); page < len(h.pages) && h.pages[page] != nil {
-		return h.pages[page][slot%pageSize]
-	}
-	return 0
-}
-
-// ref returns where the head of slot is kept, and makes room for it.
-func (h *heads) ref(slot uint32) *uint32 {
-	page := int(slot / pageSize)
-	for page >= len(h.pages) {
-		h.pages = append(h.pages, nil)
-	}
-	if h.pages[page] == nil {
-		h.pages[page] = new([pageSize]uint32)
-	}
-	return &h.pages[page][slot%pageSize]
 }
