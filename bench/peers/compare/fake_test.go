@@ -24,7 +24,7 @@ func TestMain(m *testing.M) {
 
 func fake(args []string) error {
 	flags := map[string]string{}
-	for i := 1; i+1 < len(args); i += 2 {
+	for i := 1; i+1 < len(args); i += 2 { // every flag has a value
 		flags[args[i]] = args[i+1]
 	}
 	switch args[0] {
