@@ -10,6 +10,10 @@ import (
 	"github.com/gobwas/ws"
 )
 
+// mostFuzzed bounds inputs in bytes: the plain reader's work, and that of
+// trying every cut, is quadratic.
+const mostFuzzed = 2 << 10
+
 // FuzzFeed feeds any bytes in any cut, as any role, and wants what the plain
 // reader makes of them. cuts gives the lengths of the pieces.
 func FuzzFeed(f *testing.F) {
@@ -18,6 +22,9 @@ func FuzzFeed(f *testing.F) {
 		f.Add(bare(c.stream), []byte{1}, true, uint16(300), uint8(3))
 	}
 	f.Fuzz(func(t *testing.T, stream, cuts []byte, client bool, most uint16, fragments uint8) {
+		if len(stream) > mostFuzzed {
+			return
+		}
 		p := Protocol{Client: client, MaxMessage: int(most), MaxFragments: int(fragments)}
 		want := runTwin(p, stream)
 		i := 0
@@ -147,6 +154,9 @@ func FuzzResponse(f *testing.F) {
 	f.Add([]byte("HTTP/1.1 503 Service Unavailable\r\nContent-Length: 5\r\n\r\nfull\n"))
 	f.Add([]byte("HTTP/1.1 101\r\nUpgrade: a\n\n"))
 	f.Fuzz(func(t *testing.T, in []byte) {
+		if len(in) > mostFuzzed {
+			return
+		}
 		n, status, err := CheckResponse(in, sampleNonce)
 		for i := range in {
 			m, s, e := CheckResponse(in[:i], sampleNonce)

@@ -81,12 +81,25 @@ func (s *State) UnmarshalBinary(b []byte) error {
 		flags: flags(b[14]),
 		tail:  b[15],
 	}
-	if n.flags&^flagsKnown != 0 || n.tail > 3 || uint32(n.tail) > n.have ||
-		uint64(n.have)+uint64(n.left) > mostMessage {
+	if !n.possible() {
 		return errBadState
 	}
 	*s = n
 	return nil
+}
+
+// possible reports whether Feed can have left s behind, as far as Feed relies
+// on it.
+func (s *State) possible() bool {
+	switch {
+	case s.flags&^flagsKnown != 0, uint64(s.have)+uint64(s.left) > mostMessage:
+		return false
+	case s.tail > 3, uint32(s.tail) > s.have, s.tail > 0 && !s.is(flagText):
+		return false
+	case s.ReadDone():
+		return s.have == 0 && s.left == 0
+	}
+	return s.have == 0 || s.InMessage()
 }
 
 func appendUint32(b []byte, v uint32) []byte {

@@ -49,7 +49,7 @@ func TestStateMovesAnywhere(t *testing.T) {
 }
 
 func TestUnmarshalRefuses(t *testing.T) {
-	good, _ := (&State{have: 5, left: 6, tail: 2}).MarshalBinary()
+	good, _ := (&State{have: 5, left: 6, tail: 2, flags: flagText}).MarshalBinary()
 	change := func(i int, b byte) []byte {
 		bad := append([]byte{}, good...)
 		bad[i] = b
@@ -57,7 +57,8 @@ func TestUnmarshalRefuses(t *testing.T) {
 	}
 	for name, b := range map[string][]byte{
 		"short": good[:15], "long": append(change(0, 5), 0), "empty": nil,
-		"unknown flag": change(14, 0x80), "long rune": change(15, 4),
+		"unknown flag": change(14, 0x80), "long rune": change(15, 4), "rune of no text": change(14, 0),
+		"message of no frame": change(4, 0), "message after the end": change(14, byte(flagText|flagReadDone)),
 		"rune before the message": change(0, 1), "too much": change(7, 0x7f),
 	} {
 		s := State{have: 9}
