@@ -132,13 +132,8 @@ func (d *driver) load(ctx context.Context, s Server, l Load) (map[string]Phase, 
 		return nil, 0, err
 	}
 	rep, err := d.loader.Load(ctx, l)
-	select {
-	case <-server.Done():
-		return nil, 0, fmt.Errorf("the server ended under the load; it said:\n%s", server.Log())
-	default:
-	}
 	if err != nil {
-		return nil, 0, err
+		return nil, 0, because(ctx, server, err)
 	}
 	after, err := meter(l.PID)
 	if err != nil {
@@ -146,4 +141,19 @@ func (d *driver) load(ctx context.Context, s Server, l Load) (map[string]Phase, 
 	}
 	d.check(l, rep, before, after)
 	return rep.Phases, float64(before.RSS), nil
+}
+
+// because finds out whether a load failed for the server's sake. The loader
+// may notice a little before the kernel hands the dead process to its parent.
+func because(ctx context.Context, server *fleet.Process, err error) error {
+	const moment = 500 * time.Millisecond
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	select {
+	case <-server.Done():
+		return fmt.Errorf("the server ended under the load (%w); it said:\n%s", err, server.Log())
+	case <-time.After(moment):
+		return err
+	}
 }
