@@ -46,13 +46,15 @@ type Config struct {
 	TokenFile string
 	// MaxPublish is the limit of a published message in bytes; 0 means 1 MiB.
 	MaxPublish int64
+	// MaxConns bounds the connections open at once, further ones wait; 0 means
+	// 128. Each takes a descriptor of the reserve that clients cannot have.
+	MaxConns int
 	// Logger gets what goes wrong; nil means slog.Default().
 	Logger *slog.Logger
 }
 
 // Bounds of what strangers on the admin address can hold.
 const (
-	maxConns      = 128
 	maxHeader     = 16 << 10
 	headerTimeout = 5 * time.Second
 	bodyTimeout   = 30 * time.Second
@@ -75,6 +77,9 @@ func New(cfg Config, backend Backend) (*Server, error) {
 	if cfg.MaxPublish == 0 {
 		cfg.MaxPublish = 1 << 20
 	}
+	if cfg.MaxConns == 0 {
+		cfg.MaxConns = 128
+	}
 	token, err := loadToken(cfg.TokenFile)
 	if err != nil {
 		return nil, err
@@ -85,7 +90,7 @@ func New(cfg Config, backend Backend) (*Server, error) {
 	}
 	api := &api{backend: backend, maxPublish: cfg.MaxPublish, log: cfg.Logger}
 	g := &guard{token: token, configured: hostOnly(cfg.Listen), next: api.routes()}
-	return &Server{listener: limitConns(l, maxConns), http: &http.Server{
+	return &Server{listener: limitConns(l, cfg.MaxConns), http: &http.Server{
 		Handler:           g,
 		ReadHeaderTimeout: headerTimeout,
 		IdleTimeout:       idleTimeout,

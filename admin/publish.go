@@ -14,14 +14,6 @@ import (
 	"wsd/server"
 )
 
-// outcome is the answer to a publish.
-type outcome struct {
-	Matched int `json:"matched"`
-	Sent    int `json:"sent"`
-	Queued  int `json:"queued"`
-	Dropped int `json:"dropped"`
-}
-
 // maxTargets bounds the topics or clients that one publish may name.
 const maxTargets = 1000
 
@@ -48,9 +40,7 @@ func (a *api) publish(w http.ResponseWriter, r *http.Request) {
 		problem(w, http.StatusServiceUnavailable, err.Error())
 		return
 	}
-	answer(w, http.StatusOK, outcome{
-		Matched: result.Matched, Sent: result.Sent, Queued: result.Queued, Dropped: result.Dropped,
-	})
+	answer(w, http.StatusOK, result)
 }
 
 // readMessage reads the body, never more than the limit, or answers why not.

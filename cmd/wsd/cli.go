@@ -11,6 +11,7 @@ import (
 // cli is the command line.
 type cli struct {
 	Serve   serveCmd   `cmd:"" help:"Run the server."`
+	Tune    tuneCmd    `cmd:"" help:"Compare this host with what a number of clients needs, and change it."`
 	Version versionCmd `cmd:"" help:"Print the version of the program."`
 }
 
@@ -29,6 +30,10 @@ var groups = []kong.Group{
 	{Key: "Admin", Title: "Admin"},
 }
 
+// diagnostics is standard error. Commands ask for it, and for standard output
+// as io.Writer, by type.
+type diagnostics io.Writer
+
 // newParser returns the parser of the command line into c.
 func newParser(c *cli, stdout, stderr io.Writer) (*kong.Kong, error) {
 	return kong.New(c,
@@ -41,6 +46,7 @@ func newParser(c *cli, stdout, stderr io.Writer) (*kong.Kong, error) {
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, NoExpandSubcommands: true, WrapUpperBound: 110}),
 		kong.ValueFormatter(helpText),
 		kong.BindTo(stdout, (*io.Writer)(nil)),
+		kong.BindTo(stderr, (*diagnostics)(nil)),
 	)
 }
 

@@ -25,7 +25,7 @@ type listenFlags struct {
 
 type admissionFlags struct {
 	MaxClients    count    `default:"0" help:"Clients connected at once, joining ones included; 0: as many as the descriptor limit allows, which is never exceeded."`
-	MaxHandshakes count    `default:"4096" help:"Handshakes under way at once; 0: no limit."`
+	MaxHandshakes count    `default:"4096" help:"Handshakes under way at once."`
 	HandshakeRate count    `default:"0" help:"Handshakes begun per second; 0: no limit."`
 	MaxPerAddress count    `default:"0" help:"Clients of one IP address (IPv6: of one /64); 0: no limit."`
 	RetryAfter    span     `default:"5s" help:"What a client refused for now is told to wait at least, and at most twice that."`
@@ -37,7 +37,7 @@ type admissionFlags struct {
 type limitFlags struct {
 	MaxHeader          size  `default:"8KiB" help:"Size of a handshake request."`
 	MaxMessage         size  `default:"64KiB" help:"Size of a whole message from a client."`
-	MaxFragments       count `default:"1024" help:"Frames that one message may be cut into; 0: no limit."`
+	MaxFragments       count `default:"1024" help:"Frames that one message may be cut into."`
 	MessageRate        count `default:"0" help:"Messages per second of one client; 0: no limit."`
 	ByteRate           size  `default:"0" help:"Bytes per second of one client; 0: no limit."`
 	ControlRate        count `default:"50" help:"Control frames (ping, pong) per second of one client; 0: no limit."`
@@ -47,17 +47,17 @@ type limitFlags struct {
 
 type slowFlags struct {
 	SlowConsumer string `default:"close" enum:"close,drop-new,drop-old" placeholder:"POLICY" help:"What happens to a client that does not take what is sent to it: close (code 1008), drop-new or drop-old messages."`
-	PendingLimit size   `default:"256KiB" help:"Bytes that may wait for one client beyond what the kernel took; 0: no limit."`
-	PendingTotal size   `default:"1GiB" help:"The same for all clients together, a shared message counted for each; 0: no limit."`
-	PendingAge   span   `default:"30s" help:"How long the oldest of those bytes may wait; 0: no limit."`
+	PendingLimit size   `default:"256KiB" help:"Bytes that may wait for one client beyond what the kernel took."`
+	PendingTotal size   `default:"1GiB" help:"The same for all clients together, a shared message counted for each."`
+	PendingAge   span   `default:"30s" help:"How long the oldest of those bytes may wait."`
 	NotsentLowat size   `default:"128KiB" help:"Bytes that may wait unsent in the kernel for each client (TCP_NOTSENT_LOWAT); 0: the system's setting."`
 }
 
 type timeoutFlags struct {
-	HandshakeTimeout    span `default:"10s" help:"For a whole handshake, from accept to its blank line; 0: no limit."`
+	HandshakeTimeout    span `default:"10s" help:"For a whole handshake, from accept to its blank line."`
 	FirstMessageTimeout span `default:"0s" help:"From the handshake to a client's first message; 0: no limit."`
 	IdleTimeout         span `default:"60s" help:"Silence after which a client gets a ping; 0: never."`
-	PongTimeout         span `default:"20s" help:"Further silence after which it is closed; 0: never."`
+	PongTimeout         span `default:"20s" help:"Further silence after which it is closed."`
 	CloseTimeout        span `default:"5s" help:"For a client to answer a close."`
 	UserTimeout         span `default:"30s" help:"For sent data to be acknowledged, else the client has vanished (TCP_USER_TIMEOUT); 0: the system's setting."`
 }
@@ -67,7 +67,7 @@ type actionFlags struct {
 	TokenKeyFile  string   `placeholder:"FILE" help:"Key that verifies clients' JSON Web Tokens: a PEM public key (RS256, ES256, EdDSA), or else the secret of HS256."`
 	Topics        []string `placeholder:"PATTERN" help:"Topics that clients may subscribe to, as in news or room.*; none given: all."`
 	Workers       count    `default:"256" help:"Handlers that may block, run at once; further ones are answered busy."`
-	ActionTimeout span     `default:"10s" help:"For such a handler, until its client is answered busy; 0: no limit."`
+	ActionTimeout span     `default:"10s" help:"For such a handler, until its client is answered busy."`
 }
 
 type stopFlags struct {

@@ -1,9 +1,19 @@
 package main
 
 import (
+	"context"
+	"errors"
 	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
 
 	"github.com/alecthomas/kong"
+
+	"wsd/admin"
+	"wsd/server"
 )
 
 type serveCmd struct {
@@ -13,9 +23,102 @@ type serveCmd struct {
 }
 
 // Run serves until a signal ends it.
-func (c *serveCmd) Run(stdout io.Writer, command *kong.Context) error {
+func (c *serveCmd) Run(command *kong.Context, stdout io.Writer, stderr diagnostics) error {
 	if c.PrintConfig {
 		return printConfig(stdout, settings(command.Selected()))
 	}
-	return nil
+	log, err := newLogger(stderr, c.Log)
+	if err != nil {
+		return err
+	}
+	d, err := newDaemon(&c.serveFlags, log)
+	if err != nil {
+		return err
+	}
+	return d.run(&c.serveFlags)
 }
+
+// daemon is the server and its admin side, if it has one.
+type daemon struct {
+	log    *slog.Logger
+	server *server.Server
+	admin  *admin.Server
+	// adminEnded gets what admin.Serve returned.
+	adminEnded chan error
+}
+
+// newDaemon opens all listeners, so that what is wrong with an address or a
+// file shows before anything runs.
+func newDaemon(f *serveFlags, log *slog.Logger) (*daemon, error) {
+	cfg, err := f.serverConfig(log)
+	if err != nil {
+		return nil, err
+	}
+	d := &daemon{log: log, adminEnded: make(chan error, 1)}
+	if d.server, err = server.New(cfg); err != nil {
+		return nil, err
+	}
+	if f.Admin.Admin == "" {
+		return d, nil
+	}
+	d.admin, err = admin.New(f.adminConfig(log, d.server.Limits().Reserve), d.server)
+	if err != nil {
+		// Gives back what it opened, the file of a Unix socket included.
+		return nil, errors.Join(err, d.server.Stop(context.Background(), false))
+	}
+	return d, nil
+}
+
+// run serves until a first signal, and then until the clients are gone or a
+// second signal comes. The admin side is up before clients are let in and
+// after the last one has left, so that probes see both ends.
+func (d *daemon) run(f *serveFlags) error {
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT)
+	adminAddress := ""
+	if d.admin != nil {
+		adminAddress = d.admin.Addr()
+		go func() { d.adminEnded <- d.admin.Serve() }()
+	}
+	if err := d.server.Start(); err != nil {
+		return err
+	}
+	logStart(d.log, f, d.server.Addrs(), adminAddress, d.server.Limits())
+
+	var failed error
+	select {
+	case s := <-signals:
+		d.log.Info("stopping", "signal", s.String(), "drain", f.Stop.DrainTime.String())
+	case failed = <-d.adminEnded:
+		d.log.Error("stopping", "error", failed)
+	}
+	return errors.Join(failed, d.stop(signals, f.Stop.Restart))
+}
+
+// errCut is the end by a second signal.
+var errCut = errors.New("ended by a second signal, before all clients were told")
+
+func (d *daemon) stop(signals <-chan os.Signal, restarting bool) error {
+	ctx, cancel := context.WithCancelCause(context.Background())
+	defer cancel(nil)
+	go func() {
+		<-signals
+		cancel(errCut)
+		signal.Reset() // a third one ends the process, whatever it hangs in
+	}()
+	err := d.server.Stop(ctx, restarting)
+	if errors.Is(context.Cause(ctx), errCut) {
+		return errCut
+	}
+	if d.admin != nil {
+		ended, release := context.WithTimeout(ctx, adminShutdown)
+		defer release()
+		err = errors.Join(err, d.admin.Shutdown(ended))
+	}
+	d.log.Info("stopped")
+	return err
+}
+
+// adminShutdown bounds the wait for requests under way on the admin side: a
+// profile may take minutes.
+const adminShutdown = 2 * time.Second

@@ -1,0 +1,115 @@
+package main
+
+import (
+	"fmt"
+	"log/slog"
+	"time"
+
+	"wsd/admin"
+	"wsd/server"
+)
+
+// serverConfig turns the flags into the server's terms. There, 0 means the
+// default and, where it can be, a negative value no limit; here the defaults
+// stand in the flags, so that 0 is free to mean no limit.
+func (f *serveFlags) serverConfig(log *slog.Logger) (server.Config, error) {
+	cfg := server.Config{
+		Logger:   log,
+		Listen:   f.Listen.Listen,
+		Path:     f.Listen.Path,
+		EchoPath: f.Listen.EchoPath,
+		Loops:    int(f.Listen.Loops),
+
+		MaxClients:    int(f.Admission.MaxClients),
+		MaxHandshakes: int(f.Admission.MaxHandshakes),
+		HandshakeRate: int(f.Admission.HandshakeRate),
+		MaxPerAddress: int(f.Admission.MaxPerAddress),
+		RetryAfter:    time.Duration(f.Admission.RetryAfter),
+		Origins:       f.Admission.Origins,
+		Hosts:         f.Admission.Hosts,
+		Subprotocols:  f.Admission.Subprotocols,
+
+		MaxHeader:          int(f.Limits.MaxHeader),
+		MaxMessage:         int(f.Limits.MaxMessage),
+		MaxFragments:       int(f.Limits.MaxFragments),
+		MessageRate:        int(f.Limits.MessageRate),
+		ByteRate:           int(f.Limits.ByteRate),
+		ControlRate:        limit(f.Limits.ControlRate),
+		MaxTopicsPerClient: limit(f.Limits.MaxTopicsPerClient),
+		MaxTopics:          limit(f.Limits.MaxTopics),
+
+		PendingLimit: int(f.Slow.PendingLimit),
+		PendingTotal: int64(f.Slow.PendingTotal),
+		PendingAge:   time.Duration(f.Slow.PendingAge),
+		NotsentLowat: int(orNone(f.Slow.NotsentLowat)),
+
+		HandshakeTimeout:    time.Duration(f.Timeouts.HandshakeTimeout),
+		FirstMessageTimeout: time.Duration(f.Timeouts.FirstMessageTimeout),
+		IdleTimeout:         time.Duration(orNone(f.Timeouts.IdleTimeout)),
+		PongTimeout:         time.Duration(f.Timeouts.PongTimeout),
+		CloseTimeout:        time.Duration(f.Timeouts.CloseTimeout),
+		UserTimeout:         time.Duration(orNone(f.Timeouts.UserTimeout)),
+
+		ClientFanout:  f.Actions.ClientFanout,
+		Topics:        f.Actions.Topics,
+		Workers:       int(f.Actions.Workers),
+		ActionTimeout: time.Duration(f.Actions.ActionTimeout),
+		DrainTime:     time.Duration(orNone(f.Stop.DrainTime)),
+	}
+	if err := cfg.SlowConsumer.UnmarshalText([]byte(f.Slow.SlowConsumer)); err != nil {
+		return cfg, fmt.Errorf("--slow-consumer: %w", err)
+	}
+	var err error
+	cfg.Mux, err = newMux(f.Actions.TokenKeyFile, log)
+	return cfg, err
+}
+
+// orNone turns the 0 of a flag into the server's word for no limit.
+func orNone[T count | size | span](v T) T {
+	if v == 0 {
+		return -1
+	}
+	return v
+}
+
+func limit(c count) int { return int(orNone(c)) }
+
+// adminConfig is for an admin side that is wanted. It may have a quarter of the
+// descriptors that clients cannot have.
+func (f *serveFlags) adminConfig(log *slog.Logger, reserve int) admin.Config {
+	return admin.Config{
+		Listen:     f.Admin.Admin,
+		TokenFile:  f.Admin.AdminTokenFile,
+		MaxPublish: int64(f.Admin.MaxPublish),
+		MaxConns:   min(max(reserve/4, 4), 128),
+		Logger:     log,
+	}
+}
+
+// Validate refuses 0 where there has to be a limit. kong calls it.
+func (f *serveFlags) Validate() error {
+	for _, required := range []struct {
+		flag string
+		zero bool
+	}{
+		{"max-handshakes", f.Admission.MaxHandshakes == 0},
+		{"retry-after", f.Admission.RetryAfter == 0},
+		{"max-header", f.Limits.MaxHeader == 0},
+		{"max-message", f.Limits.MaxMessage == 0},
+		{"max-fragments", f.Limits.MaxFragments == 0},
+		{"pending-limit", f.Slow.PendingLimit == 0},
+		{"pending-total", f.Slow.PendingTotal == 0},
+		{"pending-age", f.Slow.PendingAge == 0},
+		{"handshake-timeout", f.Timeouts.HandshakeTimeout == 0},
+		{"pong-timeout", f.Timeouts.PongTimeout == 0},
+		{"close-timeout", f.Timeouts.CloseTimeout == 0},
+		{"workers", f.Actions.Workers == 0},
+		{"action-timeout", f.Actions.ActionTimeout == 0},
+		{"max-publish", f.Admin.MaxPublish == 0},
+	} {
+		if required.zero {
+			return fmt.Errorf("--%s 0: there has to be a limit, more than 0", required.flag)
+		}
+	}
+	return nil
+}
