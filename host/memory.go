@@ -7,29 +7,28 @@ import (
 	"strings"
 )
 
-// readMemory takes the machine's memory, converted to bytes.
+// readMemory takes the machine's memory.
 func readMemory(t tree) Memory {
 	var m Memory
 	for _, line := range t.lines("proc/meminfo") {
-		key, rest, _ := strings.Cut(line, ":")
-		var to *int64
-		switch key {
-		case "MemTotal":
-			to = &m.Total
-		case "MemAvailable":
-			to = &m.Available
-		case "SwapTotal":
-			to = &m.Swap
-		default:
-			continue
-		}
-		if v := strings.Fields(rest); len(v) > 0 {
-			if kb, err := strconv.ParseInt(v[0], 10, 64); err == nil && kb >= 0 && kb < math.MaxInt64/1024 {
-				*to = kb * 1024
+		for key, to := range map[string]*int64{"MemTotal": &m.Total, "MemAvailable": &m.Available, "SwapTotal": &m.Swap} {
+			if n, ok := cutMeminfo(line, key); ok {
+				*to = n
 			}
 		}
 	}
 	return m
+}
+
+// cutMeminfo is the value, in bytes, of a line of that key.
+func cutMeminfo(line, key string) (int64, bool) {
+	k, rest, _ := strings.Cut(line, ":")
+	v := strings.Fields(rest)
+	if k != key || len(v) == 0 {
+		return 0, false
+	}
+	kb, err := strconv.ParseInt(v[0], 10, 64)
+	return kb * 1024, err == nil && kb >= 0 && kb < math.MaxInt64/1024
 }
 
 // Cgroup is the tightest memory limit that applies to the process, in bytes.

@@ -78,7 +78,11 @@ func (n Needs) queue() int64 {
 // inputQueue is the packets of a broadcast that one processor may have to queue
 // between two turns of its network interrupt; loopback goes through it as well.
 func (n Needs) inputQueue() int64 {
-	return min(powerOfTwo(max(int64(n.Clients)/32, 1000)), 16384)
+	const usual = 1000 // the kernel's default, enough up to some thirty thousand
+	if waiting := int64(n.Clients) / 32; waiting > usual {
+		return min(powerOfTwo(waiting), 16384)
+	}
+	return usual
 }
 
 // sources is how many source addresses reach all clients of one listener.

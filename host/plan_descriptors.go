@@ -9,8 +9,8 @@ import (
 // of them needs.
 func (p *planner) descriptors() {
 	need := p.n.descriptors()
-	p.softLimit(need)
 	p.hardLimit(need)
+	p.softLimit(need)
 	p.atLeast("fs.nr_open", need, Fail, "no process's descriptor limit can be set above it, not even by root")
 	p.fileMax()
 	if p.f.Systemd.Booted {
@@ -19,33 +19,30 @@ func (p *planner) descriptors() {
 	p.atLeast("fs.epoll.max_user_watches", p.n.sockets()+reserve, Fail, "one registration for each socket, for all processes of a user together")
 }
 
-// softLimit is satisfied by the hard one: the Go runtime raises the soft limit
-// to it when the program starts.
-func (p *planner) softLimit(need int64) {
-	l := p.f.NoFile
-	it := Item{Name: "nofile soft", Now: limitText(l.Soft), Needed: limitText(need), Why: "descriptors of the server: one a client and a reserve of 1024"}
-	switch {
-	case l.Hard == 0:
-		p.unseen(it)
-		return
-	case l.Soft >= need:
-	case l.Hard >= need:
-		it.Why += "; wsd raises it to the hard limit by itself"
-	default:
-		it.Verdict, it.Do = Fail, "raise the hard limit; wsd raises the soft one to it by itself"
-	}
-	p.add(it)
-}
-
 func (p *planner) hardLimit(need int64) {
 	l := p.f.NoFile
-	it := Item{Name: "nofile hard", Now: limitText(l.Hard), Needed: limitText(need), Why: "the most that the soft limit can be raised to without a right"}
+	it := Item{Name: "nofile hard", Now: limitText(l.Hard), Needed: limitText(need), Why: "descriptors of the server: one a client and a reserve of 1024"}
 	if l.Hard == 0 {
 		p.unseen(it)
 		return
 	}
 	if l.Hard < need {
 		it.Verdict, it.Do = Fail, p.f.doNoFile(need)
+	}
+	p.add(it)
+}
+
+// softLimit is satisfied by the hard one: the Go runtime raises the soft limit
+// to it when the program starts.
+func (p *planner) softLimit(need int64) {
+	l := p.f.NoFile
+	it := Item{Name: "nofile soft", Now: limitText(l.Soft), Needed: limitText(need), Why: "the limit in force; wsd raises it to the hard one by itself"}
+	switch {
+	case l.Hard == 0:
+		p.unseen(it)
+		return
+	case l.Soft < need && l.Hard < need:
+		it.Verdict, it.Do = Fail, "goes with the hard limit"
 	}
 	p.add(it)
 }

@@ -61,7 +61,7 @@ func (p *planner) tcpMem() {
 	high := pressure + pressure/4
 	it := Item{
 		Name: "net.ipv4.tcp_mem", Needed: numberList([]int64{pressure * 3 / 4, pressure, high}),
-		Why:     fmt.Sprintf("pages (not bytes) for all sockets; one broadcast of %s that nobody has read takes %d", bytesText(int64(p.n.MessageBytes)), p.e.BurstPages),
+		Why:     fmt.Sprintf("pages (not bytes) for all sockets; one broadcast of %s that nobody has read takes %d of them", bytesText(int64(p.n.MessageBytes)), p.e.BurstPages),
 		Setting: sysctl("net.ipv4.tcp_mem", p.f.atMostHalf(pressure*3/4, pressure, high)...),
 	}
 	now := p.f.Sysctl[it.Name]
@@ -72,9 +72,15 @@ func (p *planner) tcpMem() {
 	it.Now = numberList(now)
 	switch {
 	case now[2] < pressure:
-		it.Verdict, it.Do = Fail, p.f.do(it.Setting)
+		it.Verdict = Fail
 	case now[1] < pressure:
-		it.Verdict, it.Do = Warn, p.f.do(it.Setting)
+		it.Verdict = Warn
+	}
+	if it.Verdict != OK {
+		it.Do = p.f.do(it.Setting)
+		if it.Setting.Values[1] < pressure {
+			it.Do += ", half the memory of this machine, and not enough: smaller broadcasts, fewer clients or more memory"
+		}
 	}
 	p.add(it)
 }

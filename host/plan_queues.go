@@ -70,7 +70,7 @@ func (p *planner) ports() {
 		return
 	}
 	it.Now = numberList(now)
-	it.Why = fmt.Sprintf("%d local ports for each source address: %d clients need %d addresses now, %d with what is needed",
+	it.Why = fmt.Sprintf("%d local ports for each source address; source addresses for %d clients: %d now, %d with a full range",
 		now[1]-now[0]+1, p.n.Clients, p.n.sources(now[0], now[1]), p.n.sources(portLow, portHigh))
 	// A range that is wide enough already is not widened for the sake of it.
 	if p.n.sources(now[0], now[1]) <= p.n.sources(portLow, portHigh) {

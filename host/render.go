@@ -2,6 +2,7 @@ package host
 
 import (
 	"fmt"
+	"maps"
 	"sort"
 	"strings"
 )
@@ -21,6 +22,9 @@ func Sysctl(f Facts, n Needs) string {
 		if !it.Setting.isSysctl() {
 			fmt.Fprintf(&b, "# Not a sysctl; for /etc/tmpfiles.d/wsd.conf: w /%s - - - - %s\n", it.Setting.Path, it.Setting.Choice)
 			continue
+		}
+		if it.Verdict == Unknown {
+			fmt.Fprintf(&b, "# Its value cannot be seen from here; on the host, if it is lower there:\n# ")
 		}
 		// The dash makes a setting that is not there an ignored one: conntrack's
 		// appear only when its module is loaded.
@@ -77,10 +81,20 @@ func Container(f Facts, n Needs) string {
 	return b.String()
 }
 
+// newNetNS is what a new network namespace starts with, whatever the host has:
+// the settings of which Plan wants nothing when they are right.
+var newNetNS = map[string][]int64{
+	"net.ipv4.ip_local_port_range":   {32768, 60999},
+	"net.ipv4.tcp_abort_on_overflow": {0},
+	"net.ipv4.tcp_syncookies":        {1},
+	"net.ipv4.tcp_tw_reuse":          {2},
+}
+
 // containerSettings parts the settings into those that a container can have for
-// itself and the others. A new network namespace starts from the kernel's
-// defaults, not from the values here, so that the bare needs are written.
+// itself and the others.
 func containerSettings(f Facts, n Needs) (inside, outside []*Setting) {
+	f.Sysctl = maps.Clone(f.Sysctl)
+	maps.Copy(f.Sysctl, newNetNS)
 	for _, it := range Plan(f, n) {
 		switch s := it.Setting; {
 		case s == nil || !s.isSysctl():

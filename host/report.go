@@ -31,7 +31,7 @@ func NewReport(f Facts, n Needs) Report {
 }
 
 // Quick reports on this machine. It reads some thirty small files and costs
-// about a millisecond: cheap enough for the start of a server.
+// a millisecond or two: cheap enough for the start of a server.
 func Quick(n Needs) (Report, error) {
 	f, err := Read("/")
 	if err != nil {
@@ -117,7 +117,7 @@ func (e Estimate) write(b *strings.Builder, clients int) {
 	fmt.Fprintf(b, "\nheartbeats: %s/s; all back after a restart in %.0f s, which is the least that clients' retries should be spread over\n",
 		thousands(int64(e.HeartbeatsPerSecond)), e.ConnectSeconds)
 	if e.SourceAddresses > 0 {
-		fmt.Fprintf(b, "load generator: %d source addresses, or as many listening ports\n", e.SourceAddresses)
+		fmt.Fprintf(b, "source addresses for the load generator, or listening ports to connect to: %d\n", e.SourceAddresses)
 	}
 }
 
