@@ -10,6 +10,7 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 	"unicode/utf8"
@@ -268,5 +269,49 @@ func TestTokens(t *testing.T) {
 		if !strings.Contains(string(out), tt.want) || ctx.Identity != "Eve" {
 			t.Errorf("token %q: %s, then identity %v", tt.token, out, ctx.Identity)
 		}
+	}
+}
+
+func TestCodes(t *testing.T) {
+	if code, msg := CodeOf(nil); code != OK || msg != "" {
+		t.Errorf("no error is answered by %d, %q", code, msg)
+	}
+	if got := (&Error{Code: Busy}).Error(); got != "code 10: busy" {
+		t.Errorf("got %q", got)
+	}
+	if got := (&Error{Code: 100, Msg: "late"}).Error(); got != "code 100: late" {
+		t.Errorf("got %q", got)
+	}
+	for code, want := range map[Code]string{OK: "success", InvalidParams: "invalid params", SystemException: "system exception", MethodNotFound: "method not found",
+		TokenInvalid: "token invalid", TokenExpired: "token expired", TokenEmpty: "token empty", PermissionDenied: "permission denied", Busy: "busy"} {
+		if got := code.Msg(); got != want {
+			t.Errorf("code %d is %q, want %q", code, got, want)
+		}
+	}
+}
+
+// Pooled actions run side by side: nothing that they share may be theirs alone. (For the race detector.)
+func TestCallsSideBySide(t *testing.T) {
+	m := quiet(NewMux())
+	Builtins(m)
+	Handle(m, "list", func(_ *Context, in []string) ([]string, error) { return in, nil })
+	Handle(m, "fail", func(*Context, struct{}) (int, error) { return 0, errors.New("no") })
+	Handle(m, "explode", func(*Context, struct{}) (int, error) { panic("no") })
+	var all sync.WaitGroup
+	for i := range 8 {
+		all.Go(func() {
+			for n := range 200 {
+				data := fmt.Sprintf(`["%d","%d"]`, i, n)
+				if got := exchange(t, m, nil, `{"actioncode":"list","data":`+data+`}`); !strings.Contains(got, data) {
+					t.Errorf("%s was answered by %s", data, got)
+				}
+				exchange(t, m, nil, `{"actioncode":"fail"}`)
+				exchange(t, m, nil, `{"actioncode":"explode"}`)
+			}
+		})
+	}
+	all.Wait()
+	if n := m.Lookup([]byte("explode")).Panics(); n != 1600 {
+		t.Errorf("%d panics counted, want 1600", n)
 	}
 }

@@ -174,3 +174,32 @@ func TestCloneIsItsOwn(t *testing.T) {
 		sameEnvelope(t, clone, &tt.want)
 	}
 }
+
+// A name of a field in other letters is left to encoding/json, wherever it differs.
+func TestLetterCaseIsSeen(t *testing.T) {
+	for _, name := range []string{"actioncode", "data", "token", "company", "seq", "is_broadcast", "client_ids"} {
+		for i := range name {
+			odd := name[:i] + strings.ToUpper(name[i:i+1]) + name[i+1:]
+			msg := `{"x":"` + odd + `","` + odd + `":null,"actioncode":"a"}`
+			if got, want := fast([]byte(msg), new(Envelope)), odd == name; got != want {
+				t.Errorf("%s: fast = %v, want %v", odd, got, want)
+			}
+		}
+	}
+}
+
+// No message that ends too early is taken, wherever it ends, and nothing is read beyond its end.
+func TestEveryPrefix(t *testing.T) {
+	for _, tt := range parseTable {
+		whole := strings.TrimRight(tt.msg, " \n")
+		if len(whole) > 500 {
+			continue
+		}
+		for n := range whole {
+			cut := append([]byte(nil), whole[:n]...)
+			if code := Parse(cut[:n:n], new(Envelope)); code != InvalidParams {
+				t.Errorf("%s: code %d for %q", tt.name, code, cut)
+			}
+		}
+	}
+}

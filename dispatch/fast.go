@@ -34,23 +34,12 @@ func fast(msg []byte, e *Envelope) bool {
 	i++
 	var seen field
 	for {
-		i = space(msg, i)
-		if i >= len(msg) || msg[i] != '"' {
-			return false
-		}
-		end := plain(msg, i+1)
-		if end >= len(msg) || msg[end] != '"' {
-			return false
-		}
-		f, known := fieldOf(msg[i+1 : end])
-		if !known || seen&f != 0 {
+		f, next := key(msg, space(msg, i))
+		if next == bad || seen&f != 0 {
 			return false
 		}
 		seen |= f
-		if i = space(msg, end+1); i >= len(msg) || msg[i] != ':' {
-			return false
-		}
-		if i = e.read(f, msg, space(msg, i+1)); i == bad {
+		if i = e.read(f, msg, space(msg, next)); i == bad {
 			return false
 		}
 		if i = space(msg, i); i >= len(msg) {
@@ -65,6 +54,22 @@ func fast(msg []byte, e *Envelope) bool {
 		i++
 	}
 	return space(msg, i+1) == len(msg) && len(e.Action) != 0 && len(e.Action) <= MaxAction
+}
+
+// key takes a key and its colon. It returns the field that it names, and the index behind the colon.
+func key(b []byte, i int) (f field, next int) {
+	if i >= len(b) || b[i] != '"' {
+		return fieldUnknown, bad
+	}
+	end := plain(b, i+1)
+	if end >= len(b) || b[end] != '"' {
+		return fieldUnknown, bad
+	}
+	f, known := fieldOf(b[i+1 : end])
+	if i = space(b, end+1); !known || i >= len(b) || b[i] != ':' {
+		return fieldUnknown, bad
+	}
+	return f, i + 1
 }
 
 // fieldOf finds the field that key names. It is not known, and so a matter for encoding/json, if key is
