@@ -15,11 +15,6 @@ import (
 )
 
 const (
-	// linger is how long a worker waits on a loop that ran dry before it gives
-	// it back to the watcher. Under any steady trickle the worker so becomes
-	// the loop's thread; a hand-over per event costs half as much again as
-	// the event (see docs/architecture.md).
-	linger = 5 * time.Millisecond
 	// batch is how many ready sockets are served before inbox, publishes and
 	// time get their turn.
 	batch = 256
@@ -63,6 +58,7 @@ type loop struct {
 	drain   drain
 	count   counters
 	stopped bool
+	active  uint32    // tick at which something happened last
 	accept  *acceptor // of the first loop; nil in the others
 
 	// The client whose bytes are being fed, for the sink's methods.
@@ -110,11 +106,7 @@ func (l *loop) run() {
 
 // turn serves one batch of whatever there is. It says whether to go on.
 func (l *loop) turn() bool {
-	wait := linger
-	if l.busy() {
-		wait = 0
-	}
-	n, woken, err := l.poll.Wait(l.events, wait)
+	n, woken, err := l.wait()
 	if err != nil {
 		l.server.log.Error("waiting for events failed", "loop", l.number, "error", err)
 		return false
@@ -131,7 +123,24 @@ func (l *loop) turn() bool {
 	l.bury()
 	l.count.turns++
 	l.count.events += uint64(n)
-	return (n > 0 || woken || l.busy()) && !l.stopped
+	return l.goOn(n)
+}
+
+// goOn says whether the worker keeps the loop. It lingers through one whole
+// tick in which nothing happened.
+func (l *loop) goOn(n int) bool {
+	if n > 0 || l.busy() {
+		l.active = l.wheel.now
+	}
+	return !l.stopped && l.wheel.now-l.active < 2
+}
+
+// wait gets the next batch, and sleeps for it if there is nothing else to do.
+func (l *loop) wait() (n int, woken bool, err error) {
+	if l.busy() {
+		return l.poll.Wait(l.events, 0)
+	}
+	return l.poll.Park(l.events)
 }
 
 // busy says that there is work which no event will announce.
