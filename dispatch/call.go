@@ -90,11 +90,11 @@ func repair(out []byte, start int) []byte {
 }
 
 func (a *Action) logPanic(value any) {
-	level, stack := slog.LevelDebug, "logged with the first one"
 	if a.panics.Add(1) == 1 {
-		level, stack = slog.LevelError, string(debug.Stack())
+		a.log(slog.LevelError, "handler panicked", "panic", value, "stack", string(debug.Stack()))
+	} else {
+		a.log(slog.LevelDebug, "handler panicked again", "panic", value)
 	}
-	a.mux.logger().Log(context.Background(), level, "handler panicked", "action", a.Name, "handler", a.from, "panic", value, "stack", stack)
 }
 
 // logFailure writes err to the log, at most one for each action in any logEvery: it is the clients who
@@ -108,5 +108,16 @@ func (a *Action) logFailure(err error) {
 	if (last == 0 || now-last >= int64(logEvery)) && a.logged.CompareAndSwap(last, now) {
 		level = slog.LevelError
 	}
-	a.mux.logger().Log(context.Background(), level, "handler failed", "action", a.Name, "handler", a.from, "failures", failures, "err", err)
+	a.log(level, "handler failed", "err", err, "failures", failures)
+}
+
+// log writes a line about the action. The cause comes from the handler, and becomes text here, by fmt,
+// which survives an Error method that panics; not every slog.Handler does.
+func (a *Action) log(level slog.Level, text, key string, cause any, more ...any) {
+	logger := a.mux.logger()
+	if !logger.Enabled(context.Background(), level) {
+		return
+	}
+	args := append([]any{"action", a.Name, "handler", a.from, key, fmt.Sprint(cause)}, more...)
+	logger.Log(context.Background(), level, text, args...)
 }

@@ -206,6 +206,30 @@ func TestPanicWhileEncoding(t *testing.T) {
 	}
 }
 
+// sore is an error that cannot be printed.
+type sore struct{}
+
+func (*sore) Error() string { panic("sore") }
+
+// What a handler fails with may be anything; telling the log about it must not fail again.
+func TestLoggingSurvives(t *testing.T) {
+	for _, err := range []error{&sore{}, (*sore)(nil), (*Error)(nil), fmt.Errorf("wrapped: %w", &sore{})} {
+		for _, raise := range []bool{false, true} {
+			m := NewMux()
+			log := recorder(m)
+			Handle(m, "fail", func(*Context, struct{}) (int, error) {
+				if raise {
+					panic(err)
+				}
+				return 0, err
+			})
+			if got := exchange(t, m, nil, `{"actioncode":"fail"}`); !strings.HasPrefix(got, `{"code":4,`) || log.Len() == 0 {
+				t.Errorf("answer %s, log %s", got, log)
+			}
+		}
+	}
+}
+
 func TestFailureIsLoggedNotSent(t *testing.T) {
 	m := NewMux()
 	log := recorder(m)
