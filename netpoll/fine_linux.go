@@ -19,10 +19,12 @@ const brief = time.Millisecond
 
 // WaitFine is Wait for a load generator's schedule: its timeout is kept to the
 // nanosecond rather than rounded up to a millisecond, and a short sleep is one
-// system call, not two. On a kernel without epoll_pwait2 it is Wait.
+// system call, not two. It may return before a longer timeout is over. On a kernel without epoll_pwait2 it is Wait.
 func (p *Poller) WaitFine(events []Event, timeout time.Duration) (n int, woken bool, err error) {
 	if timeout <= 0 || timeout > brief {
-		return p.Wait(events, timeout)
+		// Whole milliseconds only, so as to wake early rather than late; the
+		// caller's next wait is the short one.
+		return p.Wait(events, timeout.Truncate(time.Millisecond))
 	}
 	ts := unix.NsecToTimespec(int64(timeout))
 	r, _, errno := unix.RawSyscall6(sysEpollPwait2, uintptr(p.epfd),
