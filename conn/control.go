@@ -19,21 +19,21 @@ var (
 )
 
 // control handles a whole control frame (RFC 6455, 5.5).
-func (f *feed) control(h ws.Header, payload []byte) error {
-	told := !f.s.CloseSent()
-	if !told && h.OpCode != ws.OpClose {
+func (f *feed) control(payload []byte) error {
+	op, closing := f.h.OpCode, f.s.CloseSent()
+	if closing && op != ws.OpClose {
 		return nil
 	}
-	if h.Masked {
-		ws.Cipher(payload, h.Mask, 0)
+	if f.h.Masked {
+		ws.Cipher(payload, f.h.Mask, 0)
 	}
-	if told {
-		if err := f.sink.Control(h.OpCode, payload); err != nil {
-			f.s.put(flagReadDone, h.OpCode == ws.OpClose)
+	if !closing {
+		if err := f.sink.Control(op, payload); err != nil {
+			f.s.put(flagReadDone, op == ws.OpClose)
 			return f.close(err)
 		}
 	}
-	switch h.OpCode {
+	switch op {
 	case ws.OpPing:
 		// A sink may have closed without an error: no frame follows a close.
 		if !f.s.CloseSent() {

@@ -13,9 +13,9 @@ import (
 // changed in place. rest aliases in and has to be presented again, in front of
 // the next bytes; it is empty unless the stream stopped within a message or a
 // frame, and never longer than a message plus a control frame, except after
-// ErrPause. Its bytes are not raw any more: they mean something to s only. In
-// the middle of a frame rest starts where in started, so that a caller whose
-// in was its leftover buffer has nothing to move.
+// ErrPause. Its bytes are not raw any more: they mean something to s only.
+// From the second read on that a data frame takes, rest starts where in
+// started, so that a caller whose in is its leftover buffer moves nothing.
 //
 // err is nil, or
 //   - ErrPause: the sink wants no more for now. Feed again with rest, without
@@ -53,6 +53,8 @@ type feed struct {
 
 	in, out        []byte
 	base, end, pos int
+
+	h ws.Header // of the frame at hand
 }
 
 // run takes frames until one is cut or the connection ends. An end that the
@@ -83,7 +85,7 @@ func (f *feed) step() (more bool, err error) {
 	if len(raw) == 0 {
 		return false, nil
 	}
-	h, n, bad := f.p.parse(f.s, raw, f.end-f.base)
+	n, bad := f.parse(raw)
 	switch {
 	case bad != nil:
 		return false, f.fail(bad)
@@ -91,20 +93,21 @@ func (f *feed) step() (more bool, err error) {
 		return false, nil
 	}
 	payload := raw[n:]
-	whole := len(payload) >= int(h.Length)
+	size := int(f.h.Length)
+	whole := size <= len(payload)
 	switch {
-	case h.OpCode.IsControl():
+	case f.h.OpCode.IsControl():
 		if !whole {
 			return false, nil
 		}
-		f.pos += n + int(h.Length)
-		return true, f.control(h, payload[:h.Length])
-	case whole && h.Fin && h.OpCode != ws.OpContinuation:
-		f.pos += n + int(h.Length)
-		return true, f.single(h, payload[:h.Length:h.Length])
+		f.pos += n + size
+		return true, f.control(payload[:size])
+	case whole && f.h.Fin && f.h.OpCode != ws.OpContinuation:
+		f.pos += n + size
+		return true, f.single(payload[:size:size])
 	}
 	f.pos += n
-	if bad := f.begin(h); bad != nil {
+	if bad := f.begin(); bad != nil {
 		return false, f.fail(bad)
 	}
 	return f.take()
@@ -112,29 +115,29 @@ func (f *feed) step() (more bool, err error) {
 
 // single is the common case: a message in one frame that is all there. It is
 // unmasked where it lies; nothing is copied and nothing is remembered.
-func (f *feed) single(h ws.Header, payload []byte) error {
+func (f *feed) single(payload []byte) error {
 	if f.s.CloseSent() {
 		return nil
 	}
-	if h.Masked {
-		ws.Cipher(payload, h.Mask, 0)
+	if f.h.Masked {
+		ws.Cipher(payload, f.h.Mask, 0)
 	}
-	if h.OpCode == ws.OpText && !utf8.Valid(payload) {
+	if f.h.OpCode == ws.OpText && !utf8.Valid(payload) {
 		return f.fail(errNotUTF8)
 	}
-	return f.message(h.OpCode, payload)
+	return f.message(f.h.OpCode, payload)
 }
 
 // begin remembers the header of a data frame: from here on it is bytes alone.
-func (f *feed) begin(h ws.Header) *CloseError {
-	s := f.s
+func (f *feed) begin() *CloseError {
+	s, h := f.s, &f.h
 	if h.OpCode != ws.OpContinuation {
 		f.base, f.end = f.pos, f.pos
 		s.frags, s.tail = 0, 0
 		s.put(flagText, h.OpCode == ws.OpText)
 	}
 	if int(s.frags) >= f.p.maxFragments() {
-		return errTooManyCut
+		return errFragments
 	}
 	s.frags++
 	s.left, s.mask = uint32(h.Length), h.Mask
@@ -174,51 +177,6 @@ func (f *feed) take() (more bool, err error) {
 	whole := f.in[f.base:f.end:f.end]
 	f.base, f.end = f.pos, f.pos
 	return true, f.message(op, whole)
-}
-
-// join makes the n payload bytes at pos follow the message so far. Whichever
-// is shorter moves, so a byte of payload pays for at most one byte moved, and
-// bytes that arrive in order within one frame do not move at all.
-func (f *feed) join(n int) {
-	have := f.end - f.base
-	switch {
-	case f.end == f.pos:
-	case have < n:
-		copy(f.in[f.pos-have:f.pos], f.in[f.base:f.end])
-		f.base, f.end = f.pos-have, f.pos
-	default:
-		copy(f.in[f.end:], f.in[f.pos:f.pos+n])
-	}
-	f.end += n
-	f.pos += n
-}
-
-// checkText checks the last n bytes of the message so far, and the whole
-// message once its last byte is there: no text may end within a rune.
-func (f *feed) checkText(n int) bool {
-	s := f.s
-	tail, ok := validPrefix(f.in[f.end-n-int(s.tail) : f.end])
-	s.tail = uint8(tail)
-	return ok && (tail == 0 || s.left > 0 || !s.is(flagFinal))
-}
-
-// validPrefix reports whether b is UTF-8 as far as it goes; tail is the length
-// of a rune at its end that may still become whole.
-func validPrefix(b []byte) (tail int, ok bool) {
-	for i := len(b) - 1; i >= 0 && i >= len(b)-3; i-- {
-		if utf8.RuneStart(b[i]) {
-			if !utf8.FullRune(b[i:]) {
-				tail = len(b) - i
-			}
-			break
-		}
-	}
-	return tail, utf8.Valid(b[:len(b)-tail])
-}
-
-// turned is the mask as it applies after n more bytes.
-func turned(m [4]byte, n int) [4]byte {
-	return [4]byte{m[n&3], m[(n+1)&3], m[(n+2)&3], m[(n+3)&3]}
 }
 
 // message hands over a whole message.

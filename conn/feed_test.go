@@ -27,6 +27,7 @@ var streams = []struct {
 	{"ping", join(ping(""), ping("\x00\xff"), ping(strings.Repeat("p", 125))),
 		[]string{`9 ""`, `9 "\x00\xff"`, fmt.Sprintf("9 %q", strings.Repeat("p", 125))}, ""},
 	{"ping too long", ping(strings.Repeat("p", 126)), nil, "closing: 1002 \"control frame longer than 125 bytes\""},
+	{"ping announced too long", []byte{0x89, 0xfe}, nil, "closing: 1002 \"control frame longer than 125 bytes\""},
 	{"pong unasked", join(pong("x"), text("a")), []string{`a "x"`, `1 "a"`}, ""},
 	// 3: reserved bits.
 	{"rsv1", join(text("a"), []byte{0xc1, 0x80}), []string{`1 "a"`}, "closing: 1002 \"reserved bits set\""},

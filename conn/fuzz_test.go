@@ -3,6 +3,7 @@ package conn
 import (
 	"bufio"
 	"bytes"
+	"io"
 	"net/http"
 	"reflect"
 	"testing"
@@ -70,7 +71,7 @@ func agreesWithGobwas(t *testing.T, stream []byte, got outcome) {
 				state = state.Set(ws.StateFragmented)
 			}
 		}
-		r.Seek(h.Length, 1)
+		r.Seek(h.Length, io.SeekCurrent)
 	}
 	if frames < len(got.events) {
 		t.Fatalf("%d events of %d frames", len(got.events), frames)

@@ -22,71 +22,67 @@ var (
 	errShortClose     = broken("close frame of one byte")
 	errCloseCode      = broken("close code not allowed")
 
-	errNotUTF8    = &CloseError{Code: ws.StatusInvalidFramePayloadData, Reason: "text is not UTF-8"}
-	errTooBig     = &CloseError{Code: ws.StatusMessageTooBig, Reason: "message too big"}
-	errTooManyCut = &CloseError{Code: ws.StatusPolicyViolation, Reason: "too many fragments"}
-	errInternal   = &CloseError{Code: ws.StatusInternalServerError}
+	errNotUTF8   = &CloseError{Code: ws.StatusInvalidFramePayloadData, Reason: "text is not UTF-8"}
+	errTooBig    = &CloseError{Code: ws.StatusMessageTooBig, Reason: "message too big"}
+	errFragments = &CloseError{Code: ws.StatusPolicyViolation, Reason: "too many fragments"}
+	errInternal  = &CloseError{Code: ws.StatusInternalServerError}
 )
 
 func broken(reason string) *CloseError {
 	return &CloseError{Code: ws.StatusProtocolError, Reason: reason}
 }
 
-// parse reads one frame header (RFC 6455, 5.2) from the front of raw, of which
-// have bytes of payload precede in the same message. n is its length, 0 when
-// more bytes are needed. Each byte is judged as soon as it is there, and in
-// stream order, so that neither the cut of the stream nor the sender's pace
-// decides which rule is found broken.
-func (p *Protocol) parse(s *State, raw []byte, have int) (h ws.Header, n int, bad *CloseError) {
-	h.Fin = raw[0]&0x80 != 0
+// parse reads one frame header (RFC 6455, 5.2) from the front of raw into f.h.
+// n is its length, 0 when more bytes are needed. Each byte is judged as soon as
+// it is there, and in stream order, so that neither the cut of the stream nor
+// the sender's pace decides which rule is found broken.
+func (f *feed) parse(raw []byte) (n int, bad *CloseError) {
+	h := &f.h
+	h.Fin = raw[0]&bitFinal != 0
 	h.OpCode = ws.OpCode(raw[0] & 0x0f)
-	if bad := s.checkFirst(raw[0], h); bad != nil || len(raw) < 2 {
-		return h, 0, bad
+	if bad = f.checkFirst(raw[0]); bad != nil || len(raw) < 2 {
+		return 0, bad
 	}
-	h.Masked = raw[1]&0x80 != 0
-	h.Length = int64(raw[1] & 0x7f)
+	h.Masked = raw[1]&bitMasked != 0
+	control := h.OpCode.IsControl()
 	switch {
-	case h.Masked == p.Client:
-		return h, 0, maskError(p.Client)
-	case h.OpCode.IsControl():
-		if h.Length > ws.MaxControlFramePayloadSize {
-			return h, 0, errLongControl
-		}
-		n = 2
-	default:
-		if h.Length, n, bad = length(raw); n == 0 {
-			return h, 0, bad
-		}
-		if h.Length > int64(p.maxMessage()-have) {
-			return h, 0, errTooBig
-		}
+	case h.Masked == f.p.Client:
+		return 0, maskError(f.p.Client)
+	case control && raw[1]&0x7f > ws.MaxControlFramePayloadSize:
+		return 0, errLongControl
 	}
-	if h.Masked {
-		if len(raw) < n+4 {
-			return h, 0, nil
-		}
-		h.Mask = [4]byte(raw[n:])
-		n += 4
+	if h.Length, n, bad = length(raw); n == 0 {
+		return 0, bad
 	}
-	return h, n, nil
+	if !control && h.Length > int64(f.p.maxMessage()-(f.end-f.base)) {
+		return 0, errTooBig
+	}
+	if !h.Masked {
+		return n, nil
+	}
+	if len(raw) < n+4 {
+		return 0, nil
+	}
+	h.Mask = [4]byte(raw[n:])
+	return n + 4, nil
 }
 
 // checkFirst judges a frame by its first byte and by what came before it.
-func (s *State) checkFirst(b byte, h ws.Header) *CloseError {
-	switch {
+func (f *feed) checkFirst(b byte) *CloseError {
+	switch op := f.h.OpCode; {
 	case b&0x70 != 0:
 		return errReservedBits
-	case h.OpCode.IsReserved():
+	case op.IsReserved():
 		return errReservedOpcode
-	case h.OpCode.IsControl():
-		if !h.Fin {
+	case op.IsControl():
+		if !f.h.Fin {
 			return errCutControl
 		}
-	case h.OpCode == ws.OpContinuation:
-		if !s.is(flagOpen) {
+	case op == ws.OpContinuation:
+		if !f.s.is(flagOpen) {
 			return errNoStart
 		}
-	case s.is(flagOpen):
+	case f.s.is(flagOpen):
 		return errNotContinued
 	}
 	return nil

@@ -62,3 +62,30 @@ func appendField(out []byte, name, value string) []byte {
 	out = append(out, value...)
 	return append(out, "\r\n"...)
 }
+
+// The answers to requests that are not to be upgraded.
+var (
+	errRequestLine = badRequest("malformed request line")
+	errTarget      = badRequest("malformed request target")
+	errBareLF      = badRequest("line does not end in CRLF")
+	errField       = badRequest("malformed header field")
+	errTwice       = badRequest("header field sent twice")
+	errHost        = badRequest("missing or malformed Host")
+	errBody        = badRequest("a handshake has no body")
+	errConnection  = badRequest("Connection does not list Upgrade")
+	errKey         = badRequest("missing or malformed Sec-WebSocket-Key")
+	errProtocols   = badRequest("malformed Sec-WebSocket-Protocol")
+
+	errVersion   = &HTTPError{Status: http.StatusHTTPVersionNotSupported, Reason: "only HTTP/1.1 is spoken here"}
+	errTooLong   = &HTTPError{Status: http.StatusRequestHeaderFieldsTooLarge, Reason: "request header too large"}
+	errMethod    = &HTTPError{Status: http.StatusMethodNotAllowed, Reason: "only GET is allowed"}
+	errRoute     = &HTTPError{Status: http.StatusNotFound, Reason: "not found"}
+	errNoUpgrade = &HTTPError{Status: http.StatusUpgradeRequired, Reason: "this is a WebSocket endpoint, version 13"}
+	errWrongHost = &HTTPError{Status: http.StatusForbidden, Reason: "host not allowed"}
+	errOrigin    = &HTTPError{Status: http.StatusForbidden, Reason: "origin not allowed"}
+	errRefused   = &HTTPError{Status: http.StatusForbidden, Reason: "not allowed"}
+)
+
+func badRequest(reason string) *HTTPError {
+	return &HTTPError{Status: http.StatusBadRequest, Reason: reason}
+}

@@ -32,8 +32,8 @@ func (r *Request) Header(name string) []byte {
 }
 
 // HeaderEnd returns the length of the request at the front of in, up to and
-// including its blank line; 0 if that has not come yet. Its cost is that of a
-// search for line ends.
+// including its blank line; 0 if that has not come yet, or never will because a
+// line does not end in CRLF. Its cost is that of a search for line ends.
 func HeaderEnd(in []byte) int {
 	end, _ := headerEnd(in)
 	return end
@@ -57,12 +57,10 @@ func headerEnd(in []byte) (end int, bare bool) {
 	}
 }
 
-// cutLine splits off the first line, without its CRLF.
+// cutLine splits off the first line, without its CRLF, which headerEnd has
+// found to be there.
 func cutLine(b []byte) (line, rest []byte) {
 	n := bytes.IndexByte(b, '\n')
-	if n < 1 {
-		return b, nil
-	}
 	return b[:n-1], b[n+1:]
 }
 

@@ -244,7 +244,7 @@ func (t *twin) data(fin bool, op ws.OpCode, mask []byte, n int) bool {
 	}
 	single := fin && op != ws.OpContinuation && len(t.stream) >= n
 	if t.count++; t.count > t.p.maxFragments() && !single {
-		return t.fail(errTooManyCut)
+		return t.fail(errFragments)
 	}
 	t.open = !fin
 	for i := range n {

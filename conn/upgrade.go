@@ -1,11 +1,6 @@
 package conn
 
-import (
-	"bytes"
-	"crypto/sha1"
-	"encoding/base64"
-	"net/http"
-)
+import "bytes"
 
 // DefaultMaxHeader is the length of a request that is allowed, in bytes up to
 // and including its blank line, where nothing else is configured.
@@ -18,6 +13,12 @@ const DefaultMaxHeader = 8 << 10
 // It is stricter than HTTP asks for where servers and proxies are known to
 // disagree on where a request ends or whom it is for. Extensions are declined
 // by not naming any.
+//
+// The Upgrader of gobwas/ws is not used underneath. It lets bare line feeds,
+// repeated fields, folded lines and bodies pass, so all of the request would be
+// parsed before it, and then a second time by rules of its own, at twice the
+// cost. The tests hold the two together instead: what is upgraded here is
+// upgraded there, with the same response.
 type Upgrader struct {
 	// MaxHeader limits the request, in bytes up to and including its blank
 	// line. 0 is DefaultMaxHeader. Beyond it: 431.
@@ -42,33 +43,6 @@ type Upgrader struct {
 	// yes. An *HTTPError is answered as it is, any other error is 403 with a
 	// fixed text. r is valid during the call only.
 	Accept func(r *Request) error
-}
-
-// The answers to requests that are not to be upgraded.
-var (
-	errRequestLine = badRequest("malformed request line")
-	errTarget      = badRequest("malformed request target")
-	errBareLF      = badRequest("line does not end in CRLF")
-	errField       = badRequest("malformed header field")
-	errTwice       = badRequest("header field sent twice")
-	errHost        = badRequest("missing or malformed Host")
-	errBody        = badRequest("a handshake has no body")
-	errConnection  = badRequest("Connection does not list Upgrade")
-	errKey         = badRequest("missing or malformed Sec-WebSocket-Key")
-	errProtocols   = badRequest("malformed Sec-WebSocket-Protocol")
-
-	errVersion   = &HTTPError{Status: http.StatusHTTPVersionNotSupported, Reason: "only HTTP/1.1 is spoken here"}
-	errTooLong   = &HTTPError{Status: http.StatusRequestHeaderFieldsTooLarge, Reason: "request header too large"}
-	errMethod    = &HTTPError{Status: http.StatusMethodNotAllowed, Reason: "only GET is allowed"}
-	errRoute     = &HTTPError{Status: http.StatusNotFound, Reason: "not found"}
-	errNoUpgrade = &HTTPError{Status: http.StatusUpgradeRequired, Reason: "this is a WebSocket endpoint, version 13"}
-	errWrongHost = &HTTPError{Status: http.StatusForbidden, Reason: "host not allowed"}
-	errOrigin    = &HTTPError{Status: http.StatusForbidden, Reason: "origin not allowed"}
-	errRefused   = &HTTPError{Status: http.StatusForbidden, Reason: "not allowed"}
-)
-
-func badRequest(reason string) *HTTPError {
-	return &HTTPError{Status: http.StatusBadRequest, Reason: reason}
 }
 
 // Upgrade looks for a request at the front of in, which is all that was
@@ -149,113 +123,4 @@ func firstLine(in []byte) (line []byte, bad *HTTPError) {
 		return nil, errBareLF
 	}
 	return in[:n-1], nil
-}
-
-// check decides whether a well-formed request is a handshake, and a welcome
-// one (RFC 6455, 4.2.1 and 4.2.2).
-func (u *Upgrader) check(r *Request) *HTTPError {
-	switch {
-	case string(r.Method) != http.MethodGet:
-		return errMethod
-	case len(r.Host) == 0 || !allIn(r.Host, charHost):
-		return errHost
-	case r.seen.all(seenBody):
-		return errBody
-	case u.Route != nil && !u.Route(r.Path):
-		return errRoute
-	case len(u.Hosts) > 0 && !hostAllowed(u.Hosts, r.Host):
-		return errWrongHost
-	case !r.seen.all(seenUpgrade):
-		return errNoUpgrade
-	case !r.seen.all(seenConnection):
-		return errConnection
-	case !r.seen.all(seenVersion13):
-		return errNoUpgrade
-	case !isKey(r.key):
-		return errKey
-	case !originAllowed(u.Origins, r.Origin):
-		return errOrigin
-	}
-	if bad := u.choose(r); bad != nil {
-		return bad
-	}
-	return u.accept(r)
-}
-
-func (u *Upgrader) accept(r *Request) *HTTPError {
-	if u.Accept == nil {
-		return nil
-	}
-	err := u.Accept(r)
-	if err == nil {
-		return nil
-	}
-	if bad, ok := err.(*HTTPError); ok {
-		return bad
-	}
-	return errRefused
-}
-
-// choose settles on a subprotocol. All of the client's lists are checked, also
-// behind the one that was taken.
-func (u *Upgrader) choose(r *Request) *HTTPError {
-	for fields := r.fields; len(fields) > 0; {
-		var line []byte
-		line, fields = cutLine(fields)
-		const name = "Sec-WebSocket-Protocol"
-		if len(line) <= len(name) || line[len(name)] != ':' || !equalFold(line[:len(name)], name) {
-			continue
-		}
-		for list := line[len(name)+1:]; list != nil; {
-			var item []byte
-			item, list = cutItem(list)
-			if len(item) > 0 && !isToken(item) {
-				return errProtocols
-			}
-			if len(item) > 0 && r.Protocol == nil && u.speaks(item) {
-				r.Protocol = item
-			}
-		}
-	}
-	return nil
-}
-
-// speaks compares as it is: subprotocol names have a case (RFC 6455, 11.5).
-func (u *Upgrader) speaks(protocol []byte) bool {
-	for _, p := range u.Protocols {
-		if p == string(protocol) {
-			return true
-		}
-	}
-	return len(u.Protocols) == 0
-}
-
-// isKey reports whether key is base64 of 16 bytes.
-func isKey(key []byte) bool {
-	return len(key) == keySize && string(key[22:]) == "==" && allIn(key[:22], charBase64)
-}
-
-const (
-	keySize = 24
-	keySalt = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11" // RFC 6455, 1.3
-)
-
-// appendAccept appends the proof that key was read by a WebSocket endpoint.
-func appendAccept(out, key []byte) []byte {
-	var salted [keySize + len(keySalt)]byte
-	copy(salted[:], key)
-	copy(salted[keySize:], keySalt)
-	sum := sha1.Sum(salted[:])
-	return base64.StdEncoding.AppendEncode(out, sum[:])
-}
-
-func appendSwitching(out []byte, r *Request) []byte {
-	out = append(out, "HTTP/1.1 101 Switching Protocols\r\n"+
-		"Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: "...)
-	out = appendAccept(out, r.key)
-	if r.Protocol != nil {
-		out = append(out, "\r\nSec-WebSocket-Protocol: "...)
-		out = append(out, r.Protocol...)
-	}
-	return append(out, "\r\n\r\n"...)
 }

@@ -301,6 +301,9 @@ func TestAccept(t *testing.T) {
 	} {
 		reply = c.reply
 		n, out, err := u.Upgrade(request(getWS, "Authorization: Bearer x"), nil, new(Request))
+		if err != nil && err.Error() == "" {
+			t.Error("an error without text")
+		}
 		if !strings.HasPrefix(string(out), c.want) || (err == nil) != (c.reply == nil) || (n > 0) != (c.reply == nil) {
 			t.Errorf("Accept returns %v: %q, error %v", c.reply, out, err)
 		}

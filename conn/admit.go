@@ -1,0 +1,82 @@
+package conn
+
+import "net/http"
+
+// check decides whether a well-formed request is a handshake, and a welcome
+// one (RFC 6455, 4.2.1 and 4.2.2).
+func (u *Upgrader) check(r *Request) *HTTPError {
+	switch {
+	case string(r.Method) != http.MethodGet:
+		return errMethod
+	case len(r.Host) == 0 || !allIn(r.Host, charHost):
+		return errHost
+	case r.seen.all(seenBody):
+		return errBody
+	case u.Route != nil && !u.Route(r.Path):
+		return errRoute
+	case len(u.Hosts) > 0 && !hostAllowed(u.Hosts, r.Host):
+		return errWrongHost
+	case !r.seen.all(seenUpgrade):
+		return errNoUpgrade
+	case !r.seen.all(seenConnection):
+		return errConnection
+	case !r.seen.all(seenVersion13):
+		return errNoUpgrade
+	case !isKey(r.key):
+		return errKey
+	case !originAllowed(u.Origins, r.Origin):
+		return errOrigin
+	}
+	if bad := u.choose(r); bad != nil {
+		return bad
+	}
+	return u.accept(r)
+}
+
+func (u *Upgrader) accept(r *Request) *HTTPError {
+	if u.Accept == nil {
+		return nil
+	}
+	err := u.Accept(r)
+	if err == nil {
+		return nil
+	}
+	if bad, ok := err.(*HTTPError); ok {
+		return bad
+	}
+	return errRefused
+}
+
+// choose settles on a subprotocol. All of the client's lists are checked, also
+// behind the one that was taken.
+func (u *Upgrader) choose(r *Request) *HTTPError {
+	for fields := r.fields; len(fields) > 0; {
+		var line []byte
+		line, fields = cutLine(fields)
+		const name = "Sec-WebSocket-Protocol"
+		if len(line) <= len(name) || line[len(name)] != ':' || !equalFold(line[:len(name)], name) {
+			continue
+		}
+		for list := line[len(name)+1:]; list != nil; {
+			var item []byte
+			item, list = cutItem(list)
+			if len(item) > 0 && !isToken(item) {
+				return errProtocols
+			}
+			if len(item) > 0 && r.Protocol == nil && u.speaks(item) {
+				r.Protocol = item
+			}
+		}
+	}
+	return nil
+}
+
+// speaks compares as it is: subprotocol names have a case (RFC 6455, 11.5).
+func (u *Upgrader) speaks(protocol []byte) bool {
+	for _, p := range u.Protocols {
+		if p == string(protocol) {
+			return true
+		}
+	}
+	return len(u.Protocols) == 0
+}
