@@ -1,0 +1,55 @@
+# What is run by hand and by .ci/run. Variables can be given on the command
+# line, as in: make run ARGS='--listen :9000 --log-level debug'
+
+VERSION     ?= $(shell git describe --tags --always --dirty 2>/dev/null)
+STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
+# Modules of their own: what they import, wsd does not.
+MODULES     := $(patsubst %/go.mod,%,$(wildcard examples/*/go.mod bench/*/go.mod))
+ARGS        ?=
+BENCH       ?= .
+FUZZTIME    ?= 60s
+
+.PHONY: build run test race e2e lint fuzz bench docs cross clean help
+
+build: ## build the program: bin/wsd
+	go build -trimpath -ldflags '-X main.version=$(VERSION)' -o bin/wsd ./cmd/wsd
+
+run: build ## build and run the server; flags in ARGS
+	bin/wsd serve $(ARGS)
+
+test: ## test all packages, and the modules of their own
+	go test -shuffle=on ./...
+	@set -e; for m in $(MODULES); do echo "== $$m"; (cd $$m && go vet ./... && go test ./...); done
+
+race: ## test all packages with the race detector
+	go test -race -shuffle=on ./...
+
+e2e: ## test with real clients: Python's websockets, npm's ws, Chromium; installs what is missing
+	e2e/install.sh
+	WSD_E2E=1 go test -count=1 -v ./e2e/...
+
+lint: ## gofmt, go vet for amd64 and arm64, staticcheck
+	@unformatted=$$(gofmt -l $$(git ls-files --cached --others --exclude-standard '*.go')); \
+	if [ -n "$$unformatted" ]; then echo "run gofmt on: $$unformatted"; exit 1; fi
+	GOARCH=amd64 go vet ./...
+	GOARCH=arm64 go vet ./...
+	go run $(STATICCHECK) ./...
+
+fuzz: ## run every fuzz target for FUZZTIME each
+	.ci/fuzz $(FUZZTIME)
+
+bench: ## run the Go benchmarks that match BENCH
+	go test -run '^$$' -bench '$(BENCH)' -benchmem ./...
+
+docs: ## write docs/configuration.md anew from the flags
+	go test ./cmd/wsd -run '^TestConfigurationDocs$$' -update
+
+cross: ## build where it will not run in CI: arm64, and macOS, where it says that it needs Linux
+	GOOS=linux GOARCH=arm64 go build -o /dev/null ./cmd/wsd
+	GOOS=darwin GOARCH=arm64 go build ./...
+
+clean: ## remove what was built
+	rm -rf bin
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "  %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
