@@ -17,6 +17,7 @@ type Change struct {
 	Before string `json:"before"`
 	After  string `json:"after"`          // what is there now; with a dry run, what would be
 	Done   bool   `json:"done"`           // false for a dry run and for what was left alone
+	Failed bool   `json:"failed"`         // it should have been changed and was not
 	Note   string `json:"note,omitempty"` // why it was left alone or came out otherwise, and who can help
 }
 
@@ -80,10 +81,17 @@ func applyOne(root, stateFile string, st *state, it Item, dryRun bool) (Change, 
 	s := it.Setting
 	before, err := readSetting(root, s)
 	if err != nil {
-		return Change{Key: s.Key, Before: it.Now, After: it.Now, Note: err.Error()}, nil
+		return refused(it, it.Now, err), nil
 	}
 	c := Change{Key: s.Key, Before: before, After: s.merge(before)}
-	if c.After == c.Before || dryRun {
+	if c.After == c.Before {
+		return c, nil
+	}
+	// Opening for writing changes nothing, and tells already who may not.
+	if err := writeSetting(root, s.Path, ""); err != nil {
+		return refused(it, before, err), nil
+	}
+	if dryRun {
 		return c, nil
 	}
 	undo := slices.Clone(st.Changed)
@@ -94,8 +102,7 @@ func applyOne(root, stateFile string, st *state, it Item, dryRun bool) (Change, 
 	wanted := c.After
 	if err := writeSetting(root, s.Path, wanted); err != nil {
 		st.Changed = undo
-		c.After, c.Note = c.Before, refusal(it, err)
-		return c, st.save(stateFile)
+		return refused(it, before, err), st.save(stateFile)
 	}
 	c.Done = true
 	if now, err := readSetting(root, s); err == nil && now != wanted {
@@ -107,13 +114,13 @@ func applyOne(root, stateFile string, st *state, it Item, dryRun bool) (Change, 
 	return c, nil
 }
 
-// refusal says why a write failed and who can do it.
-func refusal(it Item, err error) string {
-	s := "refused: " + err.Error()
+// refused is a change that could not be made, with why and who can.
+func refused(it Item, now string, err error) Change {
+	c := Change{Key: it.Setting.Key, Before: now, After: now, Failed: true, Note: "refused: " + err.Error()}
 	if it.Do != "" {
-		s += "; " + it.Do
+		c.Note += "; " + it.Do
 	}
-	return s
+	return c
 }
 
 func readSetting(root string, s *Setting) (string, error) {
@@ -124,13 +131,20 @@ func readSetting(root string, s *Setting) (string, error) {
 	return s.current(strings.TrimSpace(string(b))), nil
 }
 
-// writeSetting writes in one call, as the kernel wants it, and never creates.
+// writeSetting writes in one call, as the kernel wants it, and never creates. An
+// empty value is not written: only the right to write is tried.
 func writeSetting(root, path, value string) error {
-	f, err := os.OpenFile(filepath.Join(root, path), os.O_WRONLY|os.O_TRUNC, 0)
+	flags := os.O_WRONLY
+	if value != "" {
+		flags |= os.O_TRUNC // nothing to a kernel file, and what a recorded one needs
+	}
+	f, err := os.OpenFile(filepath.Join(root, path), flags, 0)
 	if err != nil {
 		return err
 	}
-	_, err = f.WriteString(value + "\n")
+	if value != "" {
+		_, err = f.WriteString(value + "\n")
+	}
 	if cerr := f.Close(); err == nil {
 		err = cerr
 	}

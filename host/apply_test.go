@@ -275,12 +275,22 @@ func TestRefusedWrites(t *testing.T) {
 		t.Fatal(err)
 	}
 	find(t, items, key).Setting.Values[0] = 1 << 30
+	dry, err := Apply(h.root, h.state, items, true)
+	if err != nil {
+		t.Fatal(err)
+	}
 	changes, err := Apply(h.root, h.state, items, false)
 	if err != nil {
 		t.Fatal(err)
 	}
+	for i := range dry {
+		dry[i].Done = changes[i].Done
+	}
+	if !slices.Equal(dry, changes) {
+		t.Errorf("the dry run said %v, done was %v", dry, changes)
+	}
 	i := slices.IndexFunc(changes, func(c Change) bool { return c.Key == key })
-	if c := changes[i]; c.Done || c.Before != c.After || !strings.Contains(c.Note, "refused") || !strings.Contains(c.Note, "`wsd tune apply` sets") {
+	if c := changes[i]; c.Done || !c.Failed || c.Before != c.After || !strings.Contains(c.Note, "refused") || !strings.Contains(c.Note, "`wsd tune apply` sets") {
 		t.Errorf("refused change: %+v", c)
 	}
 	if done(changes) == 0 {
@@ -314,7 +324,7 @@ func TestRevertRefused(t *testing.T) {
 		if err := os.Symlink(target, path); err != nil {
 			t.Fatal(err)
 		}
-		if c := h.revert(t, false); len(c) != 1 || c[0].Done || c[0].Note == "" {
+		if c := h.revert(t, false); len(c) != 1 || c[0].Done || !c[0].Failed || c[0].Note == "" {
 			t.Errorf("revert through %s: %+v", target, c)
 		}
 		if _, err := os.Stat(h.state); err != nil {

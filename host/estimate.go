@@ -29,7 +29,7 @@ type Estimate struct {
 	BurstPages          int64   `json:"burst_pages"`           // of tcp_mem, which counts whole pages for each socket
 	HeartbeatsPerSecond float64 `json:"heartbeats_per_second"` // in, and as many answers out
 	ConnectSeconds      float64 `json:"connect_seconds"`       // until all are back after a restart
-	SourceAddresses     int64   `json:"source_addresses"`      // that the load generator needs, 0 without
+	SourceAddresses     int64   `json:"source_addresses"`      // that the load generator needs with a full port range, 0 without
 }
 
 // NewEstimate does the arithmetic. It depends on the machine for the size of a
@@ -54,6 +54,9 @@ func NewEstimate(f Facts, n Needs) Estimate {
 	if n.LoadGenerator {
 		e.Generator = clients * generatorBytes
 		e.SourceAddresses = n.sources(portLow, portHigh)
+		if now := f.Sysctl["net.ipv4.ip_local_port_range"]; len(now) == 2 {
+			e.SourceAddresses = min(e.SourceAddresses, n.sources(now[0], now[1]))
+		}
 	}
 	e.Total = e.Sockets + e.Watches + e.Conntrack + e.Server + e.Generator + e.Burst
 	return e

@@ -10,10 +10,14 @@ import (
 // readMemory takes the machine's memory.
 func readMemory(t tree) Memory {
 	var m Memory
+	fields := [...]struct {
+		key string
+		to  *int64
+	}{{"MemTotal", &m.Total}, {"MemAvailable", &m.Available}, {"SwapTotal", &m.Swap}}
 	for _, line := range t.lines("proc/meminfo") {
-		for key, to := range map[string]*int64{"MemTotal": &m.Total, "MemAvailable": &m.Available, "SwapTotal": &m.Swap} {
-			if n, ok := cutMeminfo(line, key); ok {
-				*to = n
+		for _, f := range fields {
+			if n, ok := cutMeminfo(line, f.key); ok {
+				*f.to = n
 			}
 		}
 	}

@@ -53,7 +53,7 @@ func revertOne(root string, s saved, dryRun bool) (c Change, keep bool) {
 	}
 	now, err := readSetting(root, set)
 	if err != nil {
-		return Change{Key: s.Key, Before: s.last(), After: s.last(), Note: err.Error()}, true
+		return Change{Key: s.Key, Before: s.last(), After: s.last(), Failed: true, Note: err.Error()}, true
 	}
 	c = Change{Key: s.Key, Before: now, After: s.Before}
 	switch {
@@ -66,7 +66,7 @@ func revertOne(root string, s saved, dryRun bool) (c Change, keep bool) {
 		return c, true
 	}
 	if err := writeSetting(root, s.Path, s.Before); err != nil {
-		c.After, c.Note = now, "refused: "+err.Error()
+		c.After, c.Failed, c.Note = now, true, "refused: "+err.Error()
 		return c, true
 	}
 	c.Done = true

@@ -100,7 +100,7 @@ func (c *tunePrintCmd) Run(ctx *kong.Context) error {
 // tuneChanges are the flags of the two commands that write.
 type tuneChanges struct {
 	DryRun bool   `help:"Show the changes and make none."`
-	State  string `default:"/var/lib/wsd/tune.json" help:"File that keeps the old values."`
+	State  string `default:"/var/lib/wsd/tune.json" placeholder:"FILE" help:"File that keeps the old values."`
 	JSON   bool   `name:"json" help:"Write one JSON array."`
 }
 
@@ -116,7 +116,7 @@ func (c *tuneApplyCmd) Run(ctx *kong.Context) error {
 		return err
 	}
 	changes, err := host.Apply(c.Root, c.State, host.Plan(f, c.needs()), c.DryRun)
-	return errors.Join(c.write(ctx.Stdout, changes), err)
+	return errors.Join(c.write(ctx.Stdout, changes), err, refusals(changes))
 }
 
 type tuneRevertCmd struct {
@@ -126,7 +126,22 @@ type tuneRevertCmd struct {
 
 func (c *tuneRevertCmd) Run(ctx *kong.Context) error {
 	changes, err := host.Revert(c.Root, c.State, c.DryRun)
-	return errors.Join(c.write(ctx.Stdout, changes), err)
+	return errors.Join(c.write(ctx.Stdout, changes), err, refusals(changes))
+}
+
+// refusals is an error if a kernel setting should have been written and could
+// not be. What no command can set, a limit of a process, is none.
+func refusals(changes []host.Change) error {
+	n := 0
+	for _, c := range changes {
+		if c.Failed {
+			n++
+		}
+	}
+	if n == 0 {
+		return nil
+	}
+	return fmt.Errorf("%d settings could not be changed: each says above why and who can", n)
 }
 
 func (c tuneChanges) write(w io.Writer, changes []host.Change) error {

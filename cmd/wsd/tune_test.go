@@ -136,5 +136,31 @@ func TestTuneApplyAndRevert(t *testing.T) {
 	step("2048", "dry net.core.somaxconn: 2048 -> 128\n", "revert", "--dry-run")
 	step("128", `"done": true`, "revert", "--json")
 	step("128", "nothing to change\n", "revert")
+	if err := os.Remove(file); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink("/proc/sys/kernel/ngroups_max", file); err != nil { // that nobody can write
+		t.Fatal(err)
+	}
+	out, err := tune(t, "apply", "--root", root, "--state", state, "--connect-rate", "1000000", "--clients", "3000")
+	if err != nil || !strings.Contains(out, "nothing to change") {
+		t.Errorf("65536 is enough: error %v, output\n%s", err, out)
+	}
+	if err := os.Remove(file); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink("/proc/sys/kernel/cap_last_cap", file); err != nil { // 40, and neither
+		t.Fatal(err)
+	}
+	out, err = tune(t, "apply", "--root", root, "--state", state, "--connect-rate", "8000", "--clients", "3000")
+	if err == nil || !strings.Contains(err.Error(), "1 settings could not be changed") || !strings.Contains(out, "refused") {
+		t.Errorf("error %v, output\n%s", err, out)
+	}
+	if err := os.Remove(file); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(file, []byte("128\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
 	step("128", "[]\n", "revert", "--json")
 }
