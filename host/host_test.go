@@ -8,7 +8,7 @@ import (
 )
 
 // fixtures are the recorded hosts: what each is stands at the top of its file.
-var fixtures = []string{"vm-6.18", "container", "conntrack-full", "centos7-3.10"}
+var fixtures = []string{"vm-6.18", "container", "conntrack-full", "netns-conntrack-full", "centos7-3.10"}
 
 // record lays a recorded host out below a directory of its own and returns that
 // directory, for Read and Apply.

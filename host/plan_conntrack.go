@@ -19,7 +19,7 @@ func (p *planner) conntrack() {
 	it := Item{Name: maxKey, Now: fmt.Sprintf("%d, %d used", most, count), Why: "a full table drops new connections silently", Setting: sysctl(maxKey, count+p.n.tracked())}
 	it.Needed = limitText(it.Setting.Values[0])
 	if p.f.innerNetNS() {
-		it.Why += "; the host counts these connections in a table of its own as well"
+		it.Why += "; the host counts these connections on its side as well"
 	}
 	if most < it.Setting.Values[0] {
 		it.Verdict = Fail

@@ -33,6 +33,10 @@ func TestVerdicts(t *testing.T) {
 		{"conntrack-full", Needs{Clients: 100_000}, 0, "net.netfilter.nf_conntrack_max", map[string]Verdict{
 			"net.netfilter.nf_conntrack_max": Fail, "net.netfilter.nf_conntrack_tcp_timeout_established": Warn, "net.core.netdev_max_backlog": Warn,
 		}},
+		{"netns-conntrack-full", Needs{Clients: 1000}, 0, "net.netfilter.nf_conntrack_max", map[string]Verdict{
+			"net.netfilter.nf_conntrack_max": Fail, "net.netfilter.nf_conntrack_tcp_timeout_established": Warn,
+			"net.ipv4.tcp_mem": Unknown, "net.core.netdev_max_backlog": Unknown, "net.ipv4.tcp_max_orphans": Unknown,
+		}},
 		{"centos7-3.10", Needs{Clients: 50_000}, 3072, "nofile hard", map[string]Verdict{
 			"nofile hard": Fail, "nofile soft": Fail, "transparent_hugepage": Warn, "net.netfilter.nf_conntrack_tcp_timeout_established": Warn, "net.core.netdev_max_backlog": Warn,
 			"net.ipv4.tcp_max_orphans": Warn, "net.ipv4.tcp_max_syn_backlog": OK,

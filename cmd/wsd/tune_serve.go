@@ -1,0 +1,31 @@
+package main
+
+import (
+	"errors"
+	"log/slog"
+
+	"wsd/host"
+)
+
+// checkHost is what `wsd serve` asks at its start: does this host hold so many
+// clients? Each problem is one warning. With strict a host that does not fit is
+// an error, and a host that merely warns is not. A host whose facts cannot be
+// read is never a reason not to serve.
+func checkHost(log *slog.Logger, clients int, strict bool) error {
+	r, err := host.Quick(host.Needs{Clients: clients})
+	if err != nil {
+		log.Warn("host not checked", "error", err)
+		return nil
+	}
+	return reportHost(log, r, strict)
+}
+
+func reportHost(log *slog.Logger, r host.Report, strict bool) error {
+	for _, it := range r.Problems() {
+		log.Warn("host: "+it.Name, "verdict", it.Verdict.String(), "now", it.Now, "needed", it.Needed, "why", it.Why, "do", it.Do)
+	}
+	if strict && !r.Fits {
+		return errors.New("--strict: " + r.Summary() + "; `wsd tune check` tells what to do")
+	}
+	return nil
+}
