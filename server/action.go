@@ -72,7 +72,7 @@ func (l *loop) act(msg, out []byte) (_ []byte, held bool) {
 	l.ctx = dispatch.Context{Context: l.server.ctx, Client: (*here)(l), Envelope: env}
 	if fan {
 		if code := l.mayFanOut(&l.ctx); code != dispatch.OK {
-			l.count.actions[a.Index][code]++
+			l.count.actions[a.Index][codeIndex(code)]++
 			return l.refuse(out, code), false
 		}
 	}
@@ -83,7 +83,7 @@ func (l *loop) act(msg, out []byte) (_ []byte, held bool) {
 	out, mark := conn.BeginFrame(out)
 	out, code := a.Call(&l.ctx, out)
 	out = conn.EndFrame(out, mark, ws.OpText)
-	l.count.actions[a.Index][code]++
+	l.count.actions[a.Index][codeIndex(code)]++
 	if fan && code == dispatch.OK {
 		keep := l.server.fanOut(env, l.cur.id, append([]byte(nil), out[start:]...))
 		if !keep {
@@ -96,7 +96,7 @@ func (l *loop) act(msg, out []byte) (_ []byte, held bool) {
 
 // refuse answers a request that no handler sees.
 func (l *loop) refuse(out []byte, code dispatch.Code) []byte {
-	l.count.refusedActions[code]++
+	l.count.refusedActions[codeIndex(code)]++
 	l.count.messagesOut++
 	out, mark := conn.BeginFrame(out)
 	out = dispatch.AppendAnswer(out, code, "", nil, l.env.Action, l.env.Seq)
@@ -188,7 +188,7 @@ func (s *Server) work(l *loop, k *call) {
 
 // answer sends what a worker found, and lets the client go on.
 func (l *loop) answer(k *call, frame []byte, code dispatch.Code) {
-	l.count.actions[k.action.Index][code]++
+	l.count.actions[k.action.Index][codeIndex(code)]++
 	if k.ended.Load() {
 		l.count.late++
 		return

@@ -112,7 +112,7 @@ func (s *Server) build() (err error) {
 	}
 	// Room for twice the loops: a worker that has given its loop back may
 	// still be on its way into the pool when the loop needs the next.
-	if s.runners, err = ants.NewPool(2*s.cfg.Loops, ants.WithExpiryDuration(time.Minute)); err != nil {
+	if s.runners, err = ants.NewPool(2*s.cfg.Loops, ants.WithExpiryDuration(time.Minute), ants.WithPanicHandler(loopPanicked)); err != nil {
 		return err
 	}
 	// Non-blocking: when all are busy the answer is "busy", at once, and never
@@ -129,6 +129,11 @@ func (s *Server) build() (err error) {
 	}
 	return s.listen()
 }
+
+// loopPanicked does not let the pool swallow a panic of the loop's own (those
+// of handlers are caught where they are called): its clients would stay
+// connected to nobody.
+func loopPanicked(v any) { panic(v) }
 
 func (s *Server) watcherFailed(err error) {
 	s.log.Error("the watcher is gone: loops that go idle stay so", "error", err)

@@ -19,7 +19,20 @@ const (
 
 var refusalNames = [refusalKinds]string{"draining", "max_clients", "max_handshakes", "handshake_rate", "max_per_address"}
 
-const codes = int(dispatch.Busy) + 1
+// codes is how many codes are counted: those of the protocol, and one for all
+// that applications have of their own.
+const codes = int(dispatch.Busy) + 2
+
+// ownCode stands for the application's own codes in Stats.Actions.
+const ownCode = 100
+
+// codeIndex is where a code is counted.
+func codeIndex(c dispatch.Code) int {
+	if c < 0 || int(c) >= codes-1 {
+		return codes - 1
+	}
+	return int(c)
+}
 
 // counters are a loop's own numbers: plain integers, since only its worker
 // touches them. Who wants to know asks the loop.
@@ -97,7 +110,8 @@ type Stats struct {
 	Topics       int               `json:"topics"`
 	Subscribed   int               `json:"subscriptions"`
 	// Actions has, by name and code, how often an action was answered; the
-	// name "" stands for requests that no action saw.
+	// name "" stands for requests that no action saw, the code 100 for all codes
+	// that are the application's own.
 	Actions        map[string]map[int]uint64 `json:"actions"`
 	ActionsBusy    uint64                    `json:"actions_busy"`     // no worker was free
 	ActionTimeouts uint64                    `json:"actions_timeouts"` // answered by code 10 after ActionTimeout
@@ -192,6 +206,9 @@ func (s *Server) describe(sum *counters) Stats {
 func byCode(counts *[codes]uint64) map[int]uint64 {
 	m := map[int]uint64{}
 	for code, n := range counts {
+		if code == codes-1 {
+			code = ownCode
+		}
 		if n > 0 {
 			m[code] = n
 		}

@@ -1,0 +1,3 @@
+package server
+
+func runChild(string) int { return 2 }
