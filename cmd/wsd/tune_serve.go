@@ -10,7 +10,8 @@ import (
 // checkHost is what `wsd serve` asks at its start: does this host hold so many
 // clients? Each problem is one warning. With strict a host that does not fit is
 // an error, and a host that merely warns is not. A host whose facts cannot be
-// read is never a reason not to serve.
+// read is never a reason not to serve. A process that takes clients over from an
+// older one must not ask: they are there already, and would be counted twice.
 func checkHost(log *slog.Logger, clients int, strict bool) error {
 	r, err := host.Quick(host.Needs{Clients: clients})
 	if err != nil {
