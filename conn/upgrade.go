@@ -18,7 +18,7 @@ const DefaultMaxHeader = 8 << 10
 // repeated fields, folded lines and bodies pass, so all of the request would be
 // parsed before it, and then a second time by rules of its own, at twice the
 // cost. The tests hold the two together instead: what is upgraded here is
-// upgraded there, with the same response.
+// upgraded there, with the same response (lists in Upgrade excepted).
 type Upgrader struct {
 	// MaxHeader limits the request, in bytes up to and including its blank
 	// line. 0 is DefaultMaxHeader. Beyond it: 431.

@@ -54,6 +54,7 @@ var requests = []struct {
 		"Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits"), 101, ""},
 	{"names in any case", request(getWS, "hOST:example.com", "UPGRADE: \tWebSocket ", "connection: UPGRADE", "sec-websocket-version:13"), 101, ""},
 	{"host with port", request(getWS, "Host: [::1]:8066"), 101, ""},
+	{"lists", request(getWS, "Upgrade: h2c, WebSocket", "Connection: keep-alive", "Connection: x,upgrade"), 101, ""},
 	{"empty content", request(getWS, "Content-Length: 0"), 101, ""},
 	{"frames behind it", append(request(getWS), text("first")...), 101, ""},
 
@@ -207,7 +208,7 @@ func TestUpgradeFillsRequest(t *testing.T) {
 // response.
 func TestUpgradeAgreesWithGobwas(t *testing.T) {
 	for _, c := range requests {
-		if c.status != 101 || c.name == "frames behind it" {
+		if c.status != 101 || c.name == "frames behind it" || !gobwasKnows(t, c.in) {
 			continue
 		}
 		_, out, err := new(Upgrader).Upgrade(c.in, nil, new(Request))
@@ -218,6 +219,26 @@ func TestUpgradeAgreesWithGobwas(t *testing.T) {
 			t.Errorf("%s: %q, gobwas answers %q", c.name, out, want)
 		}
 	}
+}
+
+// gobwasKnows reports whether Upgrade and Connection are as gobwas wants them:
+// once each, the former no list, which RFC 6455, 4.2.1 would allow, the latter
+// nothing but tokens.
+func gobwasKnows(t *testing.T, in []byte) bool {
+	req, err := http.ReadRequest(bufio.NewReader(bytes.NewReader(in)))
+	if err != nil {
+		t.Fatalf("net/http: %v", err)
+	}
+	upgrade, connection := req.Header["Upgrade"], req.Header["Connection"]
+	if len(upgrade) != 1 || !strings.EqualFold(upgrade[0], "websocket") || len(connection) != 1 {
+		return false
+	}
+	for _, item := range strings.Split(connection[0], ",") {
+		if !isToken(trim([]byte(item))) {
+			return false
+		}
+	}
+	return true
 }
 
 // memory is a connection: what is read was there before, what is written is kept.
