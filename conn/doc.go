@@ -10,7 +10,7 @@
 //	     │
 //	   parse     header.go   one frame header, checked byte by byte
 //	     │
-//	   take      feed.go     unmask in place, join fragments, check UTF-8
+//	   take      feed.go     unmask in place; assemble.go joins fragments and checks UTF-8
 //	     │
 //	   sink      Message     answers are appended to out
 //	     │       Control     told of pings, pongs and closes (control.go answers)
