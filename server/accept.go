@@ -79,7 +79,7 @@ func (a *acceptor) admit(l *loop, fd int, peer netip.AddrPort) {
 	s := l.server
 	n := newcomer{fd: fd, peer: peer, id: s.newID()}
 	n.refuse = !a.allowed(l, &n)
-	if n.refuse && int(s.refused.Load()) >= s.limits.refusals() {
+	if n.refuse && int(s.refused.Load()) >= s.refusals() {
 		// Not even the room for saying no is left.
 		l.count.turnedAway++
 		_ = netpoll.Abort(fd)
@@ -93,6 +93,16 @@ func (a *acceptor) admit(l *loop, fd int, peer netip.AddrPort) {
 	}
 	owner := s.loopOf(n.id)
 	a.dealt[owner] = append(a.dealt[owner], n)
+}
+
+// refusals is how many may wait for their 503 at once: half the reserve, so that
+// they take no client's place; all that is free when no client will come any more.
+func (s *Server) refusals() int {
+	half := s.limits.Reserve / 2
+	if s.draining.Load() {
+		return s.limits.Descriptors - half - int(s.connected.Load()-s.refused.Load())
+	}
+	return half
 }
 
 // allowed says whether the newcomer may begin a handshake.
@@ -141,7 +151,9 @@ func (a *acceptor) deal(l *loop) {
 			l.welcome(pile)
 			a.dealt[i] = pile[:0]
 		} else {
-			owner.post(func(o *loop) { o.welcome(pile) })
+			if !owner.post(func(o *loop) { o.welcome(pile) }) {
+				l.server.forget(pile...)
+			}
 			a.dealt[i] = nil
 		}
 	}
@@ -150,18 +162,23 @@ func (a *acceptor) deal(l *loop) {
 // welcome takes in newcomers that were dealt to this loop.
 func (l *loop) welcome(pile []newcomer) {
 	for _, n := range pile {
-		_, c, err := l.join(n.fd, n.peer, n.id, n.refuse)
-		if err != nil {
-			l.count.acceptErrors++
-			if n.share {
-				l.server.shares.leave(n.peer.Addr().As16())
-			}
-			l.server.log.Warn("a newcomer was refused: the kernel does not watch its socket", "error", err)
-			continue
-		}
+		l.join(n)
+	}
+}
+
+// forget closes newcomers whose loop is over.
+func (s *Server) forget(pile ...newcomer) {
+	for _, n := range pile {
 		if n.share {
-			c.set(flagCounted)
+			s.shares.leave(n.peer.Addr().As16())
 		}
+		if n.refuse {
+			s.refused.Add(-1)
+		} else {
+			s.joining.Add(-1)
+		}
+		s.connected.Add(-1)
+		_ = netpoll.Close(n.fd)
 	}
 }
 

@@ -17,7 +17,7 @@ import (
 type client struct {
 	id    uuid.UUID
 	addr  [16]byte // of the peer, IPv4 mapped into IPv6; zero on a unix socket
-	since int64    // when it was accepted, Unix nanoseconds
+	since int64    // when it was accepted, by loop.clock (Unix nanoseconds)
 	proto conn.State
 
 	fd         int32
@@ -143,7 +143,7 @@ func (s *slab) alloc() (uint32, *client) {
 	c := s.at(slot)
 	s.free = c.next
 	s.used++
-	*c = client{generation: c.generation + 1}
+	*c = client{generation: max(c.generation+1, 1)} // 0 is the listeners'
 	return slot, c
 }
 

@@ -58,15 +58,27 @@ func (l *loop) refuseJoining() {
 	}
 }
 
+// shut closes the loop's door. What came in until now is still run, since a
+// newcomer's descriptor may come with it, and whoever that brought is closed.
+func (l *loop) shut() {
+	l.mu.Lock()
+	l.closed = true
+	l.mu.Unlock()
+	l.takeInbox()
+	l.end()
+	l.bury()
+	l.walks = nil // their publishers are told by Server.ended
+}
+
 // end kills whoever is left; the loop is over after this turn.
 func (l *loop) end() {
+	if l.accept != nil {
+		l.accept.stop(l)
+	}
 	for slot := range l.clients.size() {
 		if c := l.clients.at(slot); c.state != stateFree {
 			l.kill(slot, c, ReasonShutdown)
 		}
-	}
-	if l.accept != nil {
-		l.accept.stop(l)
 	}
 	l.stopped = true
 }

@@ -2,37 +2,52 @@ package server
 
 import (
 	"math/rand/v2"
-	"net/netip"
 	"time"
-
-	"github.com/google/uuid"
 
 	"wsd/conn"
 	"wsd/netpoll"
 )
 
-// join takes a fresh socket in: from the acceptor, or from another router with
-// the bytes it has read already. refuse: it will be answered by 503. Whoever
-// let it in has counted it. The socket is closed on any error.
-func (l *loop) join(fd int, peer netip.AddrPort, id uuid.UUID, refuse bool) (uint32, *client, error) {
-	slot, c := l.clients.alloc()
-	c.id, c.fd, c.since = id, int32(fd), time.Now().UnixNano()
-	if peer.IsValid() {
-		c.addr, c.port = peer.Addr().As16(), peer.Port()
+// join takes a newcomer in: from the acceptor, or from another router. Who is
+// to be refused is answered by 503. c is nil, and the socket closed, if the
+// kernel cannot watch it.
+func (l *loop) join(n newcomer) (slot uint32, c *client) {
+	slot, c = l.clients.alloc()
+	c.id, c.fd, c.since = n.id, int32(n.fd), l.clock()
+	if n.peer.IsValid() {
+		c.addr, c.port = n.peer.Addr().As16(), n.peer.Port()
+	}
+	if n.share {
+		c.set(flagCounted)
 	}
 	l.count.states[stateFree]++ // setState takes it off again
 	state := stateJoining
-	if refuse {
+	if n.refuse {
 		state = stateRefused
 	}
 	l.enter(slot, c, state)
 	l.count.accepted++
-	if err := l.poll.Add(fd, c.token(slot), netpoll.Edge); err != nil {
+	if err := l.poll.Add(n.fd, c.token(slot), netpoll.Edge); err != nil {
+		l.count.acceptErrors++
 		l.kill(slot, c, ReasonInternal)
-		return 0, nil, err
+		l.unwatched(err)
+		return 0, nil
 	}
-	return slot, c, nil
+	return slot, c
 }
+
+// unwatched says, now and then, that newcomers cannot be watched: ENOSPC
+// (fs.epoll.max_user_watches) or ENOMEM, which may go on for long.
+func (l *loop) unwatched(err error) {
+	if now := time.Now(); now.Sub(l.warned) > 10*time.Second {
+		l.warned = now
+		l.server.log.Warn("newcomers are refused: the kernel does not watch their sockets", "error", err)
+	}
+}
+
+// clock is the time in Unix nanoseconds for comparisons within this loop: a
+// clock that is set back does not turn it back.
+func (l *loop) clock() int64 { return l.start.UnixNano() + int64(time.Since(l.start)) }
 
 // handshake looks whether the request is whole, and answers it.
 func (l *loop) handshake(slot uint32, c *client, in []byte) {

@@ -115,14 +115,14 @@ func (s *Server) adopt(fd int, c net.Conn, request []byte) {
 	} else {
 		s.joining.Add(1)
 	}
-	s.loops[s.loopOf(n.id)].post(func(l *loop) {
-		if slot, c, err := l.join(n.fd, n.peer, n.id, n.refuse); err == nil {
-			if n.share {
-				c.set(flagCounted)
-			}
+	taken := s.loops[s.loopOf(n.id)].post(func(l *loop) {
+		if slot, c := l.join(n); c != nil {
 			l.handshake(slot, c, request)
 		}
 	})
+	if !taken { // the server ended meanwhile
+		s.forget(n)
+	}
 }
 
 // loopOf tells which loop owns an id: the id itself decides, so that nobody

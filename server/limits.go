@@ -14,9 +14,6 @@ type Limits struct {
 	Asked       int `json:"asked"`       // what the configuration asked for; 0: as many as possible
 }
 
-// refusals is how many of the reserve may be newcomers that wait for their 503.
-func (l Limits) refusals() int { return l.Reserve / 2 }
-
 func limitsFor(asked int) (Limits, error) {
 	n, err := netpoll.Descriptors()
 	if err != nil {

@@ -3,7 +3,6 @@ package server
 import (
 	"math"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
@@ -60,6 +59,7 @@ type loop struct {
 	stopped bool
 	active  uint32    // tick at which something happened last
 	accept  *acceptor // of the first loop; nil in the others
+	warned  time.Time // of sockets that cannot be watched
 
 	// The client whose bytes are being fed, for the sink's methods.
 	slot uint32
@@ -72,19 +72,28 @@ type loop struct {
 	mu     sync.Mutex
 	inbox  []func(*loop)
 	spare  []func(*loop) // the inbox's other half, to be swapped
-	posted atomic.Bool   // a wake-up is on its way
+	posted bool          // a wake-up is on its way
+	closed bool          // nobody looks into the inbox any more
 }
 
 // post has f run by the loop, soon, after everything posted before it. It is
-// the only way in for other goroutines, and safe for all of them.
-func (l *loop) post(f func(*loop)) {
+// the only way in for other goroutines, and safe for all of them. It reports
+// false, and f will not run, once the loop is over.
+//
+// The wake-up, a write that cannot block, stays under the lock: outside it the
+// loop could end first, and the write go to whoever got the descriptor next.
+func (l *loop) post(f func(*loop)) bool {
 	l.mu.Lock()
-	l.inbox = append(l.inbox, f)
-	l.mu.Unlock()
-	if l.posted.CompareAndSwap(false, true) {
-		// It can only fail when the loop is closed, and then nobody is there.
-		_ = l.poll.Wake()
+	defer l.mu.Unlock()
+	if l.closed {
+		return false
 	}
+	l.inbox = append(l.inbox, f)
+	if !l.posted {
+		l.posted = true
+		_ = l.poll.Wake() // an eventfd that is full is readable, too
+	}
+	return true
 }
 
 // run is the worker's task: it turns the loop until it is dry, and then asks
@@ -94,6 +103,9 @@ func (l *loop) run() {
 	for l.turn() {
 	}
 	stopped := l.stopped
+	if stopped {
+		l.shut()
+	}
 	l.running.Unlock()
 	if stopped {
 		l.server.loopEnded(l)
@@ -168,13 +180,11 @@ func (l *loop) event(ev *netpoll.Event) {
 	}
 }
 
-// takeInbox runs what was posted. The flag is cleared first: who posts from
-// here on wakes the loop again.
+// takeInbox runs what was posted. Who posts from here on wakes the loop again.
 func (l *loop) takeInbox() {
-	l.posted.Store(false)
 	l.mu.Lock()
 	tasks := l.inbox
-	l.inbox = l.spare[:0]
+	l.inbox, l.posted = l.spare[:0], false
 	l.mu.Unlock()
 	for i, f := range tasks {
 		f(l)

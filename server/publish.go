@@ -128,7 +128,7 @@ type walk struct {
 	slots slots
 	at    uint32 // the next slot to serve
 	more  bool   // at is one
-	began int64  // Unix nanoseconds: who came later is not meant
+	began int64  // by loop.clock: who came later is not meant
 
 	matched, sent, queued, dropped int64
 }
@@ -159,7 +159,7 @@ func (s *someSlots) Next() uint32  { first := (*s)[0]; *s = (*s)[1:]; return fir
 
 // deliver begins the loop's walk.
 func (l *loop) deliver(d *delivery) {
-	w := &walk{d: d, slots: l.matching(d.target), began: time.Now().UnixNano()}
+	w := &walk{d: d, slots: l.matching(d.target), began: l.clock()}
 	w.advance()
 	l.walks = append(l.walks, w)
 }

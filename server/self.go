@@ -65,13 +65,16 @@ var errGone = &dispatch.Error{Code: dispatch.SystemException, Msg: "the client h
 // do runs f on the client's loop and waits for it.
 func (t *there) do(f func(*loop, *client) error) error {
 	done := make(chan error, 1)
-	t.loop.post(func(l *loop) {
+	posted := t.loop.post(func(l *loop) {
 		if c := l.clients.at(t.slot); c.generation == t.generation && c.state == stateOpen {
 			done <- f(l, c)
 			return
 		}
 		done <- errGone
 	})
+	if !posted {
+		return errGone
+	}
 	select {
 	case err := <-done:
 		return err

@@ -184,7 +184,7 @@ func (s *Server) listen() error {
 // Start begins to serve and returns at once.
 func (s *Server) Start() error {
 	if s.started.Swap(true) {
-		return errors.New("the server was started before")
+		return errors.New("the server was started, or stopped, before")
 	}
 	for _, l := range s.loops {
 		if l.accept != nil {
@@ -287,11 +287,10 @@ func (s *Server) drainLoops(ctx context.Context, restarting bool) (err error) {
 // release gives back what New took.
 func (s *Server) release() {
 	s.cancel()
-	if !s.started.Load() {
+	if !s.started.Swap(true) {
+		defer close(s.ended)
 		for _, l := range s.loops {
-			if l.accept != nil {
-				l.accept.stop(l)
-			}
+			l.shut()
 			_ = l.poll.Close()
 		}
 	}
