@@ -27,8 +27,10 @@ func (u *Upgrader) check(r *Request) *HTTPError {
 	case !originAllowed(u.Origins, r.Origin):
 		return errOrigin
 	}
-	if bad := u.choose(r); bad != nil {
-		return bad
+	if r.seen.all(seenProtocol) {
+		if bad := u.choose(r); bad != nil {
+			return bad
+		}
 	}
 	return u.accept(r)
 }

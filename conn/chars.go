@@ -1,5 +1,7 @@
 package conn
 
+import "encoding/binary"
+
 // What may stand where in a request (RFC 9110, 5.6.2 and 5.5; RFC 3986).
 const (
 	charToken  uint8 = 1 << iota // field names, methods, subprotocols
@@ -49,6 +51,20 @@ func allIn(b []byte, class uint8) bool {
 }
 
 func isToken(b []byte) bool { return len(b) > 0 && allIn(b, charToken) }
+
+// isValue is allIn for field values, which are most of a request: eight bytes
+// at a time, as long as none of them is a control character.
+func isValue(b []byte) bool {
+	const ones, tops = 0x0101010101010101, 0x8080808080808080
+	for ; len(b) >= 8; b = b[8:] {
+		x := binary.LittleEndian.Uint64(b)
+		del := x ^ 0x7f*ones
+		if ((x-0x20*ones)&^x|(del-ones)&^del)&tops != 0 {
+			break
+		}
+	}
+	return allIn(b, charValue)
+}
 
 // trim cuts the optional white space around a field value.
 func trim(b []byte) []byte {

@@ -3,7 +3,7 @@ package conn
 import "bytes"
 
 // seen says which fields a request had, and what was found in them.
-type seen uint8
+type seen uint16
 
 const (
 	seenHost seen = 1 << iota
@@ -13,6 +13,7 @@ const (
 	seenVersion13
 	seenKey
 	seenOrigin
+	seenProtocol
 	seenBody
 )
 
@@ -27,7 +28,7 @@ func (r *Request) parseFields(fields []byte) *HTTPError {
 		line, fields = cutLine(fields)
 		colon := bytes.IndexByte(line, ':')
 		// A folded line has a blank for its first character, which no name has.
-		if colon < 0 || !isToken(line[:colon]) || !allIn(line[colon+1:], charValue) {
+		if colon < 0 || !isToken(line[:colon]) || !isValue(line[colon+1:]) {
 			return errField
 		}
 		if bad := r.field(line[:colon], trim(line[colon+1:])); bad != nil {
@@ -63,6 +64,10 @@ func (r *Request) field(name, value []byte) *HTTPError {
 		}
 	case len("Sec-WebSocket-Key"):
 		return r.field17(name, value)
+	case len("Sec-WebSocket-Protocol"):
+		if equalFold(name, "Sec-WebSocket-Protocol") {
+			r.seen |= seenProtocol
+		}
 	case len("Sec-WebSocket-Version"):
 		if equalFold(name, "Sec-WebSocket-Version") {
 			return r.version(value)
