@@ -2,6 +2,8 @@ package server
 
 import (
 	"context"
+	"fmt"
+	"runtime/debug"
 	"sync/atomic"
 
 	"github.com/gobwas/ws"
@@ -57,11 +59,11 @@ func (l *loop) Control(op ws.OpCode, _ []byte) error {
 func (l *loop) act(msg, out []byte) (_ []byte, held bool) {
 	env := &l.env
 	if code := dispatch.Parse(msg, env); code != dispatch.OK {
-		return l.refuse(out, code), false
+		return l.refuse(nil, out, code), false
 	}
 	a := l.server.mux.Lookup(env.Action)
 	if a == nil {
-		return l.refuse(out, dispatch.MethodNotFound), false
+		return l.refuse(nil, out, dispatch.MethodNotFound), false
 	}
 	fan := env.Broadcast || len(env.ClientIDs) > 0
 	if a.Constant != nil && env.Seq == nil && !fan {
@@ -72,8 +74,7 @@ func (l *loop) act(msg, out []byte) (_ []byte, held bool) {
 	l.ctx = dispatch.Context{Context: l.server.ctx, Client: (*here)(l), Envelope: env}
 	if fan {
 		if code := l.mayFanOut(&l.ctx); code != dispatch.OK {
-			l.count.actions[a.Index][codeIndex(code)]++
-			return l.refuse(out, code), false
+			return l.refuse(a, out, code), false
 		}
 	}
 	if !a.Inline {
@@ -94,9 +95,13 @@ func (l *loop) act(msg, out []byte) (_ []byte, held bool) {
 	return out, false
 }
 
-// refuse answers a request that no handler sees.
-func (l *loop) refuse(out []byte, code dispatch.Code) []byte {
-	l.count.refusedActions[codeIndex(code)]++
+// refuse answers a request that no handler sees. a is its action, if there is one.
+func (l *loop) refuse(a *dispatch.Action, out []byte, code dispatch.Code) []byte {
+	if a != nil {
+		l.count.actions[a.Index][codeIndex(code)]++
+	} else {
+		l.count.refusedActions[codeIndex(code)]++
+	}
 	l.count.messagesOut++
 	out, mark := conn.BeginFrame(out)
 	out = dispatch.AppendAnswer(out, code, "", nil, l.env.Action, l.env.Seq)
@@ -112,7 +117,7 @@ func (l *loop) mayFanOut(ctx *dispatch.Context) dispatch.Code {
 	if len(ctx.Envelope.Token) == 0 {
 		return dispatch.PermissionDenied
 	}
-	if err := l.server.mux.Identify(ctx); err != nil {
+	if err := l.server.identify(ctx); err != nil {
 		code, _ := dispatch.CodeOf(err)
 		return code
 	}
@@ -120,6 +125,25 @@ func (l *loop) mayFanOut(ctx *dispatch.Context) dispatch.Code {
 		return dispatch.OK
 	}
 	return dispatch.PermissionDenied
+}
+
+// identify is Mux.Identify for the loop, which must outlive a panic in it.
+func (s *Server) identify(ctx *dispatch.Context) (err error) {
+	defer s.caught("Authenticate", &err)
+	return s.mux.Identify(ctx)
+}
+
+// caught, deferred, turns a panic of the application's code into an error. The
+// first one is logged with its stack: clients decide how many there are.
+func (s *Server) caught(where string, err *error) {
+	v := recover()
+	if v == nil {
+		return
+	}
+	*err = fmt.Errorf("panic in %s: %v", where, v)
+	if s.panics.Add(1) == 1 {
+		s.log.Error("the application panicked", "in", where, "panic", v, "stack", string(debug.Stack()))
+	}
 }
 
 // fanOut sends an answer to the other clients that the request names, or to
@@ -167,7 +191,7 @@ func (l *loop) begin(a *dispatch.Action, out []byte) (_ []byte, held bool) {
 	if err := s.workers.Submit(func() { s.work(l, k) }); err != nil {
 		cancel()
 		l.count.busy++
-		return l.refuse(out, dispatch.Busy), false
+		return l.refuse(a, out, dispatch.Busy), false
 	}
 	l.extras.make(l.cur).call = k
 	l.calls = append(l.calls, k)
@@ -188,11 +212,11 @@ func (s *Server) work(l *loop, k *call) {
 
 // answer sends what a worker found, and lets the client go on.
 func (l *loop) answer(k *call, frame []byte, code dispatch.Code) {
-	l.count.actions[k.action.Index][codeIndex(code)]++
 	if k.ended.Load() {
 		l.count.late++
 		return
 	}
+	l.count.actions[k.action.Index][codeIndex(code)]++
 	c := l.clients.at(k.slot)
 	if k.fan && code == dispatch.OK {
 		if !l.server.fanOut(k.ctx.Envelope, c.id, frame) {
@@ -226,6 +250,7 @@ func (l *loop) checkCalls() {
 				break
 			}
 			l.count.timeouts++
+			l.count.actions[k.action.Index][codeIndex(dispatch.Busy)]++
 			c := l.clients.at(k.slot)
 			out, mark := conn.BeginFrame(nil)
 			out = dispatch.AppendAnswer(out, dispatch.Busy, "", nil, k.ctx.Envelope.Action, k.ctx.Envelope.Seq)

@@ -56,6 +56,7 @@ type Server struct {
 	refused   atomic.Int64
 	pending   atomic.Int64 // bytes in all send queues
 	publishes atomic.Uint64
+	panics    atomic.Uint64 // in what the application has run on loops
 	shares    shares
 
 	started  atomic.Bool
@@ -78,7 +79,10 @@ func New(cfg Config) (*Server, error) {
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.protocol = conn.Protocol{MaxMessage: cfg.MaxMessage, MaxFragments: cfg.MaxFragments}
 	s.upgrader = conn.Upgrader{MaxHeader: cfg.MaxHeader, Hosts: cfg.Hosts, Origins: cfg.Origins,
-		Protocols: cfg.Subprotocols, Accept: cfg.Accept, Route: s.route}
+		Protocols: cfg.Subprotocols, Route: s.route}
+	if cfg.Accept != nil {
+		s.upgrader.Accept = s.accept
+	}
 	uuid.EnableRandPool() // an allocation and a system call less per client
 	s.compileConstants()
 	if err := s.build(); err != nil {
@@ -90,6 +94,18 @@ func New(cfg Config) (*Server, error) {
 
 func (s *Server) route(path []byte) bool {
 	return string(path) == s.cfg.Path || s.cfg.EchoPath != "" && string(path) == s.cfg.EchoPath
+}
+
+// accept is Config.Accept; if that panics, the answer is 500.
+func (s *Server) accept(r *conn.Request) (err error) {
+	var panicked error
+	defer func() {
+		if panicked != nil {
+			err = &conn.HTTPError{Status: 500, Reason: "internal error"}
+		}
+	}()
+	defer s.caught("Accept", &panicked)
+	return s.cfg.Accept(r)
 }
 
 func (s *Server) compileConstants() {
