@@ -32,7 +32,7 @@ func (p *Poller) WaitFine(events []Event, timeout time.Duration) (n int, woken b
 		uintptr(unsafe.Pointer(&ts)), 0, 0)
 	switch errno {
 	case 0:
-		n, woken = dropWake(events[:int(r)])
+		n, woken = p.dropWake(events[:int(r)])
 		return n, woken, nil
 	case unix.EINTR:
 		return 0, false, nil

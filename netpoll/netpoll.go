@@ -42,8 +42,11 @@ func (t Token) Slot() uint32 { return uint32(t) }
 // generation is not the record's present one is stale and must be dropped.
 func (t Token) Generation() uint32 { return uint32(t >> 32) }
 
-// wakeToken marks the poller's own wake-up descriptor.
-const wakeToken = ^Token(0)
+// wakeToken and tickToken mark the poller's own descriptors.
+const (
+	wakeToken = ^Token(0)
+	tickToken = wakeToken - 1
+)
 
 // Options are the socket options of a listener; accepted sockets inherit them,
 // which saves a system call per option and client.

@@ -146,7 +146,7 @@ func (p *Poller) Wait(events []Event, timeout time.Duration) (n int, woken bool,
 	if err != nil {
 		return 0, false, os.NewSyscallError("epoll_wait", err)
 	}
-	n, woken = dropWake(events[:n])
+	n, woken = p.dropWake(events[:n])
 	return n, woken, nil
 }
 
@@ -164,15 +164,21 @@ func (p *Poller) Park(events []Event) (n int, woken bool, err error) {
 	if err != nil {
 		return 0, false, os.NewSyscallError("epoll_wait", err)
 	}
-	n, woken = dropWake(events[:p.n])
+	n, woken = p.dropWake(events[:p.n])
 	return n, woken, nil
 }
 
 // dropWake takes the poller's own events out: a wake-up and a tick at most.
-func dropWake(events []Event) (n int, woken bool) {
+func (p *Poller) dropWake(events []Event) (n int, woken bool) {
 	for i := range events {
-		if events[i].Token() == wakeToken {
+		if t := events[i].Token(); t >= tickToken {
 			woken = true
+			if t == tickToken {
+				// The kernel does not wind a periodic timer up again before
+				// its count is read.
+				var count [8]byte
+				_, _ = unix.Read(p.tickfd, count[:])
+			}
 			continue
 		}
 		if woken { // order is fairness: close the gap, do not swap
@@ -208,8 +214,7 @@ func (p *Poller) Close() error {
 }
 
 // Tick makes Wait return (as if woken) every interval from now on, for the
-// life of the poller, at no further system call: the timer is a descriptor of
-// its own, and edge-triggered. It is called at most once.
+// life of the poller. It is called at most once.
 func (p *Poller) Tick(interval time.Duration) error {
 	fd, err := unix.TimerfdCreate(unix.CLOCK_MONOTONIC, unix.TFD_CLOEXEC|unix.TFD_NONBLOCK)
 	if err != nil {
@@ -220,5 +225,5 @@ func (p *Poller) Tick(interval time.Duration) error {
 	if err := unix.TimerfdSettime(fd, 0, &unix.ItimerSpec{Interval: every, Value: every}, nil); err != nil {
 		return os.NewSyscallError("timerfd_settime", err)
 	}
-	return p.ctl(unix.EPOLL_CTL_ADD, fd, wakeToken, unix.EPOLLIN|unix.EPOLLET)
+	return p.ctl(unix.EPOLL_CTL_ADD, fd, tickToken, unix.EPOLLIN|unix.EPOLLET)
 }
