@@ -5,6 +5,8 @@ VERSION     ?= $(shell git describe --tags --always --dirty 2>/dev/null)
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 # Modules of their own: what they import, wsd does not.
 MODULES     := $(patsubst %/go.mod,%,$(wildcard examples/*/go.mod bench/*/go.mod))
+# All but the tests that need other programs' clients: those are "make e2e".
+PACKAGES     = $(shell go list ./... | grep -v '/e2e$$')
 ARGS        ?=
 BENCH       ?= .
 FUZZTIME    ?= 60s
@@ -17,16 +19,16 @@ build: ## build the program: bin/wsd
 run: build ## build and run the server; flags in ARGS
 	bin/wsd serve $(ARGS)
 
-test: ## test all packages, and the modules of their own
-	go test -shuffle=on ./...
+test: ## test all packages, and the modules of their own; needs nothing but Go
+	go test -timeout 5m -shuffle=on $(PACKAGES)
 	@set -e; for m in $(MODULES); do echo "== $$m"; (cd $$m && go vet ./... && go test ./...); done
 
 race: ## test all packages with the race detector
-	go test -race -shuffle=on ./...
+	go test -race -timeout 10m -shuffle=on $(PACKAGES)
 
 e2e: ## test with real clients: Python's websockets, npm's ws, Chromium; installs what is missing
 	e2e/install.sh
-	WSD_E2E=1 go test -count=1 -v ./e2e/...
+	go test -timeout 9m -count=1 -v ./e2e
 
 lint: ## gofmt, go vet for amd64 and arm64, staticcheck
 	@unformatted=$$(gofmt -l $$(git ls-files --cached --others --exclude-standard '*.go')); \

@@ -101,8 +101,13 @@ var errCut = errors.New("ended by a second signal, before all clients were told"
 func (d *daemon) stop(signals <-chan os.Signal, restarting bool) error {
 	ctx, cancel := context.WithCancelCause(context.Background())
 	defer cancel(nil)
+	first := time.Now()
 	go func() {
-		<-signals
+		for range signals {
+			if time.Since(first) > sameSignal {
+				break
+			}
+		}
 		cancel(errCut)
 		signal.Reset() // a third one ends the process, whatever it hangs in
 	}()
@@ -118,6 +123,10 @@ func (d *daemon) stop(signals <-chan os.Signal, restarting bool) error {
 	d.log.Info("stopped")
 	return err
 }
+
+// sameSignal is how long further signals count as the first one: timeout(1), for
+// one, sends its signal to the process and then to its group.
+const sameSignal = 50 * time.Millisecond
 
 // adminShutdown bounds the wait for requests under way on the admin side: a
 // profile may take minutes.

@@ -250,6 +250,21 @@ func TestStop(t *testing.T) {
 	}
 }
 
+// One signal that comes twice, as timeout(1) sends it, is one.
+func TestSignalSentTwice(t *testing.T) {
+	r := serve(t)
+	c := r.dial("/ws")
+	ask(t, c, `{"actioncode":"heart_beat"}`)
+	r.signal(syscall.SIGTERM)
+	r.signal(syscall.SIGTERM)
+	if got := closeCode(t, c); got != 1001 {
+		t.Errorf("closed with %d, want 1001", got)
+	}
+	if code := r.exit(); code != exitOK {
+		t.Errorf("exit %d: %s", code, r.log)
+	}
+}
+
 // While clients are told, probes see that no new ones are wanted; a second
 // signal cuts that short.
 func TestSecondSignal(t *testing.T) {
@@ -265,7 +280,10 @@ func TestSecondSignal(t *testing.T) {
 	if code, _ := r.http("GET", "/healthz", ""); code != 200 {
 		t.Errorf("a server that drains is alive: %d", code)
 	}
-	r.signal(syscall.SIGTERM)
+	until(t, "a second signal ends it", func() bool {
+		_ = r.cmd.Process.Signal(syscall.SIGTERM) // it may be over by now
+		return r.over()
+	})
 	if code := r.exit(); code != exitFailed || !strings.Contains(r.log.String(), "second signal") {
 		t.Errorf("exit %d: %s", code, r.log)
 	}
