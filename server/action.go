@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"runtime/debug"
 	"sync/atomic"
+	"time"
 
 	"github.com/gobwas/ws"
 
@@ -67,7 +68,7 @@ func (l *loop) act(msg, out []byte) (_ []byte, held bool) {
 	}
 	fan := env.Broadcast || len(env.ClientIDs) > 0
 	if a.Constant != nil && env.Seq == nil && !fan {
-		l.count.actions[a.Index][dispatch.OK]++
+		l.count.actions[a.Index].codes[dispatch.OK]++
 		l.count.messagesOut++
 		return append(out, l.server.constants[a.Index]...), false
 	}
@@ -82,9 +83,9 @@ func (l *loop) act(msg, out []byte) (_ []byte, held bool) {
 	}
 	start := len(out)
 	out, mark := conn.BeginFrame(out)
-	out, code := a.Call(&l.ctx, out)
+	out, code := l.call(a, out)
 	out = conn.EndFrame(out, mark, ws.OpText)
-	l.count.actions[a.Index][codeIndex(code)]++
+	l.count.actions[a.Index].codes[codeIndex(code)]++
 	if fan && code == dispatch.OK {
 		keep := l.server.fanOut(env, l.cur.id, append([]byte(nil), out[start:]...))
 		if !keep {
@@ -95,10 +96,23 @@ func (l *loop) act(msg, out []byte) (_ []byte, held bool) {
 	return out, false
 }
 
+// call runs an inline handler, and now and then takes its time.
+func (l *loop) call(a *dispatch.Action, out []byte) ([]byte, dispatch.Code) {
+	count := &l.count.actions[a.Index]
+	count.calls++
+	if !sampled(count.calls) {
+		return a.Call(&l.ctx, out)
+	}
+	began := time.Now()
+	out, code := a.Call(&l.ctx, out)
+	count.seconds.duration(time.Since(began))
+	return out, code
+}
+
 // refuse answers a request that no handler sees. a is its action, if there is one.
 func (l *loop) refuse(a *dispatch.Action, out []byte, code dispatch.Code) []byte {
 	if a != nil {
-		l.count.actions[a.Index][codeIndex(code)]++
+		l.count.actions[a.Index].codes[codeIndex(code)]++
 	} else {
 		l.count.refusedActions[codeIndex(code)]++
 	}
@@ -204,10 +218,15 @@ func (s *Server) work(l *loop, k *call) {
 	if k.ended.Load() {
 		return // the client left, or waited for too long, before a worker was free
 	}
+	began := time.Now()
 	out, mark := conn.BeginFrame(nil)
 	out, code := k.action.Call(&k.ctx, out)
 	out = conn.EndFrame(out, mark, ws.OpText)
-	l.post(func(l *loop) { l.answer(k, out, code) })
+	took := time.Since(began)
+	l.post(func(l *loop) {
+		l.count.actions[k.action.Index].seconds.duration(took)
+		l.answer(k, out, code)
+	})
 }
 
 // answer sends what a worker found, and lets the client go on.
@@ -216,7 +235,7 @@ func (l *loop) answer(k *call, frame []byte, code dispatch.Code) {
 		l.count.late++
 		return
 	}
-	l.count.actions[k.action.Index][codeIndex(code)]++
+	l.count.actions[k.action.Index].codes[codeIndex(code)]++
 	c := l.clients.at(k.slot)
 	if k.fan && code == dispatch.OK {
 		if !l.server.fanOut(k.ctx.Envelope, c.id, frame) {
@@ -250,7 +269,7 @@ func (l *loop) checkCalls() {
 				break
 			}
 			l.count.timeouts++
-			l.count.actions[k.action.Index][codeIndex(dispatch.Busy)]++
+			l.count.actions[k.action.Index].codes[codeIndex(dispatch.Busy)]++
 			c := l.clients.at(k.slot)
 			out, mark := conn.BeginFrame(nil)
 			out = dispatch.AppendAnswer(out, dispatch.Busy, "", nil, k.ctx.Envelope.Action, k.ctx.Envelope.Seq)

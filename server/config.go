@@ -20,6 +20,9 @@ type Config struct {
 	// None means ":8066". A Server that is only mounted in another router
 	// (Server.ServeHTTP) says []string{"none"}.
 	Listen []string
+	// Inherited are descriptors that listen already, from systemd's socket
+	// activation; they come beside Listen and are the server's from New on.
+	Inherited []int
 	// Path is where clients connect, "/ws" by default. EchoPath, off by
 	// default, is where every message comes back with its opcode, with no
 	// actions: for conformance suites and benchmarks.

@@ -123,6 +123,11 @@ func (l *loop) turn() bool {
 		l.server.log.Error("waiting for events failed", "loop", l.number, "error", err)
 		return false
 	}
+	var began time.Time
+	timed := sampled(l.count.turns)
+	if timed {
+		began = time.Now()
+	}
 	for i := range l.events[:n] {
 		l.event(&l.events[i])
 	}
@@ -135,6 +140,10 @@ func (l *loop) turn() bool {
 	l.bury()
 	l.count.turns++
 	l.count.events += uint64(n)
+	l.count.batchSize.number(n)
+	if timed {
+		l.count.turnSeconds.duration(time.Since(began))
+	}
 	return l.goOn(n)
 }
 

@@ -47,6 +47,13 @@ type Message struct {
 	Binary bool
 	// Data is copied once and may be reused after Publish.
 	Data []byte
+	// Deadline, if set, is when the message is worth nothing any more: whom it
+	// has not been sent to by then does not get it.
+	Deadline time.Time
+	// Coalesce, if not empty, names what this is the latest value of: for a
+	// client in whose queue an older message of that name still waits, this one
+	// takes its place (at the end of the queue).
+	Coalesce string
 }
 
 // Result tells what became of a publish by the time its walk ended.
@@ -55,6 +62,7 @@ type Result struct {
 	Sent    int `json:"sent"`    // taken by the kernel whole
 	Queued  int `json:"queued"`  // at least in part still waiting in the client's queue
 	Dropped int `json:"dropped"` // left out by the slow-consumer policy, or the client's end
+	Expired int `json:"expired"` // their turn came after the deadline
 	// LastClient is the time from Publish to the write to the last client.
 	LastClient time.Duration `json:"-"`
 }
@@ -67,11 +75,7 @@ var ErrStopped = errors.New("the server has stopped")
 // publisher, each published after the last returned, arrive in order. ctx ends
 // the waiting, not the publish.
 func (s *Server) Publish(ctx context.Context, t Target, m Message) (Result, error) {
-	op := ws.OpText
-	if m.Binary {
-		op = ws.OpBinary
-	}
-	d := newDelivery(conn.Compile(op, m.Data), t)
+	d := m.delivery(t)
 	if !s.spread(d) {
 		return Result{}, ErrStopped
 	}
@@ -85,16 +89,39 @@ func (s *Server) Publish(ctx context.Context, t Target, m Message) (Result, erro
 	}
 }
 
+// Post is Publish without waiting for what becomes of it.
+func (s *Server) Post(t Target, m Message) error {
+	if !s.spread(m.delivery(t)) {
+		return ErrStopped
+	}
+	return nil
+}
+
+func (m *Message) delivery(t Target) *delivery {
+	op := ws.OpText
+	if m.Binary {
+		op = ws.OpBinary
+	}
+	d := newDelivery(conn.Compile(op, m.Data), t)
+	d.coalesce = m.Coalesce
+	if !m.Deadline.IsZero() {
+		d.deadline = m.Deadline.UnixNano()
+	}
+	return d
+}
+
 // delivery is one frame on its way to its clients.
 type delivery struct {
-	frame  []byte
-	target Target
-	began  time.Time
-	done   chan struct{} // closed when every loop has ended its walk
+	frame    []byte
+	target   Target
+	coalesce string
+	deadline int64 // Unix nanoseconds, 0: none
+	began    time.Time
+	done     chan struct{} // closed when every loop has ended its walk
 
 	// Added to by each loop as it ends its walk.
-	matched, sent, queued, dropped, last atomic.Int64
-	left                                 atomic.Int32 // loops that still walk
+	matched, sent, queued, dropped, expired, last atomic.Int64
+	left                                          atomic.Int32 // loops that still walk
 }
 
 func newDelivery(frame []byte, t Target) *delivery {
@@ -103,7 +130,7 @@ func newDelivery(frame []byte, t Target) *delivery {
 
 func (d *delivery) result() Result {
 	return Result{Matched: int(d.matched.Load()), Sent: int(d.sent.Load()), Queued: int(d.queued.Load()),
-		Dropped: int(d.dropped.Load()), LastClient: time.Duration(d.last.Load())}
+		Dropped: int(d.dropped.Load()), Expired: int(d.expired.Load()), LastClient: time.Duration(d.last.Load())}
 }
 
 // spread posts the delivery to every loop. It reports false when the server
@@ -130,7 +157,7 @@ type walk struct {
 	more  bool   // at is one
 	began int64  // by loop.clock: who came later is not meant
 
-	matched, sent, queued, dropped int64
+	matched, sent, queued, dropped, expired int64
 }
 
 // slots yields slots in rising order.
@@ -212,9 +239,15 @@ func (l *loop) walk() {
 
 // stride serves up to n clients of a walk, in slots before limit.
 func (l *loop) stride(w *walk, n int, limit uint32) {
+	late := w.d.deadline != 0 && time.Now().UnixNano() >= w.d.deadline
 	for ; n > 0 && w.more && w.at < limit; n-- {
 		if c := l.clients.at(w.at); c.state == stateOpen && c.since <= w.began {
-			l.offer(w, w.at, c)
+			w.matched++
+			if late {
+				w.expired++
+			} else {
+				l.offer(w, w.at, c)
+			}
 		}
 		w.advance()
 	}
@@ -222,7 +255,6 @@ func (l *loop) stride(w *walk, n int, limit uint32) {
 
 // offer writes the frame to one client.
 func (l *loop) offer(w *walk, slot uint32, c *client) {
-	w.matched++
 	frame, n := w.d.frame, 0
 	if c.head == 0 {
 		var ok bool
@@ -235,11 +267,16 @@ func (l *loop) offer(w *walk, slot uint32, c *client) {
 			return
 		}
 	}
-	if n == 0 && !l.room(slot, c, len(frame)) {
-		w.dropped++
-		return
+	if n == 0 {
+		if w.d.coalesce != "" {
+			l.coalesce(c, w.d)
+		}
+		if !l.room(slot, c, len(frame)) {
+			w.dropped++
+			return
+		}
 	}
-	l.enqueue(slot, c, frame[n:], n == 0)
+	l.enqueue(slot, c, node{data: frame[n:], from: w.d, drop: n == 0})
 	w.queued++
 }
 
@@ -247,10 +284,13 @@ func (l *loop) offer(w *walk, slot uint32, c *client) {
 func (l *loop) arrived(w *walk) {
 	d := w.d
 	l.count.messagesOut += uint64(w.sent)
+	l.count.queued += uint64(w.queued)
+	l.count.expired += uint64(w.expired)
 	d.matched.Add(w.matched)
 	d.sent.Add(w.sent)
 	d.queued.Add(w.queued)
 	d.dropped.Add(w.dropped)
+	d.expired.Add(w.expired)
 	took := int64(time.Since(d.began))
 	for {
 		last := d.last.Load()
@@ -259,6 +299,7 @@ func (l *loop) arrived(w *walk) {
 		}
 	}
 	if d.left.Add(-1) == 0 {
+		l.count.publishSeconds.duration(time.Duration(d.last.Load()))
 		close(d.done)
 	}
 }

@@ -92,15 +92,21 @@ func (l *loop) subscribe(slot uint32, c *client, topics []string) error {
 			return &dispatch.Error{Code: dispatch.PermissionDenied}
 		}
 	}
-	for _, name := range topics {
+	c.set(flagSubscribed)
+	had := l.topics.Count(slot)
+	for i, name := range topics {
 		if err := l.topics.Subscribe(slot, name); err != nil {
 			l.count.topicLimit++
+			l.takeBack(slot, topics[:i], had)
 			return &dispatch.Error{Code: dispatch.PermissionDenied, Msg: err.Error()}
 		}
-		c.set(flagSubscribed)
 	}
 	return nil
 }
+
+// takeBack undoes a subscription of which a part was too much: all or nothing.
+// The new ones are those that Of has beyond what there was, and only topics
+// that were asked for can be new.
 
 func (l *loop) unsubscribe(slot uint32, topics []string) error {
 	for _, name := range topics {

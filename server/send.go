@@ -1,6 +1,8 @@
 package server
 
 import (
+	"time"
+
 	"github.com/gobwas/ws"
 
 	"wsd/netpoll"
@@ -8,14 +10,15 @@ import (
 
 // node is one message, or the rest of one, that waits for room in a socket.
 type node struct {
-	data  []byte // shared with other clients if it was published: never changed
-	next  uint32 // node plus one
-	since uint32 // tick at which it was queued
-	drop  bool   // may be left out: published, and nothing of it is sent yet
+	data  []byte    // shared with other clients if it was published: never changed
+	from  *delivery // of a published message, nil of an answer
+	next  uint32    // node plus one
+	since uint32    // tick at which it was queued
+	drop  bool      // may be left out: published, and nothing of it is sent yet
 }
 
 // queue holds the nodes of all clients of a loop. A client that does not read
-// costs one node (40 bytes) per message, whatever the message's size.
+// costs one node (48 bytes) per message, whatever the message's size.
 type queue struct {
 	chunks []*[queueChunk]node
 	free   uint32
@@ -58,7 +61,7 @@ func (l *loop) send(slot uint32, c *client, p []byte) {
 		}
 		p = p[n:]
 	}
-	l.enqueue(slot, c, append([]byte(nil), p...), false)
+	l.enqueue(slot, c, node{data: append([]byte(nil), p...)})
 }
 
 // write sends what the socket takes. ok is false if the client died of it.
@@ -82,18 +85,20 @@ func (l *loop) write(slot uint32, c *client, p []byte) (n int, ok bool) {
 	return n, true
 }
 
-// enqueue puts data, which nobody may change any more, at the end of the queue.
-func (l *loop) enqueue(slot uint32, c *client, data []byte, drop bool) {
+// enqueue puts a node, whose data nobody may change any more, at the end of the
+// queue.
+func (l *loop) enqueue(slot uint32, c *client, nd node) {
 	n := l.queue.alloc()
-	*l.queue.at(n) = node{data: data, since: l.wheel.now, drop: drop}
+	nd.since = l.wheel.now
+	*l.queue.at(n) = nd
 	if c.head == 0 {
 		c.head = n
 	} else {
 		l.queue.at(c.tail).next = n
 	}
 	c.tail = n
-	c.pending += uint32(len(data))
-	l.server.pending.Add(int64(len(data)))
+	c.pending += uint32(len(nd.data))
+	l.server.pending.Add(int64(len(nd.data)))
 	if !c.is(flagStuck) {
 		c.set(flagStuck)
 		l.stuck = append(l.stuck, slot)
@@ -103,7 +108,7 @@ func (l *loop) enqueue(slot uint32, c *client, data []byte, drop bool) {
 // flush writes queued bytes until the socket is full or the queue is empty.
 func (l *loop) flush(slot uint32, c *client) {
 	var pieces [64][]byte
-	for c.head != 0 {
+	for l.dropExpired(c); c.head != 0; {
 		k, want := 0, 0
 		for n := c.head; n != 0 && k < len(pieces); n = l.queue.at(n).next {
 			pieces[k] = l.queue.at(n).data
@@ -135,6 +140,10 @@ func (l *loop) sent(c *client, n int) {
 			return
 		}
 		n -= len(first.data)
+		if first.from != nil {
+			l.count.queuedSent++
+			l.count.messagesOut++
+		}
 		l.unqueue(c, 0, c.head)
 	}
 }
@@ -172,16 +181,50 @@ func (l *loop) flushed(slot uint32, c *client) {
 // dropQueue forgets what waits, but for a message that is sent in part, since
 // without its end the stream would be garbage. all: that too.
 func (l *loop) dropQueue(c *client, all bool) {
+	lost := l.dropNodes(c, func(before uint32, nd *node) bool { return all || before != 0 || nd.drop })
+	l.count.lost += uint64(lost)
+}
+
+// dropNodes removes the nodes that which names, and says how many of them were
+// published messages. before is 0 for the first of those that stay.
+func (l *loop) dropNodes(c *client, which func(before uint32, nd *node) bool) (published int) {
 	before, n := uint32(0), c.head
 	for n != 0 {
-		next := l.queue.at(n).next
-		if all || before != 0 || l.queue.at(n).drop {
+		nd := l.queue.at(n)
+		next := nd.next
+		if which(before, nd) {
+			if nd.from != nil {
+				published++
+			}
 			l.unqueue(c, before, n)
 		} else {
 			before = n
 		}
 		n = next
 	}
+	return published
+}
+
+// dropExpired removes what must not be delivered any more.
+func (l *loop) dropExpired(c *client) {
+	now := int64(0)
+	n := l.dropNodes(c, func(_ uint32, nd *node) bool {
+		if !nd.drop || nd.from.deadline == 0 {
+			return false
+		}
+		if now == 0 {
+			now = time.Now().UnixNano()
+		}
+		return nd.from.deadline <= now
+	})
+	l.count.queuedExpired += uint64(n)
+}
+
+// coalesce removes an older message of the same key, if one still waits whole:
+// the latest value wins.
+func (l *loop) coalesce(c *client, d *delivery) {
+	n := l.dropNodes(c, func(_ uint32, nd *node) bool { return nd.drop && nd.from.coalesce == d.coalesce })
+	l.count.coalesced += uint64(n)
 }
 
 // room makes room for size more bytes of a published message, by the policy,
@@ -214,17 +257,9 @@ func (l *loop) fits(c *client, size int) bool {
 }
 
 func (l *loop) dropOldest(c *client, size int) {
-	before, n := uint32(0), c.head
-	for n != 0 && !l.fits(c, size) {
-		next := l.queue.at(n).next
-		if l.queue.at(n).drop {
-			l.unqueue(c, before, n)
-			l.count.dropped[DropOld]++
-		} else {
-			before = n
-		}
-		n = next
-	}
+	n := l.dropNodes(c, func(_ uint32, nd *node) bool { return nd.drop && !l.fits(c, size) })
+	l.count.dropped[DropOld] += uint64(n)
+	l.count.evicted += uint64(n)
 }
 
 // closeSlow closes a client that does not take what is sent to it. Only the
@@ -264,19 +299,7 @@ func (l *loop) dropAged(c *client, limit uint32) {
 	if policy == CloseSlow || c.state != stateOpen {
 		return
 	}
-	before, n := uint32(0), c.head
-	for n != 0 {
-		nd := l.queue.at(n)
-		if l.wheel.now-nd.since < limit {
-			return
-		}
-		next := nd.next
-		if nd.drop {
-			l.unqueue(c, before, n)
-			l.count.dropped[policy]++
-		} else {
-			before = n
-		}
-		n = next
-	}
+	n := l.dropNodes(c, func(_ uint32, nd *node) bool { return nd.drop && l.wheel.now-nd.since >= limit })
+	l.count.dropped[policy] += uint64(n)
+	l.count.evicted += uint64(n)
 }

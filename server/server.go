@@ -166,7 +166,7 @@ func (s *Server) newLoop(i int) (*loop, error) {
 		scratch: make([]byte, readSize), out: make([]byte, 0, flushSize),
 		topics: topic.Table{MaxPerClient: s.cfg.MaxTopicsPerClient, MaxTopics: s.cfg.MaxTopics},
 	}
-	l.count.actions = make([][codes]uint64, len(s.constants))
+	l.count.actions = make([]actionCounters, len(s.constants))
 	if err := poll.Tick(l.tick); err != nil {
 		_ = poll.Close()
 		return nil, err
@@ -181,6 +181,14 @@ func (s *Server) options() netpoll.Options {
 func (s *Server) listen() error {
 	a := &acceptor{reserve: -1, refilled: time.Now(), tokens: float64(s.cfg.HandshakeRate), dealt: make([][]newcomer, len(s.loops))}
 	s.loops[0].accept = a
+	for _, fd := range s.cfg.Inherited {
+		ln, err := netpoll.Inherit(fd)
+		if err != nil {
+			return err
+		}
+		a.listeners = append(a.listeners, ln)
+		s.addrs = append(s.addrs, ln.Addr())
+	}
 	for _, addr := range s.cfg.Listen {
 		if addr == "none" {
 			continue

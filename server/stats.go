@@ -46,10 +46,21 @@ type counters struct {
 	controlsIn, pings                uint64
 	bytesIn, bytesOut                uint64
 	dropped                          [DropOld + 1]uint64
-	actions                          [][codes]uint64
+	queued, queuedSent, evicted      uint64 // published messages that had to wait
+	coalesced, queuedExpired, lost   uint64
+	expired                          uint64
+	actions                          []actionCounters
 	refusedActions                   [codes]uint64
 	busy, timeouts, late, topicLimit uint64
 	turns, events, stale             uint64
+	turnSeconds, batchSize           hist
+	publishSeconds                   hist // counted where the last walk ended
+}
+
+type actionCounters struct {
+	codes   [codes]uint64
+	calls   uint64 // inline ones, for sampling
+	seconds hist
 }
 
 func (a *counters) add(b *counters) {
@@ -61,14 +72,20 @@ func (a *counters) add(b *counters) {
 	addAll(a.dropped[:], b.dropped[:])
 	addAll(a.refusedActions[:], b.refusedActions[:])
 	for i := range b.actions {
-		addAll(a.actions[i][:], b.actions[i][:])
+		addAll(a.actions[i].codes[:], b.actions[i].codes[:])
+		a.actions[i].seconds.merge(&b.actions[i].seconds)
 	}
+	a.turnSeconds.merge(&b.turnSeconds)
+	a.batchSize.merge(&b.batchSize)
+	a.publishSeconds.merge(&b.publishSeconds)
 	for _, p := range [][2]*uint64{
 		{&a.accepted, &b.accepted}, {&a.opened, &b.opened}, {&a.acceptErrors, &b.acceptErrors},
 		{&a.turnedAway, &b.turnedAway}, {&a.rests, &b.rests}, {&a.messagesIn, &b.messagesIn},
 		{&a.messagesOut, &b.messagesOut}, {&a.controlsIn, &b.controlsIn}, {&a.pings, &b.pings},
 		{&a.bytesIn, &b.bytesIn}, {&a.bytesOut, &b.bytesOut}, {&a.busy, &b.busy}, {&a.timeouts, &b.timeouts},
 		{&a.late, &b.late}, {&a.topicLimit, &b.topicLimit}, {&a.turns, &b.turns}, {&a.events, &b.events}, {&a.stale, &b.stale},
+		{&a.queued, &b.queued}, {&a.queuedSent, &b.queuedSent}, {&a.evicted, &b.evicted}, {&a.coalesced, &b.coalesced},
+		{&a.queuedExpired, &b.queuedExpired}, {&a.lost, &b.lost}, {&a.expired, &b.expired},
 	} {
 		*p[0] += *p[1]
 	}
@@ -106,9 +123,20 @@ type Stats struct {
 	BytesOut     uint64            `json:"bytes_out"`
 	PendingBytes int64             `json:"pending_bytes"`
 	Dropped      map[string]uint64 `json:"dropped"` // messages, by policy
-	Publishes    uint64            `json:"publishes"`
-	Topics       int               `json:"topics"`
-	Subscribed   int               `json:"subscriptions"`
+	// Queue tells what became of published messages that had to wait:
+	// Queued is the sum of the others and of those that still wait.
+	Queue struct {
+		Queued    uint64 `json:"queued"`
+		Sent      uint64 `json:"sent"`
+		Evicted   uint64 `json:"evicted"`   // by the policy; also in Dropped
+		Coalesced uint64 `json:"coalesced"` // replaced by a newer value
+		Expired   uint64 `json:"expired"`   // past their deadline
+		Lost      uint64 `json:"lost"`      // the client's connection ended
+	} `json:"queue"`
+	Expired    uint64 `json:"expired"` // not even queued: past their deadline when their turn came
+	Publishes  uint64 `json:"publishes"`
+	Topics     int    `json:"topics"`
+	Subscribed int    `json:"subscriptions"`
 	// Actions has, by name and code, how often an action was answered; the
 	// name "" stands for requests that no action saw, the code 100 for all codes
 	// that are the application's own.
@@ -116,10 +144,21 @@ type Stats struct {
 	ActionsBusy    uint64                    `json:"actions_busy"`     // no worker was free
 	ActionTimeouts uint64                    `json:"actions_timeouts"` // answered by code 10 after ActionTimeout
 	ActionsLate    uint64                    `json:"actions_late"`     // results nobody waited for any more
-	Turns          uint64                    `json:"loop_turns"`
-	Events         uint64                    `json:"loop_events"`
-	StaleEvents    uint64                    `json:"stale_events"`
-	TopicLimit     uint64                    `json:"topic_limit"` // subscriptions refused for a limit
+	// WorkersBusy of WorkersMax pooled handlers are running.
+	WorkersBusy int `json:"workers_busy"`
+	WorkersMax  int `json:"workers_max"`
+	// ActionSeconds is the time in handlers: of pooled actions each call, of
+	// inline ones one call in 16.
+	ActionSeconds map[string]Histogram `json:"action_seconds"`
+	// PublishSeconds is the time from publish to the last client.
+	PublishSeconds Histogram `json:"publish_seconds"`
+	// TurnSeconds (one turn in 16) and BatchSize (ready sockets) are of loop turns.
+	TurnSeconds Histogram `json:"loop_turn_seconds"`
+	BatchSize   Histogram `json:"loop_batch_size"`
+	Turns       uint64    `json:"loop_turns"`
+	Events      uint64    `json:"loop_events"`
+	StaleEvents uint64    `json:"stale_events"`
+	TopicLimit  uint64    `json:"topic_limit"` // subscriptions refused for a limit
 }
 
 // statsPatience is how long Stats waits for a loop.
@@ -128,7 +167,7 @@ const statsPatience = 2 * time.Second
 // Stats asks every loop for its numbers. A loop that does not answer within
 // two seconds is left out.
 func (s *Server) Stats() Stats {
-	sum := counters{actions: make([][codes]uint64, len(s.constants))}
+	sum := counters{actions: make([]actionCounters, len(s.constants))}
 	topics, subscriptions := 0, 0
 	var mu sync.Mutex
 	s.ask(func(l *loop) {
@@ -182,6 +221,12 @@ func (s *Server) describe(sum *counters) Stats {
 		Publishes: s.publishes.Load(), Actions: map[string]map[int]uint64{}, ActionsBusy: sum.busy,
 		ActionTimeouts: sum.timeouts, ActionsLate: sum.late, Turns: sum.turns, Events: sum.events, StaleEvents: sum.stale, TopicLimit: sum.topicLimit,
 	}
+	st.Queue.Queued, st.Queue.Sent, st.Queue.Evicted = sum.queued, sum.queuedSent, sum.evicted
+	st.Queue.Coalesced, st.Queue.Expired, st.Queue.Lost = sum.coalesced, sum.queuedExpired, sum.lost
+	st.Expired, st.ActionSeconds = sum.expired, map[string]Histogram{}
+	st.WorkersBusy, st.WorkersMax = s.workers.Running(), s.workers.Cap()
+	st.PublishSeconds = sum.publishSeconds.export(1e-6)
+	st.TurnSeconds, st.BatchSize = sum.turnSeconds.export(1e-6), sum.batchSize.export(1)
 	st.Clients.Connected = s.connected.Load()
 	st.Clients.Joining = sum.states[stateJoining] + sum.states[stateRefused]
 	st.Clients.Open = sum.states[stateOpen]
@@ -197,7 +242,10 @@ func (s *Server) describe(sum *counters) Stats {
 		st.Dropped[Policy(p).String()] = n
 	}
 	for _, a := range s.mux.Actions() {
-		st.Actions[a.Name] = byCode(&sum.actions[a.Index])
+		st.Actions[a.Name] = byCode(&sum.actions[a.Index].codes)
+		if h := &sum.actions[a.Index].seconds; a.Constant == nil {
+			st.ActionSeconds[a.Name] = h.export(1e-6)
+		}
 	}
 	st.Actions[""] = byCode(&sum.refusedActions)
 	return st

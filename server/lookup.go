@@ -1,0 +1,183 @@
+package server
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/gobwas/ws"
+	"github.com/google/uuid"
+)
+
+// ClientInfo describes a connected client.
+type ClientInfo struct {
+	ID          uuid.UUID
+	Address     string // empty on a unix socket
+	Path        string // it came to
+	ConnectedAt time.Time
+	// LastSeen is when a byte of it was read last, as exact as the server's
+	// tick: half a second, or less with short time-outs.
+	LastSeen time.Time
+	Topics   []string // sorted
+	// QueuedBytes and QueuedMessages wait because the client does not take them.
+	QueuedBytes, QueuedMessages int
+}
+
+func (l *loop) info(slot uint32, c *client) ClientInfo {
+	in := ClientInfo{ID: c.id, Path: l.server.cfg.Path, ConnectedAt: time.Unix(0, c.since), Topics: l.topics.Of(slot),
+		LastSeen: l.start.Add(time.Duration(c.stamp) * l.tick), QueuedBytes: int(c.pending)}
+	if in.LastSeen.Before(in.ConnectedAt) { // within the tick it came in
+		in.LastSeen = in.ConnectedAt
+	}
+	if c.is(flagEcho) {
+		in.Path = l.server.cfg.EchoPath
+	}
+	if a := c.remote(); a.IsValid() {
+		in.Address = a.String()
+	}
+	for n := c.head; n != 0; n = l.queue.at(n).next {
+		in.QueuedMessages++
+	}
+	return in
+}
+
+// on runs f in the loop and waits for it, or for ctx. It reports whether f ran.
+func (s *Server) on(ctx context.Context, l *loop, f func(*loop)) bool {
+	done := make(chan struct{})
+	if !l.post(func(l *loop) { f(l); close(done) }) {
+		return false
+	}
+	select {
+	case <-done:
+		return true
+	case <-ctx.Done():
+	case <-s.ended:
+	}
+	return false
+}
+
+// Client looks a client up. ok is false if there is none of that id, or ctx
+// ended first.
+func (s *Server) Client(ctx context.Context, id uuid.UUID) (info ClientInfo, ok bool) {
+	found := make(chan ClientInfo, 1)
+	s.on(ctx, s.loops[s.loopOf(id)], func(l *loop) {
+		if slot, ok := l.byID[id]; ok {
+			found <- l.info(slot, l.clients.at(slot))
+		}
+	})
+	select {
+	case info = <-found:
+		return info, true
+	default:
+		return info, false
+	}
+}
+
+// pageSlots bounds how many records a page may look at, so that a listing
+// holds no loop up.
+const pageSlots = 4096
+
+// ErrCursor is returned for a cursor that Clients did not make.
+var ErrCursor = errors.New("not a cursor of this listing")
+
+// Clients lists clients, at most limit (1 to 1000) of them, from cursor on, ""
+// being the beginning. next is where to go on, "" at the end. A page may have
+// fewer than limit, even none, with more to follow. Whoever is connected all
+// the while is listed once.
+func (s *Server) Clients(ctx context.Context, cursor string, limit int) (list []ClientInfo, next string, err error) {
+	number, slot, err := s.parseCursor(cursor)
+	if err != nil {
+		return nil, "", err
+	}
+	limit = min(max(limit, 1), 1000)
+	type page struct {
+		list []ClientInfo
+		next uint32
+		more bool
+	}
+	result := make(chan page, 1)
+	if !s.on(ctx, s.loops[number], func(l *loop) {
+		var p page
+		p.list, p.next, p.more = l.page(slot, limit)
+		result <- p
+	}) {
+		return nil, "", cmp.Or(ctx.Err(), ErrStopped)
+	}
+	p := <-result
+	switch {
+	case p.more:
+		next = fmt.Sprintf("%d-%d", number, p.next)
+	case number+1 < len(s.loops):
+		next = fmt.Sprintf("%d-0", number+1)
+	}
+	return p.list, next, nil
+}
+
+func (s *Server) parseCursor(cursor string) (number int, slot uint32, err error) {
+	if cursor == "" {
+		return 0, 0, nil
+	}
+	a, b, ok := strings.Cut(cursor, "-")
+	n, err1 := strconv.Atoi(a)
+	k, err2 := strconv.ParseUint(b, 10, 32)
+	if !ok || err1 != nil || err2 != nil || n < 0 || n >= len(s.loops) {
+		return 0, 0, ErrCursor
+	}
+	return n, uint32(k), nil
+}
+
+// page lists the open clients in slots from first on.
+func (l *loop) page(first uint32, limit int) (list []ClientInfo, next uint32, more bool) {
+	size := l.clients.size()
+	for slot := first; slot < size; slot++ {
+		if len(list) == limit || slot-first == pageSlots {
+			return list, slot, true
+		}
+		if c := l.clients.at(slot); c.state == stateOpen {
+			list = append(list, l.info(slot, c))
+		}
+	}
+	return list, 0, false
+}
+
+// CloseClient closes a client with a close code and a reason. It reports
+// whether there was one of that id.
+func (s *Server) CloseClient(ctx context.Context, id uuid.UUID, code int, reason string) bool {
+	found := make(chan struct{}, 1)
+	s.on(ctx, s.loops[s.loopOf(id)], func(l *loop) {
+		if slot, ok := l.byID[id]; ok {
+			l.close(slot, l.clients.at(slot), ReasonAdmin, ws.StatusCode(code), reason)
+			found <- struct{}{}
+		}
+	})
+	return len(found) == 1
+}
+
+// CloseTopic closes every subscriber of a topic and says how many there were.
+func (s *Server) CloseTopic(ctx context.Context, name string, code int, reason string) (int, error) {
+	closed := make(chan int, len(s.loops))
+	total := 0
+	for _, l := range s.loops {
+		if !s.on(ctx, l, func(l *loop) { closed <- l.closeTopic(name, ws.StatusCode(code), reason) }) {
+			return total, cmp.Or(ctx.Err(), ErrStopped)
+		}
+		total += <-closed
+	}
+	return total, nil
+}
+
+func (l *loop) closeTopic(name string, code ws.StatusCode, reason string) (n int) {
+	b := l.topics.Subscribers(name)
+	if b == nil {
+		return 0
+	}
+	for it := b.Iterator(); it.HasNext(); n++ {
+		slot := it.Next()
+		l.close(slot, l.clients.at(slot), ReasonAdmin, code, reason)
+	}
+	return n
+}
