@@ -93,20 +93,20 @@ func (l *loop) subscribe(slot uint32, c *client, topics []string) error {
 		}
 	}
 	c.set(flagSubscribed)
-	had := l.topics.Count(slot)
-	for i, name := range topics {
+	added := make([]string, 0, len(topics))
+	for _, name := range topics {
+		if l.topics.Has(slot, name) {
+			continue
+		}
 		if err := l.topics.Subscribe(slot, name); err != nil {
 			l.count.topicLimit++
-			l.takeBack(slot, topics[:i], had)
+			_ = l.unsubscribe(slot, added) // all or nothing
 			return &dispatch.Error{Code: dispatch.PermissionDenied, Msg: err.Error()}
 		}
+		added = append(added, name)
 	}
 	return nil
 }
-
-// takeBack undoes a subscription of which a part was too much: all or nothing.
-// The new ones are those that Of has beyond what there was, and only topics
-// that were asked for can be new.
 
 func (l *loop) unsubscribe(slot uint32, topics []string) error {
 	for _, name := range topics {
