@@ -183,7 +183,7 @@ func TestServe(t *testing.T) {
 	if got := ask(t, r.dial("/echo"), "as it is"); got != "as it is" {
 		t.Errorf("echo path: %q", got)
 	}
-	if code, text := r.http("POST", "/v1/publish?all", "news"); code != 200 || text != "{\"matched\":2,\"sent\":2,\"queued\":0,\"dropped\":0}\n" {
+	if code, text := r.http("POST", "/v1/publish?all", "news"); code != 200 || !strings.HasPrefix(text, `{"matched":2,"sent":2,"queued":0,"dropped":0`) {
 		t.Errorf("publish: %d %s", code, text)
 	}
 	if got := hear(t, c); got != "news" {
