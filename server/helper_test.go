@@ -6,9 +6,12 @@ import (
 	"encoding/binary"
 	"errors"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"strings"
+	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -179,11 +182,40 @@ func connectTo(t testing.TB, addr string) *peer {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { c.Close() })
-	p := &peer{Conn: c, t: t, br: bufio.NewReaderSize(c, 1<<10)}
-	_ = c.SetDeadline(time.Now().Add(2 * patience))
-	return p
+	return peerOf(t, c)
 }
+
+func peerOf(t testing.TB, c net.Conn) *peer {
+	t.Cleanup(func() { c.Close() })
+	_ = c.SetDeadline(time.Now().Add(2 * patience))
+	return &peer{Conn: c, t: t, br: bufio.NewReaderSize(c, 1<<10)}
+}
+
+// unpollable opens a descriptor that epoll refuses.
+func unpollable(t testing.TB) int {
+	t.Helper()
+	fd, err := syscall.Open("/proc/self/exe", syscall.O_RDONLY|syscall.O_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return fd
+}
+
+// countingLog counts the lines at warning level and above.
+func countingLog() (*slog.Logger, *atomic.Int64) {
+	h := &counting{Handler: slog.DiscardHandler}
+	return slog.New(h), &h.lines
+}
+
+type counting struct {
+	slog.Handler
+	lines atomic.Int64
+}
+
+func (c *counting) Enabled(_ context.Context, l slog.Level) bool { return l >= slog.LevelWarn }
+func (c *counting) Handle(context.Context, slog.Record) error    { c.lines.Add(1); return nil }
+func (c *counting) WithAttrs([]slog.Attr) slog.Handler           { return c }
+func (c *counting) WithGroup(string) slog.Handler                { return c }
 
 // request is a handshake for path, with further fields.
 func request(path string, fields ...string) string {
