@@ -11,6 +11,7 @@ import (
 // cli is the command line.
 type cli struct {
 	Serve   serveCmd   `cmd:"" help:"Run the server."`
+	Bench   benchCmd   `cmd:"" help:"Put load on a WebSocket server, ours or any other, and report."`
 	Tune    tuneCmd    `cmd:"" help:"Compare this host with what a number of clients needs, and change it."`
 	Version versionCmd `cmd:"" help:"Print the version of the program."`
 }

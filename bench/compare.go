@@ -1,0 +1,81 @@
+package bench
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+)
+
+// ReadReport reads a report that was written as JSON.
+func ReadReport(path string) (*Report, error) {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	r := new(Report)
+	if err := json.Unmarshal(text, r); err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	if r.Schema != Schema {
+		return nil, fmt.Errorf("%s: its schema is %q, this program reads %q", path, r.Schema, Schema)
+	}
+	return r, nil
+}
+
+// Compare writes, for the phases that both reports have, what b has to a.
+func Compare(w io.Writer, a, b *Report) error {
+	t := columns(w)
+	row(t, "phase", "figure", "first", "second", "ratio")
+	found := false
+	for i := range a.Phases {
+		for k := range b.Phases {
+			if a.Phases[i].Name == b.Phases[k].Name {
+				comparePhase(t, &a.Phases[i], &b.Phases[k])
+				found = true
+			}
+		}
+	}
+	t.Flush()
+	for i, r := range []*Report{a, b} {
+		for _, l := range r.Limits {
+			fmt.Fprintf(w, "!! %s is GENERATOR-LIMITED  %s\n", []string{"the first", "the second"}[i], l)
+		}
+	}
+	if !found {
+		return errors.New("the reports have no phase in common")
+	}
+	return nil
+}
+
+func comparePhase(t io.Writer, a, b *PhaseReport) {
+	line := func(name string, x, y float64, text func(float64) string) {
+		if x == 0 && y == 0 {
+			return
+		}
+		quotient := "new"
+		if x != 0 {
+			quotient = fmt.Sprintf("%.3f", y/x)
+		}
+		row(t, a.Name, name, text(x), text(y), quotient)
+	}
+	ns := func(v float64) string { return micros(int64(v)) }
+	number := func(v float64) string { return countText(uint64(v + .5)) }
+	_, na := a.what()
+	_, nb := b.what()
+	line("rate/s", ratio(float64(na), a.Seconds), ratio(float64(nb), b.Seconds), number)
+	for _, q := range []struct {
+		name string
+		q    float64
+	}{{"p50", .5}, {"p99", .99}, {"p99.9", .999}, {"max", 1}} {
+		line(q.name, float64(a.Latency.quantile(q.q)), float64(b.Latency.quantile(q.q)), ns)
+	}
+	line("to last p50", float64(a.ToLast.quantile(.5)), float64(b.ToLast.quantile(.5)), ns)
+	line("own lag p99", float64(a.Lag.quantile(.99)), float64(b.Lag.quantile(.99)), ns)
+	line("server cpu/event", a.Server.CPUPerEvent*1e3, b.Server.CPUPerEvent*1e3, ns)
+	line("server rss/client", a.Server.RSSPerClient, b.Server.RSSPerClient, byteText)
+	line("kernel/client", a.Machine.KernelPerClient, b.Machine.KernelPerClient, byteText)
+	line("generator cpu/event", a.Generator.CPUPerEvent*1e3, b.Generator.CPUPerEvent*1e3, ns)
+	line("errors", float64(a.errors()), float64(b.errors()), number)
+}

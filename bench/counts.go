@@ -1,0 +1,89 @@
+package bench
+
+import "maps"
+
+// Counts is what happened, in one phase. Everything that goes wrong has a
+// number here; nothing is skipped.
+type Counts struct {
+	// Handshakes that succeeded; Retries, failed attempts that were tried again;
+	// Failed, clients given up on.
+	Handshakes uint64 `json:"handshakes"`
+	Retries    uint64 `json:"retries"`
+	Failed     uint64 `json:"failed"`
+	// Sent and answered (Messages) requests. Unsent were due in an open loop but
+	// their client was closed or its buffers full.
+	Sent     uint64 `json:"sent"`
+	Messages uint64 `json:"messages"`
+	Unsent   uint64 `json:"unsent"`
+	// Lost requests and deliveries never arrived; Late ones came after the phase
+	// had given up on them. Reordered ones were overtaken on their way.
+	Lost         uint64 `json:"lost"`
+	Late         uint64 `json:"late"`
+	Duplicates   uint64 `json:"duplicates"`
+	Reordered    uint64 `json:"reordered"`
+	WrongAnswers uint64 `json:"wrong_answers"`
+	// Unsolicited messages answer nothing: what a server pushes of itself.
+	Unsolicited uint64 `json:"unsolicited"`
+	// Publishes went out from here, Deliveries of them came in.
+	Publishes  uint64 `json:"publishes"`
+	Deliveries uint64 `json:"deliveries"`
+	Pings      uint64 `json:"pings"` // from the server
+	Pongs      uint64 `json:"pongs"`
+	BytesIn    uint64 `json:"bytes_in"` // of payload
+	BytesOut   uint64 `json:"bytes_out"`
+	// UnexpectedCloses were not asked for by the plan; Closes has them by close
+	// code, errno, or "EOF" for an end without a close frame.
+	UnexpectedCloses uint64            `json:"unexpected_closes"`
+	Closes           map[string]uint64 `json:"closes,omitempty"`
+	// Errors has failed attempts to connect by errno, or in a few words;
+	// Statuses those that got an HTTP answer, by its status.
+	Errors   map[string]uint64 `json:"errors,omitempty"`
+	Statuses map[string]uint64 `json:"statuses,omitempty"`
+}
+
+// Add adds o to c.
+func (c *Counts) Add(o *Counts) {
+	c.Handshakes += o.Handshakes
+	c.Retries += o.Retries
+	c.Failed += o.Failed
+	c.Sent += o.Sent
+	c.Messages += o.Messages
+	c.Unsent += o.Unsent
+	c.Lost += o.Lost
+	c.Late += o.Late
+	c.Duplicates += o.Duplicates
+	c.Reordered += o.Reordered
+	c.WrongAnswers += o.WrongAnswers
+	c.Unsolicited += o.Unsolicited
+	c.Publishes += o.Publishes
+	c.Deliveries += o.Deliveries
+	c.Pings += o.Pings
+	c.Pongs += o.Pongs
+	c.BytesIn += o.BytesIn
+	c.BytesOut += o.BytesOut
+	c.UnexpectedCloses += o.UnexpectedCloses
+	addKinds(&c.Closes, o.Closes)
+	addKinds(&c.Errors, o.Errors)
+	addKinds(&c.Statuses, o.Statuses)
+}
+
+func addKinds(to *map[string]uint64, from map[string]uint64) {
+	for k, n := range from {
+		bump(to, k, n)
+	}
+}
+
+func bump(to *map[string]uint64, kind string, n uint64) {
+	if *to == nil {
+		*to = make(map[string]uint64)
+	}
+	(*to)[kind] += n
+}
+
+func (c *Counts) clone() Counts {
+	out := *c
+	out.Closes = maps.Clone(c.Closes)
+	out.Errors = maps.Clone(c.Errors)
+	out.Statuses = maps.Clone(c.Statuses)
+	return out
+}

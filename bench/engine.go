@@ -1,0 +1,212 @@
+package bench
+
+import (
+	"math/rand/v2"
+	"net/netip"
+	"sync"
+	"time"
+
+	"wsd/conn"
+	"wsd/netpoll"
+)
+
+// engine has the clients of one worker and drives them from one goroutine, its
+// run method; only post may be called from elsewhere.
+type engine struct {
+	// Set before run, then constant.
+	part    Part
+	proto   conn.Protocol
+	clock   clock
+	poll    *netpoll.Poller
+	targets []target
+	sources []netip.Addr
+	seed    uint64 // of the handshakes' nonces
+	emit    func(event)
+
+	// Owned by run. The clients: polite ones first, then the groups'.
+	clients []client
+	polite  int
+	now     int64 // read after each wait and each read
+	events  []netpoll.Event
+	inbuf   []byte
+	outbuf  []byte
+	bufs    buffers
+	pend    pendings
+	timers  timers
+	rng     *rand.Rand
+	cur     uint32 // the client being fed
+	up      int    // polite clients connected, first answer included
+	dialer  dialer
+	groups  []groupState
+	fan     *fanReader
+	fanBase uint32 // number of the phase's first published message
+	fanLog  []fanSeen
+	phase   phaseState
+
+	// Guarded by mu.
+	mu    sync.Mutex
+	inbox []command
+}
+
+// tickEvery is how often a worker says how it is doing.
+const tickEvery = int64(time.Second)
+
+func newEngine(part Part, emit func(event)) (*engine, error) {
+	clk, err := newClock()
+	if err != nil {
+		return nil, err
+	}
+	poll, err := netpoll.NewPoller()
+	if err != nil {
+		return nil, err
+	}
+	total := part.Plan.Clients
+	for _, g := range part.Plan.Groups {
+		total += g.Count
+	}
+	e := &engine{
+		part: part, emit: emit, clock: clk, poll: poll,
+		proto:   conn.Protocol{Client: true, MaxMessage: part.Plan.MaxMessage},
+		targets: part.Targets, sources: part.Sources, seed: rand.Uint64(),
+		clients: make([]client, total), polite: part.Plan.Clients,
+		events: make([]netpoll.Event, 512),
+		inbuf:  make([]byte, part.Plan.MaxMessage+256<<10),
+		outbuf: make([]byte, 0, 64<<10),
+		rng:    rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64())),
+		fan:    newFanReader(part.Run),
+	}
+	e.placeGroups()
+	e.phase.template = new(template)
+	e.now = clk.now()
+	return e, nil
+}
+
+// post hands a command to run. Any goroutine may call it.
+func (e *engine) post(c command) {
+	e.mu.Lock()
+	e.inbox = append(e.inbox, c)
+	e.mu.Unlock()
+	e.poll.Wake()
+}
+
+// next takes the oldest command.
+func (e *engine) next() (c command, ok bool) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if len(e.inbox) == 0 {
+		return c, false
+	}
+	c = e.inbox[0]
+	e.inbox = e.inbox[1:]
+	return c, true
+}
+
+// run obeys commands until it is told to quit. Between phases clients are
+// looked after all the same: pings are answered, closes noticed.
+func (e *engine) run() error {
+	defer e.close()
+	for {
+		c, ok := e.next()
+		switch {
+		case !ok:
+			if err := e.pump(e.now + tickEvery); err != nil {
+				return err
+			}
+		case c.Quit:
+			return nil
+		case c.Start != nil:
+			if err := e.runPhase(c.Start); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+func (e *engine) close() {
+	for i := range e.clients {
+		if c := &e.clients[i]; c.phase != down && c.phase != gone {
+			e.drop(uint32(i), c)
+		}
+	}
+	e.poll.Close()
+}
+
+// pump is one round of the loop: wait until something is ready or due, but
+// not beyond until; then handle it.
+func (e *engine) pump(until int64) error {
+	e.now = e.clock.now()
+	n, _, err := e.poll.WaitFine(e.events, time.Duration(max(0, e.wake(until)-e.now)))
+	if err != nil {
+		return err
+	}
+	e.now = e.clock.now()
+	for i := range e.events[:n] {
+		e.handle(&e.events[i])
+	}
+	e.fire()
+	e.dialNext()
+	return nil
+}
+
+// wake is when the next round has to come at the latest.
+func (e *engine) wake(until int64) int64 {
+	if at, ok := e.timers.next(); ok {
+		until = min(until, at)
+	}
+	if at, ok := e.dialer.next(); ok {
+		until = min(until, at)
+	}
+	return until
+}
+
+func (e *engine) handle(ev *netpoll.Event) {
+	slot := ev.Token().Slot()
+	c := &e.clients[slot]
+	if c.gen != ev.Token().Generation() || c.phase == down || c.phase == gone {
+		return // of a connection that this round has closed
+	}
+	if c.phase == dialing {
+		e.decided(slot, c)
+		return
+	}
+	if c.out != 0 && ev.Writable() {
+		e.flush(slot, c)
+	}
+	if c.manners.readsLate() && c.phase == open && !ev.Ended() {
+		return
+	}
+	if ev.Readable() {
+		e.read(slot, c, ev.Ended())
+	}
+}
+
+// fire does what is due.
+func (e *engine) fire() {
+	for {
+		at, ok := e.timers.next()
+		if !ok || at > e.now {
+			return
+		}
+		t := e.timers.pop()
+		c := &e.clients[t.slot]
+		if c.gen != t.gen {
+			continue
+		}
+		switch t.what {
+		case dueDeadline:
+			e.expire(t.slot, c)
+		case dueDial:
+			e.enqueue(t.slot, c)
+		case dueBeat:
+			e.beat(t, c)
+		case dueDeath:
+			e.die(t.slot, c)
+		default:
+			e.misbehave(t, c)
+		}
+	}
+}
+
+func (e *engine) after(d int64, slot uint32, c *client, what due) {
+	e.timers.push(timer{at: e.now + d, slot: slot, gen: c.gen, what: what})
+}

@@ -1,0 +1,62 @@
+package bench
+
+// fanSeen is what a worker saw of one published message.
+type fanSeen struct {
+	Count int   `json:"count"`
+	First int64 `json:"first"` // CLOCK_MONOTONIC ns
+	Last  int64 `json:"last"`
+}
+
+// lastPublished is the number of the last published message seen by anybody.
+func (e *engine) lastPublished() uint32 { return e.fanBase + uint32(len(e.fanLog)) - 1 }
+
+// delivered counts published message n, due at time at, for client c.
+func (e *engine) delivered(c *client, n uint32, at int64) {
+	counts := &e.phase.counts
+	if n < e.fanBase {
+		counts.Late++
+		return
+	}
+	switch {
+	case n == c.seen:
+		counts.Duplicates++
+		return
+	case n < c.seen:
+		counts.Reordered++
+	default:
+		c.seen = n
+	}
+	i := int(n - e.fanBase)
+	for len(e.fanLog) <= i {
+		e.fanLog = append(e.fanLog, fanSeen{})
+	}
+	f := &e.fanLog[i]
+	if f.Count == 0 {
+		f.First = e.now
+	}
+	f.Count++
+	f.Last = e.now
+	counts.Deliveries++
+	e.phase.fanout.Record(e.now - at)
+	if f.Count == e.up {
+		e.emit(event{Fan: &fanEvent{Number: n, Count: f.Count}})
+	}
+}
+
+// countUndelivered counts what the clients that were there at the begin of the
+// phase did not get of what was published in it.
+func (e *engine) countUndelivered() {
+	if !e.phase.fans {
+		return
+	}
+	want := min(e.phase.upAtStart, e.up)
+	for i := range e.phase.published {
+		got := 0
+		if i < len(e.fanLog) {
+			got = e.fanLog[i].Count
+		}
+		if got < want {
+			e.phase.counts.Lost += uint64(want - got)
+		}
+	}
+}

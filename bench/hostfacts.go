@@ -1,0 +1,63 @@
+package bench
+
+import (
+	"os"
+	"runtime"
+	"runtime/debug"
+	"strings"
+
+	"wsd/netpoll"
+)
+
+// HostFacts is what a reader has to know of the machine to weigh the figures.
+type HostFacts struct {
+	Kernel      string            `json:"kernel"`
+	Processor   string            `json:"processor"`
+	Processors  int               `json:"processors"`
+	GOMAXPROCS  int               `json:"gomaxprocs"`
+	MemoryBytes float64           `json:"memory_bytes"`
+	Descriptors int               `json:"descriptors"` // a process may have
+	LoadAverage string            `json:"load_average"`
+	Go          string            `json:"go"`
+	Version     string            `json:"version"` // of this program
+	Sysctls     map[string]string `json:"sysctls"`
+}
+
+// The settings that decide how many connections there can be and how they behave.
+var sysctls = []string{
+	"fs.file-max", "fs.nr_open", "fs.epoll.max_user_watches",
+	"net.core.somaxconn", "net.core.netdev_max_backlog", "net.core.rmem_default", "net.core.wmem_default",
+	"net.ipv4.ip_local_port_range", "net.ipv4.tcp_rmem", "net.ipv4.tcp_wmem", "net.ipv4.tcp_mem",
+	"net.ipv4.tcp_max_syn_backlog", "net.ipv4.tcp_tw_reuse", "net.ipv4.tcp_max_tw_buckets",
+	"net.ipv4.tcp_max_orphans", "net.netfilter.nf_conntrack_max",
+}
+
+func hostFacts() HostFacts {
+	h := HostFacts{
+		Kernel:      strings.TrimSpace(slurp("/proc/sys/kernel/osrelease")),
+		Processor:   processorName(),
+		Processors:  runtime.NumCPU(),
+		GOMAXPROCS:  runtime.GOMAXPROCS(0),
+		MemoryBytes: fieldOf(slurp("/proc/meminfo"), "MemTotal:") * 1024,
+		LoadAverage: strings.TrimSpace(slurp("/proc/loadavg")),
+		Go:          runtime.Version(),
+		Sysctls:     make(map[string]string),
+	}
+	h.Descriptors, _ = netpoll.Descriptors()
+	if info, ok := debug.ReadBuildInfo(); ok {
+		h.Version = info.Main.Version
+	}
+	for _, name := range sysctls {
+		b, err := os.ReadFile("/proc/sys/" + strings.ReplaceAll(name, ".", "/"))
+		if err == nil {
+			h.Sysctls[name] = strings.Join(strings.Fields(string(b)), " ")
+		}
+	}
+	return h
+}
+
+func processorName() string {
+	_, after, _ := strings.Cut(slurp("/proc/cpuinfo"), "model name")
+	line, _, _ := strings.Cut(after, "\n")
+	return strings.TrimLeft(line, " \t:")
+}

@@ -1,0 +1,51 @@
+package bench
+
+import (
+	"fmt"
+	"time"
+)
+
+// Beyond these the generator was (part of) the bottleneck.
+const (
+	busyShare  = .95 // of a processor, by one worker
+	tooLateLag = time.Millisecond
+)
+
+// judge says where the generator itself held things up.
+func (r *run) judge() {
+	for i := range r.report.Phases {
+		r.report.Limits = append(r.report.Limits, r.report.Phases[i].limits()...)
+	}
+}
+
+// limits are the phase's; in an open loop lateness counts, in a closed one who
+// had more to do.
+func (p *PhaseReport) limits() (out []string) {
+	say := func(format string, args ...any) {
+		out = append(out, fmt.Sprintf("phase %q: ", p.Name)+fmt.Sprintf(format, args...))
+	}
+	busy := p.Generator.CPUShare
+	if p.Kind == Open {
+		if busy > busyShare {
+			say("a worker of the generator used %.0f %% of a processor; use more workers or a lower rate", busy*100)
+		}
+		if lag := time.Duration(p.Lag.quantile(.99)); lag > tooLateLag {
+			say("requests left up to %s late (p99): latencies near that are the generator's, not the server's", round(lag))
+		}
+		if p.Unsent > 0 {
+			say("%d requests that were due were not sent", p.Unsent)
+		}
+	}
+	if p.Kind == Closed && busy > busyShare && (p.Server.CPUShare == 0 || p.Server.CPUShare < busy-.05) {
+		say("a worker of the generator used %.0f %% of a processor, the server %.0f %%: the server could do more", busy*100, p.Server.CPUShare*100)
+	}
+	return out
+}
+
+// quantile is Quantile for a histogram that may be missing.
+func (h *Hist) quantile(q float64) int64 {
+	if h == nil {
+		return 0
+	}
+	return h.Quantile(q)
+}

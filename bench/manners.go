@@ -1,0 +1,147 @@
+package bench
+
+import (
+	"strings"
+	"time"
+
+	"github.com/gobwas/ws"
+
+	"wsd/conn"
+	"wsd/netpoll"
+)
+
+// manners are how a client behaves. All but polite ones are in groups of their
+// own: their fate is reported, their messages are not measured.
+type manners uint8
+
+const (
+	polite        manners = iota
+	slowReader            // reads Rate bytes a second
+	stoppedReader         // never reads
+	halfFrame             // sends half a message and nothing more
+	slowHandshake         // sends its request at Rate bytes a second
+	pingFlood             // sends Rate pings a second
+)
+
+var mannersNames = [...]string{"polite", "slow-reader", "stopped-reader", "half-frame", "slow-handshake", "ping-flood"}
+
+// What a group does per second if its plan does not say.
+var mannersRates = [...]float64{slowReader: 1024, slowHandshake: 1, pingFlood: 100}
+
+func mannersOf(name string) manners {
+	for i, n := range mannersNames {
+		if n == name {
+			return manners(i)
+		}
+	}
+	return polite
+}
+
+func mannersList() string { return strings.Join(mannersNames[1:], ", ") }
+
+func (m manners) readsLate() bool { return m == slowReader || m == stoppedReader }
+
+// dialed gives late readers a small receive buffer, so that the server soon
+// sees that they do not read.
+func (m manners) dialed(c *client) {
+	if m.readsLate() {
+		netpoll.SetReceiveBuffer(int(c.fd), 2048)
+	}
+}
+
+// groupState is a group of an engine: clients[from:from+spec.Count].
+type groupState struct {
+	spec   Group
+	from   int
+	result GroupResult
+}
+
+// placeGroups gives the groups their records, behind the polite clients'.
+func (e *engine) placeGroups() {
+	at := e.polite
+	for _, g := range e.part.Plan.Groups {
+		m := mannersOf(g.Manners)
+		if g.Rate <= 0 && int(m) < len(mannersRates) {
+			g.Rate = mannersRates[m]
+		}
+		for i := range g.Count {
+			e.clients[at+i].manners = m
+		}
+		e.groups = append(e.groups, groupState{spec: g, from: at, result: GroupResult{Manners: g.Manners, Count: g.Count}})
+		at += g.Count
+	}
+	for i := range e.clients {
+		e.clients[i].fd = -1
+	}
+}
+
+func (e *engine) groupOf(slot uint32) *groupState {
+	i := 0
+	for i+1 < len(e.groups) && e.groups[i+1].from <= int(slot) {
+		i++
+	}
+	return &e.groups[i]
+}
+
+// begun: a client of a group is connected and begins to misbehave.
+func (e *engine) begun(slot uint32, c *client) {
+	g := e.groupOf(slot)
+	g.result.Opened++
+	if c.manners != slowHandshake {
+		e.dialer.inflight--
+	}
+	c.since = e.now
+	switch c.manners {
+	case slowReader:
+		e.after(sipEvery, slot, c, dueSip)
+	case halfFrame:
+		frame := conn.AppendMasked(nil, ws.OpText, true, make([]byte, 100), [4]byte{1, 2, 3, 4})
+		e.write(slot, c, frame[:len(frame)/2])
+	case pingFlood:
+		e.after(0, slot, c, duePing)
+	}
+}
+
+// refused: a client of a group was turned away or closed. It does not come back.
+func (e *engine) refused(slot uint32, c *client, kind string) {
+	r := &e.groupOf(slot).result
+	if c.phase == dialing || c.phase == upgrading {
+		r.Refused++
+		if c.phase == dialing || c.manners != slowHandshake {
+			e.dialer.inflight--
+		}
+	}
+	bump(&r.Closes, kind, 1)
+	r.ClosedAfter.Record(e.now - c.since)
+	e.shut(c)
+	c.phase = gone
+}
+
+// Slow readers read this often.
+const sipEvery = int64(100 * time.Millisecond)
+
+// misbehave does the next bad thing of a client.
+func (e *engine) misbehave(t timer, c *client) {
+	g := e.groupOf(t.slot)
+	switch t.what {
+	case dueTrickle:
+		e.trickle(t, c, g.spec.Rate)
+	case dueSip:
+		e.sip(t, c, g.spec.Rate)
+	case duePing:
+		e.flood(t, c, g.spec.Rate)
+	}
+}
+
+// groupResults is what became of the groups' clients in the phase.
+func (e *engine) groupResults() []GroupResult {
+	var all []GroupResult
+	for i := range e.groups {
+		r := &e.groups[i].result
+		out := *r
+		out.ClosedAfter = r.ClosedAfter.take()
+		all = append(all, out)
+		*r = GroupResult{Manners: r.Manners, Count: r.Count}
+	}
+	return all
+}

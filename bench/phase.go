@@ -1,0 +1,228 @@
+package bench
+
+import (
+	"time"
+)
+
+// phaseState is what an engine knows of the phase that it is in.
+type phaseState struct {
+	spec     *Phase
+	template *template // never nil
+	first    *template
+	start    int64 // CLOCK_MONOTONIC
+	end      int64 // no request leaves after it
+	open     bool  // open loop
+	closed   bool  // closed loop
+	fans     bool  // messages are being published
+	ending   bool  // the coordinator said that it is over
+	tickAt   int64
+
+	// number is the last request's; those of this phase are above numberBase.
+	number, numberBase uint32
+	lastAnswer         int64
+	schedule           schedule
+	droppedAt          int64 // of a storm
+	away               int   // clients not yet back from it
+	published          int   // as the coordinator says
+	upAtStart          int
+
+	counts                      Counts
+	connect, upgrade, handshake Hist
+	firstTime, back             Hist
+	// Of the present second; merged into the totals with each tick.
+	latency, fanout                             Hist
+	latencyTotal, fanoutTotal, uncorrected, lag Hist
+}
+
+// runPhase runs one phase to its end and reports it.
+func (e *engine) runPhase(c *startCommand) error {
+	for e.clock.now() < c.At {
+		if err := e.pump(c.At); err != nil {
+			return err
+		}
+	}
+	usage := usageNow()
+	if err := e.begin(c); err != nil {
+		return err
+	}
+	if err := e.drive(); err != nil {
+		return err
+	}
+	if err := e.settle(); err != nil {
+		return err
+	}
+	e.finish(usage)
+	return nil
+}
+
+// begin turns the engine's mind to the phase. What happened since the last
+// phase's end (a close, say) counts for this one.
+func (e *engine) begin(c *startCommand) (err error) {
+	spec := &e.part.Plan.Phases[c.Phase]
+	ph := &e.phase
+	ph.spec, ph.start, ph.end = spec, c.At, c.At+spec.Duration.ns()
+	ph.open, ph.closed = spec.Kind == Open, spec.Kind == Closed
+	ph.fans = spec.Kind == Publish || spec.PublishRate > 0
+	ph.ending, ph.published, ph.lastAnswer = false, 0, 0
+	ph.numberBase = ph.number
+	ph.tickAt = c.At + tickEvery
+	ph.upAtStart = e.up
+	e.fanBase, e.fanLog = c.PublishBase, e.fanLog[:0]
+	e.now = e.clock.now()
+	e.dialer.set(spec, e.now)
+	if ph.open || ph.closed {
+		if ph.template, err = newTemplate(spec); err != nil {
+			return err
+		}
+	}
+	if ph.first == nil && e.part.Plan.First != "" {
+		if ph.first, err = newTemplate(&Phase{Payload: e.part.Plan.First, Expect: " "}); err != nil {
+			return err
+		}
+	}
+	for i := range e.clients[:e.polite] {
+		e.clients[i].seen = e.lastPublished()
+	}
+	return nil
+}
+
+// drive does what the phase's kind says until it is over.
+func (e *engine) drive() error {
+	ph := &e.phase
+	switch {
+	case ph.spec.Kind == Ramp:
+		e.beginRamp()
+	case ph.spec.Kind == Storm:
+		e.beginStorm()
+	case ph.closed:
+		e.beginClosed()
+	case ph.open:
+		e.beginOpen()
+	}
+	e.beginChurn()
+	for !e.over() {
+		until := min(ph.end, ph.tickAt)
+		if ph.open {
+			until = min(until, e.sendDue())
+		}
+		if err := e.pump(until); err != nil {
+			return err
+		}
+		e.heed()
+		e.tick()
+	}
+	e.endChurn()
+	ph.end = min(ph.end, e.now)
+	return nil
+}
+
+// over says whether the phase has reached its goal or its time.
+func (e *engine) over() bool {
+	ph := &e.phase
+	if ph.ending || e.now >= ph.end {
+		return true
+	}
+	switch ph.spec.Kind {
+	case Ramp:
+		return e.dialer.waiting() == 0 && e.dialer.inflight == 0 && e.retrying() == 0
+	case Storm:
+		return ph.away == 0
+	}
+	return false
+}
+
+// retrying is how many clients wait for another attempt.
+func (e *engine) retrying() (n int) {
+	for _, t := range e.timers.heap {
+		if t.what == dueDial && e.clients[t.slot].gen == t.gen {
+			n++
+		}
+	}
+	return n
+}
+
+// heed looks for the end of the phase among the commands.
+func (e *engine) heed() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if len(e.inbox) > 0 && e.inbox[0].End != nil {
+		e.phase.ending = true
+		e.phase.published = e.inbox[0].End.Published
+		e.inbox = e.inbox[1:]
+	}
+}
+
+// settle waits for answers still to come, for as long as the plan allows.
+func (e *engine) settle() error {
+	ph := &e.phase
+	until := e.now + e.part.Plan.Grace.ns()
+	for e.now < until && (e.pend.count > 0 || ph.fans && !ph.ending) {
+		if err := e.pump(min(until, ph.tickAt)); err != nil {
+			return err
+		}
+		e.heed()
+		e.tick()
+	}
+	e.giveUp()
+	return nil
+}
+
+// giveUp counts requests without an answer as lost.
+func (e *engine) giveUp() {
+	if !e.phase.open && !e.phase.closed {
+		return
+	}
+	for i := range e.clients[:e.polite] {
+		if c := &e.clients[i]; c.phase == open && !c.has(flagFirst) && c.head != 0 {
+			n := e.pend.drop(c)
+			c.missing += uint16(min(n, 1<<16-1-int(c.missing)))
+			e.phase.counts.Lost += uint64(n)
+		}
+	}
+}
+
+// tick tells the coordinator, once a second, what is going on.
+func (e *engine) tick() {
+	ph := &e.phase
+	if e.now < ph.tickAt {
+		return
+	}
+	ph.tickAt += tickEvery * (1 + (e.now-ph.tickAt)/tickEvery)
+	t := e.snapshot()
+	e.emit(event{Tick: &t})
+}
+
+// snapshot is the present second's tick, and begins the next one's.
+func (e *engine) snapshot() Tick {
+	ph := &e.phase
+	t := Tick{
+		At: Duration(e.now - ph.start), Up: e.up, Counts: ph.counts.clone(),
+		Latency: ph.latency.take(), Fanout: ph.fanout.take(), LagP99: Duration(ph.lag.Quantile(.99)),
+	}
+	ph.latencyTotal.Merge(&t.Latency)
+	ph.fanoutTotal.Merge(&t.Fanout)
+	return t
+}
+
+// finish reports the phase and forgets its figures.
+func (e *engine) finish(before usage) {
+	ph := &e.phase
+	e.snapshot()
+	e.countUndelivered()
+	seconds := time.Duration(ph.end - ph.start)
+	if ph.closed && ph.lastAnswer > ph.end {
+		seconds = time.Duration(ph.lastAnswer - ph.start)
+	}
+	used := usageNow().since(before)
+	e.emit(event{Result: &WorkerResult{
+		Seconds: seconds.Seconds(), Up: e.up, Counts: ph.counts.clone(),
+		Connect: ph.connect.take(), Upgrade: ph.upgrade.take(), Handshake: ph.handshake.take(),
+		First: ph.firstTime.take(), Latency: ph.latencyTotal.take(), Uncorrected: ph.uncorrected.take(),
+		Lag: ph.lag.take(), Fanout: ph.fanoutTotal.take(), Back: ph.back.take(),
+		Publishes: append([]fanSeen(nil), e.fanLog...),
+		CPU:       used.cpu.Seconds(), Wall: used.wall.Seconds(), RSS: used.rss,
+		Groups: e.groupResults(),
+	}})
+	ph.counts = Counts{}
+	ph.open, ph.closed, ph.fans = false, false, false
+}

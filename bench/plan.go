@@ -1,0 +1,208 @@
+package bench
+
+import (
+	"errors"
+	"fmt"
+	"time"
+)
+
+// Plan is a whole run: which clients, against what, through which phases.
+type Plan struct {
+	Targets []string `json:"targets"` // ws://host:port/path; clients take turns
+	Clients int      `json:"clients"` // well-behaved ones, the measured ones
+	// Sources are addresses to connect from: "127.0.0.5", "127.0.1.0/24",
+	// "10.0.0.1-10.0.0.9". None: chosen on loopback, left to the kernel elsewhere.
+	Sources []string `json:"sources,omitempty"`
+	Header  []string `json:"header,omitempty"` // further handshake fields, "Name: value"
+	// First is a text message that every client sends once it is connected, say
+	// to subscribe. It is up when the answer to it has come.
+	First string `json:"first,omitempty"`
+
+	HandshakeTimeout Duration `json:"handshake_timeout"` // 0: 10 s, from connect to the first answer
+	Retries          int      `json:"retries"`           // attempts after the first; 0: 10
+	Reconnect        bool     `json:"reconnect"`         // clients that the server closed come back
+	Grace            Duration `json:"grace"`             // how long late answers are waited for; 0: 5 s
+	MaxMessage       int      `json:"max_message"`       // bytes, of what is received; 0: 1 MiB
+
+	Groups []Group `json:"groups,omitempty"` // badly-behaved clients
+	Phases []Phase `json:"phases"`
+
+	Publish        []string `json:"publish,omitempty"`         // URLs to POST to, all at once
+	PublishCommand string   `json:"publish_command,omitempty"` // or a shell command that gets the message on its standard input
+	PublishHeader  []string `json:"publish_header,omitempty"`
+
+	PIDs    []int    `json:"pids,omitempty"`    // processes of the server
+	Metrics []string `json:"metrics,omitempty"` // or Prometheus URLs of it
+
+	Workers int `json:"workers"` // processes; 0: as many as the descriptor limit asks for
+}
+
+// Kinds of phases.
+const (
+	Ramp    = "ramp"    // connect the clients
+	Hold    = "hold"    // leave them alone
+	Closed  = "closed"  // Active clients keep Depth requests outstanding each
+	Open    = "open"    // requests on a schedule: Rate in all, or every Interval per client
+	Publish = "publish" // Count messages to all, the next when everybody has the one before
+	Storm   = "storm"   // drop Share of the clients at once, wait until they are back
+)
+
+// Phase is one step of a plan. Fields that its kind does not name may be left out.
+type Phase struct {
+	Name string `json:"name"`
+	Kind string `json:"kind"`
+	// Duration of hold, closed, open; an upper bound for the others, 0: 5 min.
+	Duration Duration `json:"duration,omitempty"`
+
+	// Ramp (and every reconnect): handshakes at once, 0: 128; Rate of new
+	// connections a second, 0: as fast as that allows. Count: how many of the
+	// clients, 0: all that are not connected.
+	Concurrency int `json:"concurrency,omitempty"`
+
+	// Open: Rate requests a second over all clients, or one every Interval per
+	// client, moved by up to Jitter. Random gaps instead of even ones: Poisson.
+	Rate     float64  `json:"rate,omitempty"`
+	Interval Duration `json:"interval,omitempty"`
+	Jitter   Duration `json:"jitter,omitempty"`
+	Poisson  bool     `json:"poisson,omitempty"`
+
+	// Closed: how many clients, 0: all; outstanding requests of each, 0: 1.
+	Active int `json:"active,omitempty"`
+	Depth  int `json:"depth,omitempty"`
+
+	// What is sent. Payload is a text in which {seq} becomes a number that is
+	// looked for in the answer; with Bytes it is that many bytes, numbered,
+	// binary unless Text. Expect must be in every answer; without it the answer
+	// must be the request.
+	Payload string `json:"payload,omitempty"`
+	Bytes   int    `json:"bytes,omitempty"`
+	Text    bool   `json:"text,omitempty"`
+	Expect  string `json:"expect,omitempty"`
+
+	// Publish: how many, of Bytes (or Payload in front). PublishRate publishes a
+	// second beside any other load, without waiting for the one before.
+	Count        int     `json:"count,omitempty"`
+	PublishRate  float64 `json:"publish_rate,omitempty"`
+	PublishBytes int     `json:"publish_bytes,omitempty"`
+
+	// Storm: the share (0 to 1) of clients that vanish at once; each comes back
+	// after a random part of Spread.
+	Share  float64  `json:"share,omitempty"`
+	Spread Duration `json:"spread,omitempty"`
+	// Churn: mean life of a client, exponentially distributed; another takes its
+	// place. In hold, closed and open.
+	Churn Duration `json:"churn,omitempty"`
+}
+
+// Group is a number of clients with bad manners, beside the measured ones.
+// They are connected at the end of the first ramp.
+type Group struct {
+	Manners string  `json:"manners"`
+	Count   int     `json:"count"`
+	Rate    float64 `json:"rate,omitempty"` // slow readers: bytes/s; slow handshakes: bytes/s; ping floods: pings/s
+}
+
+const (
+	defaultHandshakeTimeout = Duration(10 * time.Second)
+	defaultGrace            = Duration(5 * time.Second)
+	defaultRetries          = 10
+	defaultConcurrency      = 128
+	defaultMaxMessage       = 1 << 20
+	defaultBound            = Duration(5 * time.Minute)
+	defaultPublishBytes     = 128
+)
+
+// Complete fills in defaults and says what is wrong with the plan.
+func (p *Plan) Complete() error {
+	orDefault(&p.HandshakeTimeout, defaultHandshakeTimeout)
+	orDefault(&p.Grace, defaultGrace)
+	orDefault(&p.Retries, defaultRetries)
+	orDefault(&p.MaxMessage, defaultMaxMessage)
+	switch {
+	case len(p.Targets) == 0:
+		return errors.New("no server to connect to: give a URL as in ws://127.0.0.1:8066/ws")
+	case p.Clients <= 0:
+		return fmt.Errorf("%d clients: at least one is needed", p.Clients)
+	case len(p.Phases) == 0:
+		return errors.New("the plan has no phases")
+	}
+	names := make(map[string]bool)
+	for i := range p.Phases {
+		ph := &p.Phases[i]
+		if ph.Name == "" {
+			ph.Name = ph.Kind
+		}
+		if names[ph.Name] {
+			ph.Name = fmt.Sprintf("%s-%d", ph.Name, i+1)
+		}
+		names[ph.Name] = true
+		if err := ph.complete(p); err != nil {
+			return fmt.Errorf("phase %d, %q: %w", i+1, ph.Name, err)
+		}
+	}
+	for _, g := range p.Groups {
+		if mannersOf(g.Manners) == polite {
+			return fmt.Errorf("group of %q: manners are one of %s", g.Manners, mannersList())
+		}
+	}
+	return nil
+}
+
+func orDefault[T comparable](v *T, d T) {
+	var zero T
+	if *v == zero {
+		*v = d
+	}
+}
+
+func (ph *Phase) complete(p *Plan) error {
+	orDefault(&ph.Concurrency, defaultConcurrency)
+	orDefault(&ph.Depth, 1)
+	if ph.Active == 0 || ph.Active > p.Clients {
+		ph.Active = p.Clients
+	}
+	switch ph.Kind {
+	case Ramp, Storm:
+		orDefault(&ph.Duration, defaultBound)
+		if ph.Kind == Storm && (ph.Share <= 0 || ph.Share > 1) {
+			return fmt.Errorf("share %v of the clients: it is above 0 and at most 1", ph.Share)
+		}
+	case Hold, Closed, Open:
+		if ph.Duration == 0 {
+			return errors.New("needs a duration")
+		}
+		if ph.Kind == Open && (ph.Rate > 0) == (ph.Interval > 0) {
+			return errors.New("an open loop needs a rate or an interval, not both")
+		}
+	case Publish:
+		orDefault(&ph.Duration, defaultBound)
+		orDefault(&ph.Count, 1)
+		if ph.PublishBytes == 0 {
+			ph.PublishBytes = ph.Bytes
+		}
+	default:
+		return fmt.Errorf("kind %q: it is one of ramp, hold, closed, open, publish, storm", ph.Kind)
+	}
+	return ph.completeMessages(p)
+}
+
+func (ph *Phase) completeMessages(p *Plan) error {
+	if ph.Kind == Closed || ph.Kind == Open {
+		if _, err := newTemplate(ph); err != nil {
+			return err
+		}
+	}
+	if ph.Kind != Publish && ph.PublishRate == 0 {
+		return nil
+	}
+	orDefault(&ph.PublishBytes, defaultPublishBytes)
+	switch {
+	case len(p.Publish) == 0 && p.PublishCommand == "":
+		return errors.New("publishing needs a URL or a command to publish with")
+	case ph.PublishBytes < headSize:
+		return fmt.Errorf("%d bytes: a published message is numbered and timed, which takes %d", ph.PublishBytes, headSize)
+	case ph.PublishBytes > p.MaxMessage:
+		return fmt.Errorf("%d bytes is more than clients receive, %d", ph.PublishBytes, p.MaxMessage)
+	}
+	return nil
+}

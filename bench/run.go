@@ -1,0 +1,210 @@
+package bench
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os/exec"
+	"runtime"
+	"time"
+)
+
+// Observer watches a run. Its methods are called from one goroutine.
+type Observer interface {
+	// Warn tells of something that does not stop the run.
+	Warn(text string)
+	// Begin is the begin of a phase, Progress comes every second of it, End
+	// has its figures.
+	Begin(i int, ph *Phase)
+	Progress(p *Progress)
+	End(p *PhaseReport)
+}
+
+// Progress is how the running phase is going.
+type Progress struct {
+	Phase   *Phase
+	Elapsed time.Duration
+	Clients int
+	Counts  Counts
+	Point   Point
+}
+
+// Options are what a run needs of its surroundings.
+type Options struct {
+	// Worker makes the command of a worker process, which must run Work. It is
+	// needed for plans beyond the descriptor limit of one process.
+	Worker func() (*exec.Cmd, error)
+	// Observer may be nil.
+	Observer Observer
+	// Command is the command line, for the report.
+	Command []string
+}
+
+// run is the coordinator of one run. All but the workers' own goroutines is one
+// goroutine, that of Run.
+type run struct {
+	plan    *Plan
+	opt     Options
+	clock   clock
+	targets []target
+	workers []worker
+	events  chan tagged
+	report  *Report
+
+	begin     int64
+	base      Sample // before the first connection
+	emptyRSS  int64  // of the workers, before it
+	runID     uint32
+	published uint32 // number of the last published message
+	up        []int  // per worker, as last told
+}
+
+type tagged struct {
+	worker int
+	event
+}
+
+// Run carries out the plan and reports. When ctx ends, so does the phase that
+// is running, and what there is gets reported. An error means that there is no
+// report, or that it ends before the plan.
+func Run(ctx context.Context, plan *Plan, opt Options) (*Report, error) {
+	r := &run{plan: plan, opt: opt, runID: rand.Uint32(), events: make(chan tagged, 1024)}
+	if opt.Observer == nil {
+		r.opt.Observer = silent{}
+	}
+	// A publisher and a sampler run beside the engine, also on one processor:
+	// the kernel then shares it between threads, better than Go would.
+	if runtime.GOMAXPROCS(0) < 2 {
+		runtime.GOMAXPROCS(2)
+	}
+	parts, err := r.prepare(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer r.stop()
+	if err := r.startWorkers(parts); err != nil {
+		return nil, err
+	}
+	err = r.phases(ctx)
+	r.report.Seconds = float64(r.clock.now()-r.begin) / 1e9
+	r.judge()
+	return r.report, err
+}
+
+// prepare checks the plan against the machine before anything is connected.
+func (r *run) prepare(ctx context.Context) (all []Part, err error) {
+	if err := r.plan.Complete(); err != nil {
+		return nil, err
+	}
+	if r.clock, err = newClock(); err != nil {
+		return nil, err
+	}
+	if r.targets, err = parseTargets(ctx, r.plan.Targets); err != nil {
+		return nil, err
+	}
+	sources, err := chooseSources(r.plan, r.targets)
+	if err != nil {
+		return nil, err
+	}
+	n, err := r.plan.workers()
+	if err != nil {
+		return nil, err
+	}
+	fatal, warnings := preflight(r.plan, r.targets, sources, n)
+	for _, w := range warnings {
+		r.opt.Observer.Warn(w)
+	}
+	if len(fatal) > 0 {
+		return nil, errors.Join(fatal...)
+	}
+	r.begin = r.clock.now()
+	r.up = make([]int, n)
+	r.report = &Report{
+		Schema: Schema, Command: r.opt.Command, Started: time.Now().UTC(), Host: hostFacts(),
+		Plan: *r.plan, Workers: n, Limits: []string{}, Warnings: warnings,
+	}
+	return parts(r.plan, r.targets, sources, r.runID, n), nil
+}
+
+// startWorkers starts one in this process, or several of their own, and waits
+// until all are ready.
+func (r *run) startWorkers(parts []Part) error {
+	for i, part := range parts {
+		emit := func(ev event) { r.events <- tagged{i, ev} }
+		w, err := r.startWorker(part, len(parts) == 1, emit)
+		if err != nil {
+			return err
+		}
+		r.workers = append(r.workers, w)
+	}
+	timeout := time.After(30 * time.Second)
+	for ready := 0; ready < len(parts); {
+		select {
+		case ev := <-r.events:
+			if ev.Error != "" {
+				return errors.New(ev.Error)
+			}
+			if ev.Ready != nil {
+				ready++
+				r.emptyRSS += ev.Ready.RSS
+			}
+		case <-timeout:
+			return fmt.Errorf("%d of %d workers did not start within 30 s", len(parts)-ready, len(parts))
+		}
+	}
+	r.base = sample(r.plan, r.clock.now())
+	return nil
+}
+
+func (r *run) startWorker(part Part, local bool, emit func(event)) (worker, error) {
+	if local {
+		return startLocal(part, emit)
+	}
+	cmd, err := r.opt.Worker()
+	if err != nil {
+		return nil, err
+	}
+	return startRemote(cmd, part, emit)
+}
+
+func (r *run) stop() {
+	go func() { // events nobody needs any more must not block a worker
+		for range r.events {
+		}
+	}()
+	for _, w := range r.workers {
+		w.post(command{Quit: true})
+	}
+	for _, w := range r.workers {
+		w.wait()
+	}
+}
+
+func (r *run) phases(ctx context.Context) error {
+	for i := range r.plan.Phases {
+		if ctx.Err() != nil {
+			r.report.Interrupted = true
+			return nil
+		}
+		r.opt.Observer.Begin(i, &r.plan.Phases[i])
+		p, err := r.phase(ctx, i)
+		if p != nil {
+			r.report.Phases = append(r.report.Phases, *p)
+			r.opt.Observer.End(p)
+		}
+		if err != nil {
+			return fmt.Errorf("phase %q: %w", r.plan.Phases[i].Name, err)
+		}
+	}
+	r.report.Interrupted = ctx.Err() != nil
+	return nil
+}
+
+// silent is the observer of those who want none.
+type silent struct{}
+
+func (silent) Warn(string)        {}
+func (silent) Begin(int, *Phase)  {}
+func (silent) Progress(*Progress) {}
+func (silent) End(*PhaseReport)   {}

@@ -1,0 +1,174 @@
+package bench
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// phaseRun is the coordinator's view of the phase that is running.
+type phaseRun struct {
+	*run
+	spec    *Phase
+	index   int
+	start   int64
+	before  Sample
+	results []*WorkerResult
+	missing int // results still to come
+	counts  []Counts
+	ended   bool
+
+	// Since the last point.
+	latency   Hist
+	last      Sample
+	lastTotal Counts
+	series    []Point
+
+	fan       *fanRun // nil: nothing is published
+	upAtStart []int
+}
+
+// lead is how long before its start workers hear of a phase.
+func (r *run) lead() int64 {
+	if len(r.workers) == 1 {
+		return int64(2 * time.Millisecond)
+	}
+	return int64(50 * time.Millisecond)
+}
+
+// phase runs phase i on all workers.
+func (r *run) phase(ctx context.Context, i int) (*PhaseReport, error) {
+	n := len(r.workers)
+	p := &phaseRun{
+		run: r, spec: &r.plan.Phases[i], index: i, results: make([]*WorkerResult, n), missing: n,
+		counts: make([]Counts, n), upAtStart: append([]int(nil), r.up...),
+	}
+	p.before = sample(r.plan, r.clock.now())
+	p.last = p.before
+	p.start = r.clock.now() + r.lead()
+	for _, w := range r.workers {
+		w.post(command{Start: &startCommand{Phase: i, At: p.start, PublishBase: r.published + 1}})
+	}
+	fanCtx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	if p.spec.Kind == Publish || p.spec.PublishRate > 0 {
+		p.fan = p.startFan(fanCtx)
+	}
+	err := p.collect(ctx)
+	cancel()
+	interrupted := ctx.Err() != nil
+	if p.fan != nil {
+		err = errors.Join(err, p.fan.wait())
+		r.published += uint32(len(p.fan.due))
+	}
+	if p.missing > 0 {
+		return nil, err
+	}
+	return p.finish(interrupted), err
+}
+
+// collect hears the workers until all have reported.
+func (p *phaseRun) collect(ctx context.Context) error {
+	second := time.NewTicker(time.Second)
+	defer second.Stop()
+	bound := time.NewTimer(time.Duration(p.spec.Duration) + time.Duration(p.plan.Grace) + 30*time.Second)
+	defer bound.Stop()
+	done := ctx.Done()
+	var published <-chan struct{}
+	if p.fan != nil {
+		published = p.fan.done
+	}
+	for p.missing > 0 {
+		select {
+		case ev := <-p.events:
+			if ev.Error != "" {
+				return errors.New(ev.Error)
+			}
+			p.hear(ev)
+		case <-second.C:
+			p.point()
+		case <-published:
+			published = nil
+			p.end()
+		case <-done:
+			done = nil
+			p.end()
+		case <-bound.C:
+			return fmt.Errorf("%d workers did not report in time", p.missing)
+		}
+	}
+	return nil
+}
+
+// end ends the phase early, on all workers.
+func (p *phaseRun) end() {
+	if p.ended {
+		return
+	}
+	p.ended = true
+	n := 0
+	if p.fan != nil {
+		n = p.fan.sent()
+	}
+	for _, w := range p.workers {
+		w.post(command{End: &endCommand{Published: n}})
+	}
+}
+
+func (p *phaseRun) hear(ev tagged) {
+	switch {
+	case ev.Tick != nil:
+		p.counts[ev.worker] = ev.Tick.Counts
+		p.up[ev.worker] = ev.Tick.Up
+		p.latency.Merge(&ev.Tick.Latency)
+		p.latency.Merge(&ev.Tick.Fanout)
+	case ev.Fan != nil && p.fan != nil:
+		p.fan.reached(ev.Fan.Number)
+	case ev.Result != nil:
+		p.results[ev.worker] = ev.Result
+		p.counts[ev.worker] = ev.Result.Counts
+		p.up[ev.worker] = ev.Result.Up
+		p.missing--
+	}
+}
+
+// point closes one second: it samples the server and tells the observer.
+func (p *phaseRun) point() {
+	s := sample(p.plan, p.clock.now())
+	var total Counts
+	up := 0
+	for i := range p.counts {
+		total.Add(&p.counts[i])
+		up += p.up[i]
+	}
+	dt := float64(s.At-p.last.At) / 1e9
+	rate := func(now, before uint64) float64 { return ratio(float64(now-before), dt) }
+	pt := Point{
+		At: float64(s.At-p.begin) / 1e9, Up: up,
+		Handshakes: rate(total.Handshakes, p.lastTotal.Handshakes),
+		Messages:   rate(total.Messages, p.lastTotal.Messages),
+		Deliveries: rate(total.Deliveries, p.lastTotal.Deliveries),
+		Errors:     rate(total.errors(), p.lastTotal.errors()),
+		P50:        float64(p.latency.Quantile(.5)) / 1e3, P99: float64(p.latency.Quantile(.99)) / 1e3,
+		ServerCPU: ratio(s.CPUSeconds-p.last.CPUSeconds, dt), ServerRSS: s.RSSBytes,
+		KernelBytes: s.SlabBytes + s.SocketBytes - p.base.SlabBytes - p.base.SocketBytes,
+	}
+	p.series = append(p.series, pt)
+	p.last, p.lastTotal = s, total
+	p.latency.reset()
+	p.opt.Observer.Progress(&Progress{
+		Phase: p.spec, Elapsed: time.Duration(s.At - p.start), Clients: p.plan.Clients, Counts: total, Point: pt,
+	})
+}
+
+func (p *phaseRun) finish(interrupted bool) *PhaseReport {
+	p.point()
+	out := &PhaseReport{Name: p.spec.Name, Kind: p.spec.Kind, Interrupted: interrupted, Series: p.series}
+	out.merge(p.results)
+	if p.fan != nil {
+		p.fan.report(out, p.results)
+	}
+	out.account(p.base, p.before, p.last, p.emptyRSS)
+	return out
+}

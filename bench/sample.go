@@ -1,0 +1,101 @@
+package bench
+
+import (
+	"os"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Sample is what the server and the machine looked like at one moment.
+type Sample struct {
+	At int64 `json:"-"` // CLOCK_MONOTONIC ns
+	// Of the server's processes.
+	CPUSeconds float64 `json:"cpu_seconds"`
+	RSSBytes   float64 `json:"rss_bytes"`
+	Switches   float64 `json:"context_switches"`
+	Gone       int     `json:"gone,omitempty"` // processes that do not exist (any more)
+	// Of the machine. On one machine both ends of every connection are in them.
+	SlabBytes   float64 `json:"slab_bytes"`
+	SocketBytes float64 `json:"socket_bytes"`
+	BusySeconds float64 `json:"busy_seconds"` // of all processors
+	SoftSeconds float64 `json:"softirq_seconds"`
+}
+
+const ticksPerSecond = 100 // USER_HZ, the same on all architectures wsd runs on
+
+// sample looks at the server's processes, or its metrics, and at the machine.
+func sample(p *Plan, now int64) Sample {
+	s := Sample{At: now}
+	for _, pid := range p.PIDs {
+		s.addProcess(strconv.Itoa(pid))
+	}
+	for _, url := range p.Metrics {
+		s.addMetrics(url)
+	}
+	s.SlabBytes = fieldOf(slurp("/proc/meminfo"), "Slab:") * 1024
+	s.SocketBytes = socketPages() * float64(os.Getpagesize())
+	s.addProcessors()
+	return s
+}
+
+func (s *Sample) addProcess(pid string) {
+	status, stat := slurp("/proc/"+pid+"/status"), slurp("/proc/"+pid+"/stat")
+	_, after, ok := strings.Cut(stat, ") ")
+	f := strings.Fields(after)
+	if !ok || len(f) < 13 {
+		s.Gone++
+		return
+	}
+	user, _ := strconv.ParseFloat(f[11], 64)
+	system, _ := strconv.ParseFloat(f[12], 64)
+	s.CPUSeconds += (user + system) / ticksPerSecond
+	s.RSSBytes += fieldOf(status, "VmRSS:") * 1024
+	s.Switches += fieldOf(status, "\nvoluntary_ctxt_switches:") + fieldOf(status, "\nnonvoluntary_ctxt_switches:")
+}
+
+func socketPages() float64 {
+	text := slurp("/proc/net/sockstat")
+	_, tcp, _ := strings.Cut(text, "TCP:")
+	line, _, _ := strings.Cut(tcp, "\n")
+	return fieldOf(line, " mem ")
+}
+
+func (s *Sample) addProcessors() {
+	line, _, _ := strings.Cut(slurp("/proc/stat"), "\n")
+	f := strings.Fields(line)
+	for i := 1; i < len(f); i++ {
+		v, _ := strconv.ParseFloat(f[i], 64)
+		v /= ticksPerSecond
+		switch i {
+		case 4, 5, 8, 9, 10: // idle, waiting, stolen; guests are in user and nice
+			continue
+		case 6, 7:
+			s.SoftSeconds += v
+		}
+		s.BusySeconds += v
+	}
+}
+
+// fieldOf is the number that follows key; 0 if there is none.
+func fieldOf(text, key string) float64 {
+	_, after, ok := strings.Cut(text, key)
+	if !ok {
+		return 0
+	}
+	f := strings.Fields(after[:min(len(after), 64)])
+	if len(f) == 0 {
+		return 0
+	}
+	v, _ := strconv.ParseFloat(f[0], 64)
+	return v
+}
+
+func slurp(path string) string {
+	b, _ := os.ReadFile(path)
+	return string(b)
+}
+
+// metricsTimeout bounds the wait for a server's metrics; one that is too busy
+// to answer is sampled the next time.
+const metricsTimeout = 2 * time.Second

@@ -1,0 +1,174 @@
+package bench
+
+import (
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strings"
+	"text/tabwriter"
+)
+
+// WriteTable writes a report for people.
+func (r *Report) WriteTable(w io.Writer) {
+	fmt.Fprintf(w, "\n%s clients, %d generator %s, %s, Linux %s, %d processors\n\n",
+		countText(uint64(r.Plan.Clients)), r.Workers, plural(r.Workers, "process", "processes"),
+		r.Plan.Targets[0], r.Host.Kernel, r.Host.Processors)
+	r.writeLatencies(w)
+	r.writeCosts(w)
+	for i := range r.Phases {
+		r.Phases[i].writeTrouble(w)
+	}
+	if r.Interrupted {
+		fmt.Fprintln(w, "interrupted: figures are of what was done until then")
+	}
+	for _, l := range r.Limits {
+		fmt.Fprintf(w, "!! GENERATOR-LIMITED  %s\n", l)
+	}
+}
+
+func plural(n int, one, many string) string {
+	if n == 1 {
+		return one
+	}
+	return many
+}
+
+func columns(w io.Writer) *tabwriter.Writer {
+	return tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
+}
+
+func row(t io.Writer, cells ...string) { fmt.Fprintln(t, strings.Join(cells, "\t")+"\t") }
+
+// writeLatencies has one line a phase, and more for what is beside its main figure.
+func (r *Report) writeLatencies(w io.Writer) {
+	t := columns(w)
+	row(t, "phase", "what", "count", "rate/s", "p50", "p90", "p99", "p99.9", "max")
+	for i := range r.Phases {
+		p := &r.Phases[i]
+		what, n := p.what()
+		row(t, append([]string{p.Name, what, countText(n), rateText(n, p.Seconds)}, p.Latency.cells()...)...)
+		for _, extra := range []struct {
+			name string
+			h    *Hist
+		}{
+			{"tcp connect", p.Connect}, {"upgrade", p.Upgrade}, {"first answer", p.First},
+			{"uncorrected", p.Uncorrected}, {"own lag", p.Lag},
+			{"fan-out", p.besideFanout()}, {"to first", p.ToFirst}, {"to last", p.ToLast}, {"publish call", p.Call},
+		} {
+			if extra.h != nil {
+				row(t, append([]string{"", extra.name, countText(uint64(extra.h.Count())), ""}, extra.h.cells()...)...)
+			}
+		}
+	}
+	t.Flush()
+	fmt.Fprintln(w)
+}
+
+// besideFanout is the fan-out of a phase that is about something else.
+func (p *PhaseReport) besideFanout() *Hist {
+	if p.Kind == Publish {
+		return nil
+	}
+	return p.Fanout
+}
+
+// what names what a phase's main line counts.
+func (p *PhaseReport) what() (string, uint64) {
+	switch p.Kind {
+	case Ramp:
+		return "handshakes", p.Handshakes
+	case Publish:
+		return "deliveries", p.Deliveries
+	case Storm:
+		return "came back", uint64(p.Latency.count())
+	case Hold:
+		return "idle", 0
+	}
+	return "answers", p.Messages
+}
+
+func (h *Hist) count() int64 {
+	if h == nil {
+		return 0
+	}
+	return h.Count()
+}
+
+func rateText(n uint64, seconds float64) string {
+	if n == 0 || seconds == 0 {
+		return ""
+	}
+	return countText(uint64(float64(n)/seconds + .5))
+}
+
+func (h *Hist) cells() []string {
+	if h.count() == 0 {
+		return []string{"", "", "", "", ""}
+	}
+	return []string{micros(h.Quantile(.5)), micros(h.Quantile(.9)), micros(h.Quantile(.99)), micros(h.Quantile(.999)), micros(h.Max())}
+}
+
+// writeCosts has what each phase took of the server, the kernel and ourselves.
+func (r *Report) writeCosts(w io.Writer) {
+	t := columns(w)
+	row(t, "phase", "up", "seconds", "server cpu", "per event", "rss", "per client", "kernel/client", "generator cpu", "per event", "rss/client")
+	for i := range r.Phases {
+		p := &r.Phases[i]
+		server := []string{"", "", "", ""}
+		if p.Server.RSSBytes > 0 {
+			server = []string{percent(p.Server.CPUShare), perEvent(p.Server.CPUPerEvent), byteText(p.Server.RSSBytes), byteText(p.Server.RSSPerClient)}
+		}
+		row(t, slices.Concat([]string{p.Name, countText(uint64(p.Up)), fmt.Sprintf("%.1f", p.Seconds)}, server,
+			[]string{byteText(p.Machine.KernelPerClient), percent(p.Generator.CPUShare), perEvent(p.Generator.CPUPerEvent), byteText(p.Generator.RSSPerClient)})...)
+	}
+	t.Flush()
+	fmt.Fprintln(w)
+}
+
+func percent(share float64) string { return fmt.Sprintf("%.1f %%", share*100) }
+
+func perEvent(us float64) string {
+	if us == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%.2f µs", us)
+}
+
+// writeTrouble has a line for everything that went wrong, and for the groups.
+func (p *PhaseReport) writeTrouble(w io.Writer) {
+	for _, c := range []struct {
+		n    uint64
+		text string
+	}{
+		{p.Failed, "clients never connected"}, {p.Retries, "handshakes were tried again"},
+		{p.Lost, "lost"}, {p.Late, "late"}, {p.Duplicates, "duplicates"}, {p.Reordered, "out of order"},
+		{p.WrongAnswers, "wrong answers"}, {p.Unsolicited, "unsolicited messages"},
+		{p.Unsent, "due but not sent"}, {p.UnexpectedCloses, "connections closed unexpectedly"},
+	} {
+		if c.n > 0 {
+			fmt.Fprintf(w, "! %s: %s %s\n", p.Name, countText(c.n), c.text)
+		}
+	}
+	writeKinds(w, p.Name+": closed with", p.Closes)
+	writeKinds(w, p.Name+": handshake failed with", p.Errors)
+	writeKinds(w, p.Name+": refused with HTTP status", p.Statuses)
+	for i := range p.Groups {
+		g := &p.Groups[i]
+		if g.Opened+g.Refused+len(g.Closes) == 0 {
+			continue
+		}
+		fmt.Fprintf(w, "  %s: %d %s: %d connected, %d refused in the handshake", p.Name, g.Count, g.Manners, g.Opened, g.Refused)
+		if g.ClosedAfter.Count() > 0 {
+			fmt.Fprintf(w, ", %d ended after %s to %s", g.ClosedAfter.Count(), micros(g.ClosedAfter.min), micros(g.ClosedAfter.Max()))
+		}
+		fmt.Fprintln(w)
+		writeKinds(w, p.Name+": "+g.Manners+" ended with", g.Closes)
+	}
+}
+
+func writeKinds(w io.Writer, what string, kinds map[string]uint64) {
+	for _, k := range slices.Sorted(maps.Keys(kinds)) {
+		fmt.Fprintf(w, "  %s %s: %s\n", what, k, countText(kinds[k]))
+	}
+}

@@ -1,0 +1,108 @@
+package bench
+
+import "net/netip"
+
+// What coordinator and workers tell each other. A worker process gets its Part
+// and then commands on standard input, and writes events on standard output,
+// each one JSON value; a worker in the same process gets the same values.
+
+// Part is one worker's share of a run.
+type Part struct {
+	Plan    Plan   `json:"plan"` // with the worker's share of every number
+	Index   int    `json:"index"`
+	Workers int    `json:"workers"`
+	Run     uint32 `json:"run"` // tells this run's published messages from another's
+
+	Targets []target     `json:"-"`
+	Sources []netip.Addr `json:"-"`
+}
+
+// command is told to a worker. One field is set.
+type command struct {
+	Start *startCommand `json:"start,omitempty"`
+	End   *endCommand   `json:"end,omitempty"`
+	Quit  bool          `json:"quit,omitempty"`
+}
+
+// startCommand begins a phase.
+type startCommand struct {
+	Phase       int    `json:"phase"`
+	At          int64  `json:"at"`           // CLOCK_MONOTONIC ns, the same for all workers
+	PublishBase uint32 `json:"publish_base"` // number of its first published message
+}
+
+// endCommand ends the running phase early: all was published, or Ctrl-C.
+type endCommand struct {
+	Published int `json:"published"`
+}
+
+// event is told by a worker. One field is set.
+type event struct {
+	Ready  *readyEvent   `json:"ready,omitempty"`
+	Tick   *Tick         `json:"tick,omitempty"`
+	Fan    *fanEvent     `json:"fan,omitempty"`
+	Result *WorkerResult `json:"result,omitempty"`
+	Error  string        `json:"error,omitempty"`
+}
+
+// readyEvent: the worker has its records and waits for the first phase.
+type readyEvent struct {
+	RSS int64 `json:"rss"` // resident memory before the first connection
+}
+
+// fanEvent: all clients of the worker have a published message.
+type fanEvent struct {
+	Number uint32 `json:"number"`
+	Count  int    `json:"count"`
+}
+
+// Tick is how a phase is going. Counts are since its begin, Latency and Fanout
+// since the last tick.
+type Tick struct {
+	At      Duration `json:"at"` // since the phase's begin
+	Up      int      `json:"up"`
+	Counts  Counts   `json:"counts"`
+	Latency Hist     `json:"latency"`
+	Fanout  Hist     `json:"fanout"`
+	LagP99  Duration `json:"lag_p99"`
+}
+
+// WorkerResult is one worker's view of a finished phase.
+type WorkerResult struct {
+	Seconds     float64       `json:"seconds"`
+	Up          int           `json:"up"`
+	Counts      Counts        `json:"counts"`
+	Connect     Hist          `json:"connect"`
+	Upgrade     Hist          `json:"upgrade"`
+	Handshake   Hist          `json:"handshake"`
+	First       Hist          `json:"first"`
+	Latency     Hist          `json:"latency"`
+	Uncorrected Hist          `json:"uncorrected"`
+	Lag         Hist          `json:"lag"`
+	Fanout      Hist          `json:"fanout"`
+	Back        Hist          `json:"back"`
+	Publishes   []fanSeen     `json:"publishes,omitempty"`
+	Groups      []GroupResult `json:"groups,omitempty"`
+	CPU         float64       `json:"cpu"`  // seconds
+	Wall        float64       `json:"wall"` // seconds that CPU was measured over
+	RSS         int64         `json:"rss"`
+}
+
+// GroupResult is what became of a group of badly-behaved clients in a phase.
+type GroupResult struct {
+	Manners string            `json:"manners"`
+	Count   int               `json:"count"`
+	Opened  int               `json:"opened"`
+	Refused int               `json:"refused"` // in the handshake
+	Closes  map[string]uint64 `json:"closes,omitempty"`
+	// ClosedAfter is how long they could misbehave.
+	ClosedAfter Hist `json:"closed_after_us"`
+}
+
+func (g *GroupResult) add(o *GroupResult) {
+	g.Count += o.Count
+	g.Opened += o.Opened
+	g.Refused += o.Refused
+	addKinds(&g.Closes, o.Closes)
+	g.ClosedAfter.Merge(&o.ClosedAfter)
+}

@@ -1,0 +1,108 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"os/signal"
+	"syscall"
+
+	"wsd/bench"
+)
+
+// benchCmd is `wsd bench`: flags and output around package bench.
+type benchCmd struct {
+	Run     benchRunCmd     `cmd:"" default:"withargs" help:"Put load on a WebSocket server and report (the default)."`
+	Compare benchCompareCmd `cmd:"" help:"Print the ratios of two reports."`
+	Worker  benchWorkerCmd  `cmd:"" hidden:"" help:"A process of a larger run, started by it."`
+}
+
+type benchRunCmd struct {
+	benchClients `embed:"" group:"Clients"`
+	benchPhases  `embed:"" group:"Phases"`
+	benchManners `embed:"" group:"Bad manners"`
+	benchServer  `embed:"" group:"Server"`
+	benchOutput  `embed:"" group:"Output"`
+}
+
+// Run carries the load out. Its exit code is 1 if it could not, if an
+// assertion does not hold, or if it was interrupted before the first phase.
+func (c *benchRunCmd) Run(stdout io.Writer, stderr diagnostics) error {
+	plan, err := c.plan()
+	if err != nil {
+		return err
+	}
+	checks, err := bench.ParseAssertions(c.Assert)
+	if err != nil {
+		return fmt.Errorf("--assert: %w", err)
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	context.AfterFunc(ctx, stop) // a second signal ends the process at once
+	view := bench.NewView(stderr)
+	report, err := bench.Run(ctx, plan, bench.Options{Worker: benchWorker, Observer: view, Command: os.Args})
+	view.Close()
+	if report == nil {
+		return err
+	}
+	report.WriteTable(stdout)
+	return errors.Join(err, c.write(report), report.Check(stdout, checks))
+}
+
+// write writes the files that were asked for.
+func (c *benchOutput) write(report *bench.Report) error {
+	var errs []error
+	if c.JSON != "" {
+		text, err := json.MarshalIndent(report, "", " ")
+		if err == nil {
+			err = os.WriteFile(c.JSON, append(text, '\n'), 0o644)
+		}
+		errs = append(errs, err)
+	}
+	if c.HTML != "" {
+		f, err := os.Create(c.HTML)
+		if err == nil {
+			err = errors.Join(report.WriteHTML(f), f.Close())
+		}
+		errs = append(errs, err)
+	}
+	return errors.Join(errs...)
+}
+
+// benchWorker is this program again, as a worker.
+func benchWorker() (*exec.Cmd, error) {
+	self, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
+	cmd := exec.Command(self, "bench", "worker")
+	// Ctrl-C in a terminal goes to the whole group; workers are told by their
+	// coordinator instead.
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	return cmd, nil
+}
+
+type benchWorkerCmd struct{}
+
+func (*benchWorkerCmd) Run(stdout io.Writer) error { return bench.Work(os.Stdin, stdout) }
+
+type benchCompareCmd struct {
+	Before string `arg:"" type:"existingfile" help:"Report written with --json."`
+	After  string `arg:"" type:"existingfile" help:"Another, of the same scenario."`
+}
+
+func (c *benchCompareCmd) Run(stdout io.Writer) error {
+	a, err := bench.ReadReport(c.Before)
+	if err != nil {
+		return err
+	}
+	b, err := bench.ReadReport(c.After)
+	if err != nil {
+		return err
+	}
+	return bench.Compare(stdout, a, b)
+}
