@@ -79,7 +79,7 @@ func TestEmptyFiles(t *testing.T) {
 // A printed configuration, fed back, is the same configuration, whatever was set.
 func TestPrintConfigRoundTrip(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
-	for round := range 200 {
+	for round := range 100 {
 		first, text := parse(t, randomArgs(random)...)
 		second, again := parse(t, "--config", writeFile(t, "wsd.yaml", text))
 		second.Config = first.Config

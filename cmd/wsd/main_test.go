@@ -44,7 +44,8 @@ func program(t *testing.T, env []string, args ...string) *exec.Cmd {
 			cmd.Env = append(cmd.Env, pair)
 		}
 	}
-	cmd.Env = append(append(cmd.Env, env...), asProgram+"=1")
+	// Under the race detector a program that exits waits a second for reports.
+	cmd.Env = append(append(cmd.Env, env...), asProgram+"=1", "GORACE=atexit_sleep_ms=0")
 	return cmd
 }
 
