@@ -58,6 +58,7 @@ type Server struct {
 	publishes atomic.Uint64
 	panics    atomic.Uint64 // in what the application has run on loops
 	shares    shares
+	ids       ids
 
 	started  atomic.Bool
 	draining atomic.Bool
@@ -83,7 +84,6 @@ func New(cfg Config) (*Server, error) {
 	if cfg.Accept != nil {
 		s.upgrader.Accept = s.accept
 	}
-	uuid.EnableRandPool() // an allocation and a system call less per client
 	s.compileConstants()
 	if err := s.build(); err != nil {
 		s.release()
@@ -246,7 +246,7 @@ func (s *Server) loopEnded(l *loop) {
 	s.running.Done()
 }
 
-func (s *Server) newID() uuid.UUID { return uuid.New() }
+func (s *Server) newID() uuid.UUID { return s.ids.next() }
 
 // Addrs are the addresses the server listens on, with the ports it got.
 func (s *Server) Addrs() []string { return s.addrs }
