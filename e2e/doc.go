@@ -1,0 +1,11 @@
+// Package e2e has only tests: the real programs, wsd serve and the chat
+// example, built and run as processes, against WebSocket clients that others
+// wrote: Python's websockets, npm's ws, and Chromium.
+//
+//	e2e/install.sh          installs the clients that are missing
+//	go test ./e2e           fails, and says what to install, if one is
+//
+// A check is a name in one of the tables here and a function of that name in
+// each of the scripts in clients/. It runs in a process of its own against a
+// server of its own, passes by exit code 0, and fails by saying why on stderr.
+package e2e
