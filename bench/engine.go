@@ -27,6 +27,7 @@ type engine struct {
 	clients []client
 	polite  int
 	now     int64 // read after each wait and each read
+	quiet   int   // waits in a row that had no event
 	events  []netpoll.Event
 	inbuf   []byte
 	outbuf  []byte
@@ -48,6 +49,13 @@ type engine struct {
 	inbox []command
 }
 
+// A wait of up to brief costs a busy loop the least (see netpoll.WaitFine); one
+// that had nothing for drowsy such waits sleeps as long as it can.
+const (
+	brief  = time.Millisecond
+	drowsy = 4
+)
+
 // tickEvery is how often a worker says how it is doing.
 const tickEvery = int64(time.Second)
 
@@ -56,7 +64,7 @@ func newEngine(part Part, emit func(event)) (*engine, error) {
 	if err != nil {
 		return nil, err
 	}
-	poll, err := netpoll.NewPoller()
+	poll, err := netpoll.NewFinePoller()
 	if err != nil {
 		return nil, err
 	}
@@ -135,9 +143,17 @@ func (e *engine) close() {
 // not beyond until; then handle it.
 func (e *engine) pump(until int64) error {
 	e.now = e.clock.now()
-	n, _, err := e.poll.WaitFine(e.events, time.Duration(max(0, e.wake(until)-e.now)))
+	timeout := time.Duration(max(0, e.wake(until)-e.now))
+	if e.quiet < drowsy {
+		timeout = min(timeout, brief)
+	}
+	n, _, err := e.poll.WaitFine(e.events, timeout)
 	if err != nil {
 		return err
+	}
+	e.quiet++
+	if n > 0 {
+		e.quiet = 0
 	}
 	e.now = e.clock.now()
 	for i := range e.events[:n] {

@@ -17,6 +17,11 @@ const sysEpollPwait2 = 441
 // nothing that needs this processor (a collection, say) is held up for longer.
 const brief = time.Millisecond
 
+// NewFinePoller makes a Poller that is waited for with WaitFine (or Wait), not
+// with Park: the Go runtime's poller does not know it, and so is not woken,
+// thread and all, by every event that a busy loop is awake for anyway.
+func NewFinePoller() (*Poller, error) { return makePoller(false) }
+
 // WaitFine is Wait for a load generator's schedule: its timeout is kept to the
 // nanosecond rather than rounded up to a millisecond, and a short sleep is one
 // system call, not two. It may return before a longer timeout is over. On a kernel without epoll_pwait2 it is Wait.

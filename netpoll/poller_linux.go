@@ -62,7 +62,9 @@ type Poller struct {
 }
 
 // NewPoller makes an epoll instance. It costs two descriptors.
-func NewPoller() (*Poller, error) {
+func NewPoller() (*Poller, error) { return makePoller(true) }
+
+func makePoller(park bool) (*Poller, error) {
 	epfd, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
 	if err != nil {
 		return nil, os.NewSyscallError("epoll_create1", err)
@@ -73,9 +75,11 @@ func NewPoller() (*Poller, error) {
 		return nil, os.NewSyscallError("eventfd", err)
 	}
 	p := &Poller{epfd: epfd, wakefd: wakefd, tickfd: -1}
-	if err := p.introduce(); err != nil {
-		p.Close()
-		return nil, err
+	if park {
+		if err := p.introduce(); err != nil {
+			p.Close()
+			return nil, err
+		}
 	}
 	// Edge-triggered, so that every write to it is an event of its own and
 	// nobody ever has to read the counter back to zero.
