@@ -31,6 +31,7 @@ type admissionFlags struct {
 	RetryAfter    span     `default:"5s" help:"What a client refused for now is told to wait at least, and at most twice that."`
 	Origins       []string `placeholder:"ORIGIN" help:"Allowed Origin headers, as in https://example.org; none given: all."`
 	Hosts         []string `placeholder:"HOST" help:"Allowed Host headers; none given: all."`
+	Strict        bool     `negatable:"" help:"Refuse to start on a host that does not hold --max-clients, instead of warning (wsd tune check tells more)."`
 	Subprotocols  []string `placeholder:"NAME" help:"Subprotocols to accept; none given: the first one that a client offers."`
 }
 

@@ -1,6 +1,7 @@
 // Command wsd is the server, and the tools around it, in one program:
 //
 //	wsd serve     runs the server until SIGTERM or SIGINT
+//	wsd bench     puts load on a WebSocket server, and reports
 //	wsd tune      says what this host lacks for a number of clients, or changes it
 //	wsd version   says what was built, from what
 //

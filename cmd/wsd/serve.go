@@ -54,6 +54,12 @@ func newDaemon(f *serveFlags, log *slog.Logger) (*daemon, error) {
 	if err != nil {
 		return nil, err
 	}
+	// Without a number, as many as the host holds are welcome: nothing to check.
+	if n := int(f.Admission.MaxClients); n > 0 {
+		if err := checkHost(log, n, f.Admission.Strict); err != nil {
+			return nil, err
+		}
+	}
 	d := &daemon{log: log, adminEnded: make(chan error, 1)}
 	if d.server, err = server.New(cfg); err != nil {
 		return nil, err
@@ -63,7 +69,7 @@ func newDaemon(f *serveFlags, log *slog.Logger) (*daemon, error) {
 	}
 	d.admin, err = admin.New(f.adminConfig(log, d.server.Limits().Reserve), d.server)
 	if err != nil {
-		// Gives back what it opened, the file of a Unix socket included.
+		// Stop gives back what New opened, the file of a Unix socket included.
 		return nil, errors.Join(err, d.server.Stop(context.Background(), false))
 	}
 	return d, nil

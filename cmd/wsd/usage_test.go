@@ -81,6 +81,7 @@ func TestBadStart(t *testing.T) {
 		"no key file":         {[]string{"--token-key-file=/nowhere/key"}, []string{"--token-key-file", "/nowhere/key"}},
 		"weak key":            {[]string{"--token-key-file=" + writeFile(t, "key", "hunter2")}, []string{"--token-key-file", "7 bytes"}},
 		"address that is not": {[]string{"--listen=nonsense"}, []string{"nonsense"}},
+		"more than the host":  {[]string{"--max-clients=900000000", "--strict", "--log-level=error"}, []string{"--strict", "900,000,000"}},
 		"path that is not":    {[]string{"--path=ws"}, []string{`"ws"`}},
 		"echo on the path":    {[]string{"--echo-path=/ws"}, []string{"/ws"}},
 		"no directory":        {[]string{"--listen=unix:" + filepath.Join(t.TempDir(), "none", "s")}, []string{"none/s"}},
