@@ -252,7 +252,7 @@ func (l *loop) resume(k *call, c *client, frame []byte) {
 	l.extras.tidy(c)
 	if len(frame) > 0 {
 		l.count.messagesOut++
-		l.send(k.slot, c, frame)
+		l.reply(k.slot, c, frame)
 	}
 	if c.state == stateOpen {
 		l.readLater(k.slot, c)

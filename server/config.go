@@ -87,7 +87,9 @@ type Config struct {
 	// wait alone.
 	PendingLimit int
 	// PendingTotal bounds them for all clients together, a message shared by
-	// many counted for each; 0 means 1 GiB.
+	// many counted for each; 0 means 1 GiB. At it the policy applies to every
+	// client with something waiting, and who does not take its answers is cut
+	// off. The rest of a message that was sent in part waits in any case.
 	PendingTotal int64
 	// PendingAge is how long the oldest of them may wait; 0 means 30 s.
 	PendingAge time.Duration

@@ -102,7 +102,7 @@ func (s *site) checkEmpty() {
 	s.t.Helper()
 	st := s.Stats()
 	if st.Accepted != sum(st.Closed) || st.Clients.Connected != 0 || st.Clients.Open+st.Clients.Joining+st.Clients.Closing != 0 ||
-		st.PendingBytes != 0 || st.Subscribed != 0 || st.Topics != 0 {
+		st.PendingBytes != 0 || st.Queue.Queued != st.Queue.Sent+st.Queue.Evicted+st.Queue.Coalesced+st.Queue.Expired+st.Queue.Lost || st.Subscribed != 0 || st.Topics != 0 {
 		s.t.Errorf("stopped, but: %s", describe(st))
 	}
 	if n, m := s.joining.Load(), s.refused.Load(); n != 0 || m != 0 {

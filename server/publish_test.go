@@ -21,7 +21,7 @@ func (s *site) publish(to Target, data string) Result {
 	if err != nil {
 		s.t.Fatalf("Publish: %v", err)
 	}
-	if r.Matched != r.Sent+r.Queued+r.Dropped {
+	if r.Matched != r.Sent+r.Queued+r.Dropped+r.Expired {
 		s.t.Fatalf("the counts do not add up: %+v", r)
 	}
 	return r

@@ -178,7 +178,7 @@ func (l *loop) feed(slot uint32, c *client, in []byte) {
 		rest, out, err := l.server.protocol.Feed(&c.proto, in, l.out[:0], l)
 		l.out = out
 		if len(out) > 0 {
-			l.send(slot, c, out)
+			l.reply(slot, c, out)
 		}
 		if cap(l.out) > 4*flushSize { // a large answer: not kept
 			l.out = make([]byte, 0, flushSize)

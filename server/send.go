@@ -64,6 +64,16 @@ func (l *loop) send(slot uint32, c *client, p []byte) {
 	l.enqueue(slot, c, node{data: append([]byte(nil), p...)})
 }
 
+// reply is send for what the client asked for. Answers cannot be left out: when
+// there is no room for all clients together, who does not take its own is cut
+// off, without waiting for it to take a close frame.
+func (l *loop) reply(slot uint32, c *client, p []byte) {
+	l.send(slot, c, p)
+	if c.pending > 0 && c.state == stateOpen && l.server.pending.Load() > l.server.cfg.PendingTotal {
+		l.kill(slot, c, ReasonSlow)
+	}
+}
+
 // write sends what the socket takes. ok is false if the client died of it.
 func (l *loop) write(slot uint32, c *client, p []byte) (n int, ok bool) {
 	n, err := netpoll.Write(int(c.fd), p)

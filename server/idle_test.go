@@ -1,0 +1,178 @@
+package server
+
+import (
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/gobwas/ws"
+)
+
+// Socket options that package syscall does not name.
+const (
+	tcpUserTimeout  = 18
+	tcpNotsentLowat = 25
+)
+
+// quick has time-outs that pass while a test waits.
+func quick(cfg Config) Config {
+	cfg.IdleTimeout, cfg.PongTimeout, cfg.CloseTimeout = 100*time.Millisecond, 100*time.Millisecond, 100*time.Millisecond
+	return cfg
+}
+
+// pinged reads a ping and returns its payload.
+func (p *peer) pinged() string {
+	p.t.Helper()
+	f, err := p.next()
+	if err != nil || f.Header.OpCode != ws.OpPing {
+		p.t.Fatalf("got %+v %q %v, want a ping", f.Header, f.Payload, err)
+	}
+	return string(f.Payload)
+}
+
+// TestIdle: silence is answered by a ping, further silence by a close. Who
+// answers lives, whatever the answer is.
+func TestIdle(t *testing.T) {
+	s := start(t, quick(Config{}))
+	silent, ponging, talking := s.dial(), s.dial(), s.dial()
+	silent.pinged()
+	for range 5 {
+		ponging.write(frame(ws.OpPong, ponging.pinged()))
+		talking.pinged()
+		talking.alive()
+	}
+	if code, reason := silent.ended(); code != 1008 || reason != "idle: the ping was not answered" {
+		t.Errorf("closed with %d %q", code, reason)
+	}
+	ponging.pinged()
+	ponging.alive()
+	s.closed(ReasonIdle, 1)
+	if st := s.Stats(); st.Pings < 11 || st.Clients.Open != 2 {
+		t.Errorf("%d pings; %s", st.Pings, describe(st))
+	}
+}
+
+// TestIdleOff: a negative time-out is none.
+func TestIdleOff(t *testing.T) {
+	cfg := quick(Config{})
+	cfg.IdleTimeout = -1
+	s := start(t, cfg)
+	p := s.dial()
+	s.each(func(l *loop) {
+		if l.clients.used == 0 {
+			return
+		}
+		if c := l.clients.at(0); c.state == stateOpen && c.due != 0 {
+			t.Error("somebody will look at a client that has no time-out")
+		}
+	})
+	p.alive()
+	if st := s.Stats(); st.Pings != 0 {
+		t.Errorf("%d pings", st.Pings)
+	}
+}
+
+// TestUnanswered: a peer that does not answer the close either is cut off, and
+// chatter does not prolong its time.
+func TestUnanswered(t *testing.T) {
+	s := start(t, quick(Config{}))
+	mute, chatty := s.dial(), s.dial()
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		chatty.pinged()
+		if f, err := chatty.next(); err != nil || f.Header.OpCode != ws.OpClose {
+			t.Errorf("%+v %v", f, err)
+		}
+		for { // but no close frame
+			if _, err := chatty.Conn.Write([]byte(frame(ws.OpPong, ""))); err != nil {
+				return
+			}
+			time.Sleep(time.Millisecond)
+		}
+	}()
+	<-done
+	s.until("both are gone", func(st Stats) bool { return st.Clients.Connected == 0 && st.Closed["idle"] == 2 })
+	mute.pinged()
+	if f, err := mute.next(); err != nil || f.Header.OpCode != ws.OpClose {
+		t.Errorf("%+v %v", f, err)
+	}
+	mute.finished()
+}
+
+// TestVanished: a peer that is no longer there, and of whose end no packet
+// told, is found: by the unanswered ping, and by the kernel.
+func TestVanished(t *testing.T) {
+	s := start(t, quick(Config{UserTimeout: 1234 * time.Millisecond, NotsentLowat: 4321}))
+	p := s.dial()
+	s.each(func(l *loop) {
+		for slot := range l.clients.size() {
+			c := l.clients.at(slot)
+			if c.state != stateOpen {
+				continue
+			}
+			for opt, want := range map[int]int{tcpUserTimeout: 1234, tcpNotsentLowat: 4321, syscall.TCP_NODELAY: 1} {
+				if got, err := syscall.GetsockoptInt(int(c.fd), syscall.IPPROTO_TCP, opt); err != nil || got != want {
+					t.Errorf("option %d of the socket is %d (%v), want %d", opt, got, err, want)
+				}
+			}
+			if got, err := syscall.GetsockoptInt(int(c.fd), syscall.SOL_SOCKET, syscall.SO_KEEPALIVE); err != nil || got != 0 {
+				t.Errorf("keepalive probes: %d (%v)", got, err)
+			}
+		}
+	})
+	// It stays silent from here on, and so does its kernel, as far as the
+	// protocol can see.
+	s.until("it is gone", func(st Stats) bool { return st.Clients.Connected == 0 && st.Closed["idle"] == 1 })
+	p.Close()
+}
+
+// TestHandlerIsNotSilence: a client that waits for its answer is pinged, but
+// not closed for having its pong left unread.
+func TestHandlerIsNotSilence(t *testing.T) {
+	m := testMux()
+	g := gated(m)
+	cfg := quick(Config{Mux: m})
+	s := start(t, cfg)
+	p := s.dial()
+	p.send(`{"actioncode":"wait","data":3}`)
+	g.wait(t)
+	for range 4 {
+		p.write(frame(ws.OpPong, p.pinged()))
+	}
+	close(g.release)
+	for {
+		f, err := p.next()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if f.Header.OpCode == ws.OpText {
+			if string(f.Payload) != good("3", "wait") {
+				t.Errorf("%s", f.Payload)
+			}
+			break
+		}
+	}
+}
+
+// TestLateLoop: a pong that lies unread because the loop was late saves its
+// client when the verdict is due.
+func TestLateLoop(t *testing.T) {
+	s := start(t, Config{Loops: 1})
+	p := s.dial()
+	s.each(func(l *loop) {
+		c := l.clients.at(0)
+		c.set(flagPinged)
+		p.write(frame(ws.OpPong, "")) // it is in the kernel when this returns
+		l.look(0, c)
+		if c.state != stateOpen || c.is(flagPinged) {
+			t.Errorf("state %d, flags %b", c.state, c.flags)
+		}
+		c.set(flagPinged)
+		l.look(0, c)
+		if c.state != stateClosing {
+			t.Errorf("without a pong: state %d", c.state)
+		}
+	})
+	p.closedWith(1008)
+}
