@@ -42,6 +42,7 @@ var foreign = map[string][]string{
 	"github.com/panjf2000/ants/v2":      {"server"},
 	"github.com/RoaringBitmap/roaring/": {"topic"},
 	"github.com/alecthomas/":            {"cmd/wsd"},
+	"github.com/coreos/go-systemd/":     {"cmd/wsd"},
 	"go.yaml.in/yaml/":                  {"bench", "cmd/wsd"},
 	"github.com/golang-jwt/":            {"auth"},
 }

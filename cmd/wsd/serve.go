@@ -3,10 +3,13 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"os"
 	"os/signal"
+	"slices"
+	"strings"
 	"syscall"
 	"time"
 
@@ -31,16 +34,31 @@ func (c *serveCmd) Run(command *kong.Context, stdout io.Writer, stderr diagnosti
 	if err != nil {
 		return err
 	}
-	d, err := newDaemon(&c.serveFlags, log)
+	passed, err := inherited()
+	if err != nil {
+		return err
+	}
+	if len(passed) > 0 && isDefault(command.Selected(), "listen") {
+		c.Listen.Listen = []string{"none"} // the default is not meant beside what was passed
+	}
+	d, err := newDaemon(&c.serveFlags, log, passed)
 	if err != nil {
 		return err
 	}
 	return d.run(&c.serveFlags)
 }
 
+// isDefault reports whether a flag has its default value, wherever from.
+func isDefault(command *kong.Node, name string) bool {
+	return slices.ContainsFunc(command.Flags, func(f *kong.Flag) bool {
+		return f.Name == name && fmt.Sprint(f.Target.Interface()) == fmt.Sprint([]string{f.Default})
+	})
+}
+
 // daemon is the server and its admin side, if it has one.
 type daemon struct {
 	log    *slog.Logger
+	super  supervisor
 	server *server.Server
 	admin  *admin.Server
 	// adminEnded gets what admin.Serve returned.
@@ -48,19 +66,20 @@ type daemon struct {
 }
 
 // newDaemon opens all listeners, so that what is wrong with an address or a
-// file shows before anything runs.
-func newDaemon(f *serveFlags, log *slog.Logger) (*daemon, error) {
+// file shows before anything runs. The descriptors passed listen already.
+func newDaemon(f *serveFlags, log *slog.Logger, passed []int) (*daemon, error) {
 	cfg, err := f.serverConfig(log)
 	if err != nil {
 		return nil, err
 	}
+	cfg.Inherited = passed
 	// Without a number, as many as the host holds are welcome: nothing to check.
 	if n := int(f.Admission.MaxClients); n > 0 {
 		if err := checkHost(log, n, f.Admission.Strict); err != nil {
 			return nil, err
 		}
 	}
-	d := &daemon{log: log, adminEnded: make(chan error, 1)}
+	d := &daemon{log: log, super: supervisor{log}, adminEnded: make(chan error, 1)}
 	if d.server, err = server.New(cfg); err != nil {
 		return nil, err
 	}
@@ -90,6 +109,10 @@ func (d *daemon) run(f *serveFlags) error {
 		return err
 	}
 	logStart(d.log, f, d.server.Addrs(), adminAddress, d.server.Limits())
+	d.super.ready(d.status())
+	watching, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	go d.super.watch(watching, d.super.patience(), d.server.Alive, d.status)
 
 	var failed error
 	select {
@@ -98,8 +121,18 @@ func (d *daemon) run(f *serveFlags) error {
 	case failed = <-d.adminEnded:
 		d.log.Error("stopping", "error", failed)
 	}
+	d.super.stopping(time.Duration(f.Stop.DrainTime+f.Timeouts.CloseTimeout) + stopSlack)
 	return errors.Join(failed, d.stop(signals, f.Stop.Restart))
 }
+
+// status is a line for systemctl status.
+func (d *daemon) status() string {
+	addresses := strings.Join(d.server.Addrs(), ", ")
+	return fmt.Sprintf("%d clients on %s", d.server.Stats().Clients.Connected, addresses)
+}
+
+// stopSlack is what a stop may take beside the drain and the last answer.
+const stopSlack = adminShutdown + 10*time.Second
 
 // errCut is the end by a second signal.
 var errCut = errors.New("ended by a second signal, before all clients were told")
