@@ -13,6 +13,7 @@
 package admin
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -20,21 +21,7 @@ import (
 	"net"
 	"net/http"
 	"time"
-
-	"wsd/server"
 )
-
-// Backend is what the handlers ask of the server. Any number of goroutines
-// call it at once.
-type Backend interface {
-	// Ready is nil, or says why clients should not be sent here now.
-	Ready() error
-	// Stats are the totals since the start.
-	Stats() server.Stats
-	// Publish returns when every matching client was written to or has the
-	// message waiting, or ctx ends.
-	Publish(ctx context.Context, to server.Target, m server.Message) (server.Result, error)
-}
 
 // Config says where the admin side listens and who may use it.
 type Config struct {
@@ -46,6 +33,14 @@ type Config struct {
 	TokenFile string
 	// MaxPublish is the limit of a published message in bytes; 0 means 1 MiB.
 	MaxPublish int64
+	// IdempotencyWindow is how long the answer to a publish with an idempotency
+	// key is remembered, and IdempotencyKeys how many are, at some 400 bytes each.
+	// 0 means 10 minutes and 10,000; negative IdempotencyKeys: they are refused.
+	IdempotencyWindow time.Duration
+	IdempotencyKeys   int
+	// Version and Path are told on the status page: the program's, and the URL
+	// path where clients connect.
+	Version, Path string
 	// MaxConns bounds the connections open at once, further ones wait; 0 means
 	// 128. Each takes a descriptor of the reserve that clients cannot have.
 	MaxConns int
@@ -55,7 +50,7 @@ type Config struct {
 
 // Bounds of what strangers on the admin address can hold.
 const (
-	maxHeader     = 16 << 10
+	maxHeader     = 64 << 10 // a thousand client ids in a query
 	headerTimeout = 5 * time.Second
 	bodyTimeout   = 30 * time.Second
 	answerTimeout = 60 * time.Second
@@ -66,20 +61,24 @@ const (
 type Server struct {
 	listener net.Listener
 	http     *http.Server
+	end      context.CancelFunc // tells streams to end
+}
+
+// withDefaults fills in what was left 0.
+func (cfg Config) withDefaults() Config {
+	cfg.Logger = cmp.Or(cfg.Logger, slog.Default())
+	cfg.MaxPublish = cmp.Or(cfg.MaxPublish, 1<<20)
+	cfg.MaxConns = cmp.Or(cfg.MaxConns, 128)
+	cfg.IdempotencyWindow = cmp.Or(cfg.IdempotencyWindow, 10*time.Minute)
+	cfg.IdempotencyKeys = cmp.Or(cfg.IdempotencyKeys, 10_000)
+	cfg.Path = cmp.Or(cfg.Path, "/ws")
+	return cfg
 }
 
 // New opens the listener. Requests wait in its backlog until Serve. Errors name
 // the flag, the value and what to do.
 func New(cfg Config, backend Backend) (*Server, error) {
-	if cfg.Logger == nil {
-		cfg.Logger = slog.Default()
-	}
-	if cfg.MaxPublish == 0 {
-		cfg.MaxPublish = 1 << 20
-	}
-	if cfg.MaxConns == 0 {
-		cfg.MaxConns = 128
-	}
+	cfg = cfg.withDefaults()
 	token, err := loadToken(cfg.TokenFile)
 	if err != nil {
 		return nil, err
@@ -88,15 +87,18 @@ func New(cfg Config, backend Backend) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	api := &api{backend: backend, maxPublish: cfg.MaxPublish, log: cfg.Logger}
+	ending, end := context.WithCancel(context.Background())
+	api := newAPI(ending, cfg, backend)
 	g := &guard{token: token, configured: hostOnly(cfg.Listen), next: api.routes()}
-	return &Server{listener: limitConns(l, cfg.MaxConns), http: &http.Server{
+	h := &http.Server{
 		Handler:           g,
 		ReadHeaderTimeout: headerTimeout,
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeader,
 		ErrorLog:          slog.NewLogLogger(cfg.Logger.Handler(), slog.LevelWarn),
-	}}, nil
+	}
+	h.RegisterOnShutdown(end)
+	return &Server{listener: limitConns(l, cfg.MaxConns), http: h, end: end}, nil
 }
 
 // Addr is the address that was bound.
@@ -120,6 +122,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 
 // Close ends the admin side at once. It is for one that never served, too.
 func (s *Server) Close() error {
+	s.end()
 	err := s.http.Close() // knows the listener only once it serves
 	if closed := s.listener.Close(); !errors.Is(closed, net.ErrClosed) {
 		err = errors.Join(err, closed)

@@ -3,39 +3,116 @@ package admin
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
+
 	"wsd/server"
 )
 
-// fake is a Backend that notes what it was asked to publish.
+// fake is a Backend that notes what it was asked to do.
 type fake struct {
-	ready  error
-	stats  server.Stats
-	result server.Result
-	err    error
+	ready   error
+	stats   server.Stats
+	result  server.Result
+	err     error
+	hold    chan struct{} // Publish waits until it is closed
+	clients []server.ClientInfo
 
 	mu       sync.Mutex
 	targets  []server.Target
 	messages []server.Message
+	posted   int
+	closes   []string
 }
 
 func (f *fake) Ready() error        { return f.ready }
 func (f *fake) Stats() server.Stats { return f.stats }
+func (f *fake) Limits() server.Limits {
+	return server.Limits{Descriptors: 1 << 30, Reserve: 1024, MaxClients: 1000}
+}
+func (f *fake) Addrs() []string { return []string{"127.0.0.1:8066", "unix:/run/wsd.sock"} }
 
-func (f *fake) Publish(_ context.Context, to server.Target, m server.Message) (server.Result, error) {
+func (f *fake) Publish(ctx context.Context, to server.Target, m server.Message) (server.Result, error) {
+	f.note(to, m)
+	if f.hold != nil {
+		select {
+		case <-f.hold:
+		case <-ctx.Done():
+			return server.Result{}, ctx.Err()
+		}
+	}
+	return f.result, f.err
+}
+
+func (f *fake) Post(to server.Target, m server.Message) error {
+	f.note(to, m)
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.posted++
+	return f.err
+}
+
+func (f *fake) note(to server.Target, m server.Message) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.targets, f.messages = append(f.targets, to), append(f.messages, m)
-	return f.result, f.err
+}
+
+// published is what came so far, and how much of it by Post.
+func (f *fake) published() (messages []server.Message, posted int) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return slices.Clone(f.messages), f.posted
+}
+
+func (f *fake) Client(ctx context.Context, id uuid.UUID) (server.ClientInfo, bool) {
+	for _, c := range f.clients {
+		if c.ID == id {
+			return c, true
+		}
+	}
+	return server.ClientInfo{}, false
+}
+
+func (f *fake) Clients(ctx context.Context, cursor string, limit int) ([]server.ClientInfo, string, error) {
+	from := 0
+	if cursor != "" {
+		if _, err := fmt.Sscanf(cursor, "from-%d", &from); err != nil || from > len(f.clients) {
+			return nil, "", server.ErrCursor
+		}
+	}
+	if to := from + limit; to < len(f.clients) {
+		return f.clients[from:to], fmt.Sprintf("from-%d", to), f.err
+	}
+	return f.clients[from:], "", f.err
+}
+
+func (f *fake) CloseClient(ctx context.Context, id uuid.UUID, code int, reason string) bool {
+	_, found := f.Client(ctx, id)
+	if found {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		f.closes = append(f.closes, fmt.Sprintf("%s %d %s", id, code, reason))
+	}
+	return found
+}
+
+func (f *fake) CloseTopic(_ context.Context, topic string, code int, reason string) (int, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.closes = append(f.closes, fmt.Sprintf("topic %s %d %s", topic, code, reason))
+	return 7, f.err
 }
 
 const testToken = "open-sesame-0123456789"

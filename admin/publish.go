@@ -1,26 +1,27 @@
 package admin
 
 import (
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
 	"mime"
 	"net/http"
-	"net/url"
+	"time"
 	"unicode/utf8"
-
-	"github.com/google/uuid"
-
-	"wsd/server"
 )
 
-// maxTargets bounds the topics or clients that one publish may name.
-const maxTargets = 1000
-
 // publish sends the body, verbatim, to the clients that the query names. It
-// answers when the last of them was written to or has the message waiting.
+// answers when the last of them was written to or has the message waiting; with
+// wait=false, as soon as it is on its way.
 func (a *api) publish(w http.ResponseWriter, r *http.Request) {
-	to, err := parseTarget(r.URL.RawQuery)
+	began := time.Now()
+	o, err := parseOrder(r.URL.RawQuery)
+	if err != nil {
+		problem(w, http.StatusBadRequest, err.Error())
+		return
+	}
+	key, err := idempotencyKey(r)
 	if err != nil {
 		problem(w, http.StatusBadRequest, err.Error())
 		return
@@ -29,19 +30,21 @@ func (a *api) publish(w http.ResponseWriter, r *http.Request) {
 	if !ok {
 		return
 	}
-	m := server.Message{Binary: isBinary(r), Data: data}
-	if !m.Binary && !utf8.Valid(data) {
-		problem(w, http.StatusBadRequest, "a text message has to be UTF-8: send bytes as Content-Type: application/octet-stream")
+	binary := isBinary(r)
+	if !binary && !utf8.Valid(data) {
+		problem(w, http.StatusBadRequest, errNotText.Error())
 		return
 	}
-	result, err := a.backend.Publish(r.Context(), to, m)
-	if err != nil {
-		a.log.Debug("publish failed", "error", err)
-		problem(w, http.StatusServiceUnavailable, err.Error())
+	m := o.message(data, binary, began)
+	if key == "" {
+		a.send(r.Context(), &o, m).write(w)
 		return
 	}
-	answer(w, http.StatusOK, result)
+	print := fingerprint([]byte(r.URL.RawQuery), []byte{'\n', bit(binary)}, data)
+	a.once.do(r.Context(), key, print, func() reply { return a.sendToTheEnd(r.Context(), &o, m) }).write(w)
 }
+
+var errNotText = errors.New("a text message has to be UTF-8: send bytes as Content-Type: application/octet-stream")
 
 // readMessage reads the body, never more than the limit, or answers why not.
 func (a *api) readMessage(w http.ResponseWriter, r *http.Request) ([]byte, bool) {
@@ -51,8 +54,7 @@ func (a *api) readMessage(w http.ResponseWriter, r *http.Request) ([]byte, bool)
 		data, err = io.ReadAll(http.MaxBytesReader(w, r.Body, a.maxPublish))
 	}
 	if tooBig := new(http.MaxBytesError); errors.As(err, &tooBig) {
-		problem(w, http.StatusRequestEntityTooLarge,
-			fmt.Sprintf("a message may have %d bytes: send less, or raise --max-publish", a.maxPublish))
+		problem(w, http.StatusRequestEntityTooLarge, a.tooLarge())
 		return nil, false
 	}
 	if err != nil {
@@ -62,6 +64,10 @@ func (a *api) readMessage(w http.ResponseWriter, r *http.Request) ([]byte, bool)
 	return data, true
 }
 
+func (a *api) tooLarge() string {
+	return fmt.Sprintf("a message may have %d bytes: send less, or raise --max-publish", a.maxPublish)
+}
+
 // isBinary tells a binary message; every other content type is text, for curl
 // sends one that nobody chose.
 func isBinary(r *http.Request) bool {
@@ -69,47 +75,45 @@ func isBinary(r *http.Request) bool {
 	return err == nil && kind == "application/octet-stream"
 }
 
-// parseTarget reads "all", "topic=T&topic=U" or "client=ID&client=ID". Anything
-// else is refused: a mistyped target must not reach everybody, or nobody.
-func parseTarget(query string) (server.Target, error) {
-	q, err := url.ParseQuery(query)
-	if err != nil {
-		return server.Target{}, errors.New("the query is malformed")
+// idempotencyKey is "" when there is none.
+func idempotencyKey(r *http.Request) (string, error) {
+	values := r.Header.Values("Idempotency-Key")
+	if len(values) == 0 {
+		return "", nil
 	}
-	if len(q) != 1 {
-		return server.Target{}, errors.New("name one kind of target: ?all, ?topic=T or ?client=ID, the latter two repeatable")
+	if len(values) > 1 {
+		return "", errors.New("Idempotency-Key may be given once")
 	}
-	for kind, values := range q {
-		switch {
-		case len(values) > maxTargets:
-			return server.Target{}, fmt.Errorf("%d targets are too many for one publish: at most %d", len(values), maxTargets)
-		case kind == "all" && len(values) == 1 && values[0] == "":
-			return server.All(), nil
-		case kind == "topic":
-			return topics(values)
-		case kind == "client":
-			return clients(values)
-		}
-	}
-	return server.Target{}, errors.New("no such target: use ?all, ?topic=T or ?client=ID")
+	return values[0], validKey(values[0])
 }
 
-func topics(names []string) (server.Target, error) {
-	for _, name := range names {
-		if name == "" || !utf8.ValidString(name) {
-			return server.Target{}, fmt.Errorf("topic %q is no name of a topic", name)
+// maxKey bounds what an Idempotency-Key costs to remember, in bytes.
+const maxKey = 128
+
+func validKey(key string) error {
+	if key == "" || len(key) > maxKey {
+		return fmt.Errorf("an idempotency key has 1 to %d characters", maxKey)
+	}
+	for _, c := range []byte(key) {
+		if c < ' ' || c > '~' {
+			return errors.New("an idempotency key is printable ASCII")
 		}
 	}
-	return server.Topic(names...), nil
+	return nil
 }
 
-func clients(names []string) (server.Target, error) {
-	ids := make([]uuid.UUID, len(names))
-	for i, name := range names {
-		if err := uuid.Validate(name); err != nil || len(name) != 36 {
-			return server.Target{}, fmt.Errorf("client %q is no id: write the UUID that whoami answers", name)
-		}
-		ids[i] = uuid.MustParse(name)
+// fingerprint tells whether two requests of the same key are the same request.
+func fingerprint(parts ...[]byte) [sha256.Size]byte {
+	h := sha256.New()
+	for _, part := range parts {
+		h.Write(part)
 	}
-	return server.Client(ids...), nil
+	return [sha256.Size]byte(h.Sum(nil))
+}
+
+func bit(b bool) byte {
+	if b {
+		return 1
+	}
+	return 0
 }

@@ -49,6 +49,17 @@ func TestPublish(t *testing.T) {
 		{"no id", "client=bob", "x", nil, 400, server.Target{}, false},
 		{"id in another form", "client=%7B" + idA + "%7D", "x", nil, 400, server.Target{}, false},
 		{"too many", strings.Repeat("topic=a&", maxTargets) + "topic=a", "x", nil, 400, server.Target{}, false},
+		{"options", "all&wait=true&coalesce=price&deadline=1m30s", "x", nil, 200, server.All(), false},
+		{"wait for what", "all&wait=maybe", "x", nil, 400, server.Target{}, false},
+		{"wait twice", "all&wait=true&wait=true", "x", nil, 400, server.Target{}, false},
+		{"coalesce what", "all&coalesce=", "x", nil, 400, server.Target{}, false},
+		{"long coalesce", "all&coalesce=" + strings.Repeat("x", maxCoalesce+1), "x", nil, 400, server.Target{}, false},
+		{"coalesce that is not UTF-8", "all&coalesce=%ff", "x", nil, 400, server.Target{}, false},
+		{"deadline without a unit", "all&deadline=5", "x", nil, 400, server.Target{}, false},
+		{"no deadline", "all&deadline=", "x", nil, 400, server.Target{}, false},
+		{"deadline gone by", "all&deadline=-5s", "x", nil, 400, server.Target{}, false},
+		{"deadline too far", "all&deadline=25h", "x", nil, 400, server.Target{}, false},
+		{"options alone", "coalesce=a", "x", nil, 400, server.Target{}, false},
 		{"malformed", "all;all", "x", nil, 400, server.Target{}, false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -86,13 +97,13 @@ func TestPublishRefused(t *testing.T) {
 	}
 }
 
-func FuzzTarget(f *testing.F) {
+func FuzzOrder(f *testing.F) {
 	for _, seed := range []string{"all", "topic=a&topic=b", "client=" + idA, "all&client=", "topic=%zz"} {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, query string) {
-		to, err := parseTarget(query)
-		if err == nil && reflect.DeepEqual(to, server.Target{}) {
+		o, err := parseOrder(query)
+		if err == nil && reflect.DeepEqual(o.to, server.Target{}) {
 			t.Errorf("%q is taken for a target, but is none", query)
 		}
 	})

@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"context"
 	"log/slog"
 	"net/http"
 	"net/http/pprof"
@@ -8,9 +9,20 @@ import (
 
 // api has the handlers.
 type api struct {
+	// Set by newAPI, then constant.
 	backend    Backend
 	maxPublish int64
 	log        *slog.Logger
+	ending     context.Context // done when the admin side ends
+
+	// For any goroutine.
+	once  *once
+	ahead ahead
+}
+
+func newAPI(ending context.Context, cfg Config, backend Backend) *api {
+	return &api{backend: backend, maxPublish: cfg.MaxPublish, log: cfg.Logger, ending: ending,
+		once: newOnce(cfg.IdempotencyWindow, max(cfg.IdempotencyKeys, 0))}
 }
 
 const pprofPath = "/debug/pprof/"
@@ -28,6 +40,11 @@ func (a *api) calls() []route {
 		{"GET", "/readyz", a.readyz},
 		{"GET", "/v1/stats", a.stats},
 		{"POST", "/v1/publish", a.publish},
+		{"POST", "/v1/publish/stream", a.publishStream},
+		{"GET", "/v1/clients", a.allClients},
+		{"GET", "/v1/clients/{id}", a.oneClient},
+		{"DELETE", "/v1/clients/{id}", a.closeClient},
+		{"DELETE", "/v1/topics/{topic}/clients", a.closeTopic},
 		{"GET", pprofPath, pprof.Index},
 		{"GET", pprofPath + "cmdline", pprof.Cmdline},
 		{"GET", pprofPath + "profile", pprof.Profile},

@@ -1,0 +1,39 @@
+package admin
+
+import (
+	"context"
+
+	"github.com/google/uuid"
+
+	"wsd/server"
+)
+
+// Backend is what the handlers ask of the server. Any number of goroutines
+// call it at once.
+type Backend interface {
+	// Ready is nil, or says why clients should not be sent here now.
+	Ready() error
+	// Stats are the totals since the start.
+	Stats() server.Stats
+	// Limits are what the process can hold.
+	Limits() server.Limits
+	// Addrs are the addresses that clients connect to.
+	Addrs() []string
+
+	// Publish returns when every matching client was written to or has the
+	// message waiting, or ctx ends; the message goes on even then.
+	Publish(ctx context.Context, to server.Target, m server.Message) (server.Result, error)
+	// Post is Publish without the waiting. Messages arrive in the order in which
+	// either was called.
+	Post(to server.Target, m server.Message) error
+
+	// Client looks one up; false if there is none, or ctx ended.
+	Client(ctx context.Context, id uuid.UUID) (server.ClientInfo, bool)
+	// Clients lists up to limit of them from cursor on ("" is the beginning);
+	// next is "" at the end.
+	Clients(ctx context.Context, cursor string, limit int) (list []server.ClientInfo, next string, err error)
+	// CloseClient reports whether there was one.
+	CloseClient(ctx context.Context, id uuid.UUID, code int, reason string) bool
+	// CloseTopic closes the subscribers and counts them.
+	CloseTopic(ctx context.Context, topic string, code int, reason string) (int, error)
+}

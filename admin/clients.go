@@ -1,0 +1,214 @@
+package admin
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strconv"
+	"time"
+	"unicode/utf8"
+
+	"github.com/google/uuid"
+
+	"wsd/server"
+)
+
+// client is what is told of a connected one.
+type client struct {
+	ID             uuid.UUID `json:"client_id"`
+	Address        string    `json:"address"`
+	Path           string    `json:"path"`
+	ConnectedAt    time.Time `json:"connected_at"`
+	LastSeen       time.Time `json:"last_seen"`
+	Topics         []string  `json:"topics"`
+	QueuedBytes    int       `json:"queued_bytes"`
+	QueuedMessages int       `json:"queued_messages"`
+}
+
+func newClient(in server.ClientInfo) client {
+	if in.Topics == nil {
+		in.Topics = []string{}
+	}
+	return client{in.ID, in.Address, in.Path, in.ConnectedAt.UTC(), in.LastSeen.UTC(), in.Topics, in.QueuedBytes, in.QueuedMessages}
+}
+
+// askPatience bounds how long a loop may take to say what it knows.
+const askPatience = 5 * time.Second
+
+// errLoop is for a question that no loop answered in time.
+var errLoop = errors.New("the server is too busy to tell: try again")
+
+func (a *api) oneClient(w http.ResponseWriter, r *http.Request) {
+	id, _, ok := a.clientCall(w, r)
+	if !ok {
+		return
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), askPatience)
+	defer cancel()
+	info, found := a.backend.Client(ctx, id)
+	if !found {
+		unknown(w, ctx, id)
+		return
+	}
+	answer(w, http.StatusOK, newClient(info))
+}
+
+func (a *api) closeClient(w http.ResponseWriter, r *http.Request) {
+	id, q, ok := a.clientCall(w, r, "code", "reason")
+	if !ok {
+		return
+	}
+	code, reason, err := closing(q)
+	if err != nil {
+		problem(w, http.StatusBadRequest, err.Error())
+		return
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), askPatience)
+	defer cancel()
+	if !a.backend.CloseClient(ctx, id, code, reason) {
+		unknown(w, ctx, id)
+		return
+	}
+	w.WriteHeader(http.StatusNoContent)
+}
+
+// clientCall reads the id and the query of a call about one client, or answers
+// what is wrong with them.
+func (a *api) clientCall(w http.ResponseWriter, r *http.Request, parameters ...string) (uuid.UUID, map[string]string, bool) {
+	id, err := parseID(r.PathValue("id"))
+	q, err2 := query(r, parameters...)
+	if err := errors.Join(err, err2); err != nil {
+		problem(w, http.StatusBadRequest, err.Error())
+		return id, nil, false
+	}
+	return id, q, true
+}
+
+func unknown(w http.ResponseWriter, ctx context.Context, id uuid.UUID) {
+	if ctx.Err() != nil {
+		problem(w, http.StatusServiceUnavailable, errLoop.Error())
+		return
+	}
+	problem(w, http.StatusNotFound, "no client has the id "+id.String())
+}
+
+// Bounds of one page of clients.
+const (
+	pageDefault = 100
+	pageMax     = 1000
+)
+
+// page is one part of the list. Next is where to go on, "" at the end.
+type page struct {
+	Clients []client `json:"clients"`
+	Next    string   `json:"next"`
+}
+
+func (a *api) allClients(w http.ResponseWriter, r *http.Request) {
+	q, err := query(r, "cursor", "limit")
+	if err != nil {
+		problem(w, http.StatusBadRequest, err.Error())
+		return
+	}
+	limit := pageDefault
+	if text, given := q["limit"]; given {
+		if limit, err = strconv.Atoi(text); err != nil || limit < 1 || limit > pageMax {
+			problem(w, http.StatusBadRequest, fmt.Sprintf("limit is a number from 1 to %d", pageMax))
+			return
+		}
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), askPatience)
+	defer cancel()
+	list, next, err := a.backend.Clients(ctx, q["cursor"], limit)
+	switch {
+	case errors.Is(err, server.ErrCursor):
+		problem(w, http.StatusBadRequest, "cursor is what the page before gave as next")
+		return
+	case err != nil:
+		problem(w, http.StatusServiceUnavailable, errLoop.Error())
+		return
+	}
+	p := page{Clients: make([]client, len(list)), Next: next}
+	for i, in := range list {
+		p.Clients[i] = newClient(in)
+	}
+	answer(w, http.StatusOK, p)
+}
+
+// closed is the answer to closing all subscribers of a topic.
+type closed struct {
+	Closed int `json:"closed"`
+}
+
+func (a *api) closeTopic(w http.ResponseWriter, r *http.Request) {
+	q, err := query(r, "code", "reason")
+	if err != nil {
+		problem(w, http.StatusBadRequest, err.Error())
+		return
+	}
+	code, reason, err := closing(q)
+	topic := r.PathValue("topic")
+	if _, wrong := toTopics([]string{topic}); err == nil {
+		err = wrong
+	}
+	if err != nil {
+		problem(w, http.StatusBadRequest, err.Error())
+		return
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), askPatience)
+	defer cancel()
+	n, err := a.backend.CloseTopic(ctx, topic, code, reason)
+	if err != nil {
+		problem(w, http.StatusServiceUnavailable, fmt.Sprintf("%d were closed, then: %v", n, err))
+		return
+	}
+	answer(w, http.StatusOK, closed{n})
+}
+
+// query reads parameters that may each be given once. Others are refused.
+func query(r *http.Request, may ...string) (map[string]string, error) {
+	q, err := url.ParseQuery(r.URL.RawQuery)
+	if err != nil {
+		return nil, errors.New("the query is malformed")
+	}
+	given := map[string]string{}
+	for _, name := range may {
+		value, there, err := take(q, name)
+		if err != nil {
+			return nil, err
+		}
+		if there {
+			given[name] = value
+		}
+	}
+	for name := range q {
+		return nil, fmt.Errorf("there is no parameter %q here", name)
+	}
+	return given, nil
+}
+
+// closeDefault is policy violation: somebody decided that the client goes.
+const closeDefault = 1008
+
+// closing reads the code and the reason of a close frame (RFC 6455, 5.5.1 and
+// 7.4).
+func closing(q map[string]string) (int, string, error) {
+	code := closeDefault
+	if text, given := q["code"]; given {
+		var err error
+		if code, err = strconv.Atoi(text); err != nil || !mayClose(code) {
+			return 0, "", errors.New("code is one that a server may close with: 1000 to 1003, 1007 to 1014, or 3000 to 4999")
+		}
+	}
+	reason := q["reason"]
+	if len(reason) > 123 || !utf8.ValidString(reason) {
+		return 0, "", errors.New("reason may have 123 bytes of UTF-8")
+	}
+	return code, reason, nil
+}
+
+func mayClose(code int) bool {
+	return code >= 1000 && code <= 1003 || code >= 1007 && code <= 1014 || code >= 3000 && code <= 4999
+}

@@ -1,0 +1,105 @@
+package admin
+
+import (
+	"context"
+	"crypto/sha256"
+	"net/http"
+	"sync"
+	"time"
+)
+
+// once remembers the answers to publishes that carried an idempotency key, so
+// that one that is repeated is answered again but not published again. It
+// remembers for a time, and a number of keys: whichever ends first.
+type once struct {
+	window time.Duration
+	max    int // 0: keys are not honoured
+	now    func() time.Time
+
+	mu      sync.Mutex
+	entries map[string]*entry
+	ended   []*entry // with an answer, the oldest first
+}
+
+type entry struct {
+	key   string
+	print [sha256.Size]byte
+	done  chan struct{} // closed when reply and until are set
+	reply reply
+	until time.Time
+}
+
+func newOnce(window time.Duration, max int) *once {
+	return &once{window: window, max: max, now: time.Now, entries: map[string]*entry{}}
+}
+
+// do answers with what f, or an earlier call of the same key and fingerprint,
+// said. Calls of one key at the same time wait for the first. An f that fails
+// has published nothing: it is forgotten, and may be tried again.
+func (o *once) do(ctx context.Context, key string, print [sha256.Size]byte, f func() reply) reply {
+	if o.max == 0 {
+		return reply{status: http.StatusNotImplemented, detail: "idempotency keys are turned off (--idempotency-keys 0)"}
+	}
+	e, mine := o.enter(key, print)
+	switch {
+	case e == nil:
+		return reply{status: http.StatusServiceUnavailable, detail: "too many keyed publishes are under way"}
+	case mine:
+		return o.run(e, f)
+	case e.print != print:
+		return reply{status: http.StatusUnprocessableEntity, detail: "this idempotency key was used for another message or target"}
+	}
+	select {
+	case <-e.done:
+		again := e.reply
+		again.replayed = !again.failed()
+		return again
+	case <-ctx.Done():
+		return reply{status: http.StatusServiceUnavailable, detail: "the first publish with this key is still under way"}
+	}
+}
+
+// enter finds the key's entry, or makes one that is the caller's to run. It
+// returns nil when all that may be remembered are under way.
+func (o *once) enter(key string, print [sha256.Size]byte) (e *entry, mine bool) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for now := o.now(); len(o.ended) > 0 && !now.Before(o.ended[0].until); {
+		o.forgetOldest()
+	}
+	if e = o.entries[key]; e != nil {
+		return e, false
+	}
+	if len(o.entries) >= o.max {
+		if len(o.ended) == 0 {
+			return nil, false
+		}
+		o.forgetOldest()
+	}
+	e = &entry{key: key, print: print, done: make(chan struct{})}
+	o.entries[key] = e
+	return e, true
+}
+
+func (o *once) forgetOldest() {
+	delete(o.entries, o.ended[0].key)
+	o.ended[0] = nil
+	o.ended = o.ended[1:]
+}
+
+func (o *once) run(e *entry, f func() reply) reply {
+	e.reply = reply{status: http.StatusInternalServerError, detail: "the publish did not end well"} // should f panic
+	defer func() {
+		o.mu.Lock()
+		defer o.mu.Unlock()
+		if e.reply.failed() {
+			delete(o.entries, e.key)
+		} else {
+			e.until = o.now().Add(o.window)
+			o.ended = append(o.ended, e)
+		}
+		close(e.done)
+	}()
+	e.reply = f()
+	return e.reply
+}

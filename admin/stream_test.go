@@ -1,0 +1,321 @@
+package admin
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"reflect"
+	"strings"
+	"testing"
+	"testing/iotest"
+	"time"
+
+	"github.com/google/uuid"
+
+	"wsd/server"
+)
+
+func TestParseLine(t *testing.T) {
+	a, b := uuid.MustParse(idA), uuid.MustParse(idB)
+	for _, c := range []struct {
+		line   string
+		to     server.Target
+		data   string // "!": refused
+		binary bool
+	}{
+		{`{"all":true,"text":"x"}`, server.All(), "x", false},
+		{` { "text" : "grü\u00dfe\n" , "all" : true } `, server.All(), "grüße\n", false},
+		{`{"topic":"a","json":{"b" : 1.0}}`, server.Topic("a"), `{"b" : 1.0}`, false},
+		{`{"topic":["a","b"],"json":null}`, server.Topic("a", "b"), "null", false},
+		{`{"client":"` + idA + `","binary":"/wA="}`, server.Client(a), "\xff\x00", true},
+		{`{"client":["` + idA + `","` + idB + `"],"text":""}`, server.Client(a, b), "", false},
+		{`{"all":true,"binary":"","key":"k","coalesce":"c","deadline":"1s"}`, server.All(), "", true},
+
+		{`{"all":true}`, server.Target{}, "!", false},
+		{`{"text":"x"}`, server.Target{}, "!", false},
+		{`{"all":false,"text":"x"}`, server.Target{}, "!", false},
+		{`{"all":true,"topic":"a","text":"x"}`, server.Target{}, "!", false},
+		{`{"topic":[],"text":"x"}`, server.Target{}, "!", false},
+		{`{"topic":null,"text":"x"}`, server.Target{}, "!", false},
+		{`{"topic":[""],"text":"x"}`, server.Target{}, "!", false},
+		{`{"topic":1,"text":"x"}`, server.Target{}, "!", false},
+		{`{"client":"bob","text":"x"}`, server.Target{}, "!", false},
+		{`{"all":true,"text":"x","json":1}`, server.Target{}, "!", false},
+		{`{"all":true,"text":1}`, server.Target{}, "!", false},
+		{`{"all":true,"binary":"?"}`, server.Target{}, "!", false},
+		{`{"all":true,"text":"x","deadline":"5"}`, server.Target{}, "!", false},
+		{`{"all":true,"text":"x","key":"é"}`, server.Target{}, "!", false},
+		{`{"all":true,"text":"x","target":"a"}`, server.Target{}, "!", false},
+		{`{"all":true,"text":"x"}{}`, server.Target{}, "!", false},
+		{"{\"all\":true,\"text\":\"\xff\"}", server.Target{}, "!", false},
+		{`[]`, server.Target{}, "!", false},
+		{`{`, server.Target{}, "!", false},
+	} {
+		l, err := parseLine([]byte(c.line))
+		var o order
+		var m server.Message
+		if err == nil {
+			o, m, err = l.message(time.Now())
+		}
+		if (err != nil) != (c.data == "!") {
+			t.Errorf("%s: %v", c.line, err)
+		}
+		if err == nil && (!reflect.DeepEqual(o.to, c.to) || string(m.Data) != c.data || m.Binary != c.binary) {
+			t.Errorf("%s: %+v %+v", c.line, o, m)
+		}
+	}
+}
+
+func FuzzLine(f *testing.F) {
+	f.Add([]byte(`{"all":true,"text":"x","coalesce":"c","deadline":"1s"}`))
+	f.Add([]byte(`{"topic":["a","b"],"json":{"b" : 1.0}}`))
+	f.Add([]byte(`{"client":"` + idA + `","binary":"/wA=","key":"k"}`))
+	f.Fuzz(func(t *testing.T, text []byte) {
+		l, err := parseLine(text)
+		if err != nil {
+			return
+		}
+		o, m, err := l.message(time.Now())
+		if err == nil && reflect.DeepEqual(o.to, server.Target{}) {
+			t.Errorf("%q is for nobody", text)
+		}
+		if err == nil && l.JSON != nil && !bytes.Contains(text, m.Data) {
+			t.Errorf("%q is not verbatim %q", m.Data, text)
+		}
+	})
+}
+
+// Whatever pieces the body comes in, the lines are the same.
+func TestLinesInAnyCut(t *testing.T) {
+	long := strings.Repeat("x", 100)
+	body := "a\n\nb\r\n" + long + "\n" + long + "y\n" + strings.Repeat("z", 100_000) + "\nlast"
+	want := []string{"a", "", "b", long, "?", "?", "last"}
+	for _, whole := range []bool{true, false} {
+		for _, end := range []string{"", "\n"} {
+			var r io.Reader = strings.NewReader(body + end)
+			if !whole {
+				r = iotest.OneByteReader(r)
+			}
+			l := newLines(r, 100)
+			var got []string
+			for {
+				line, tooLong, err := l.next()
+				if err != nil {
+					if err != io.EOF {
+						t.Error(err)
+					}
+					break
+				}
+				if tooLong {
+					line = []byte("?")
+				}
+				got = append(got, string(line))
+				if cap(l.line) > 64<<10 {
+					t.Errorf("%d bytes of a line are held", cap(l.line))
+				}
+			}
+			if !reflect.DeepEqual(got, want) {
+				t.Errorf("got %q", got)
+			}
+		}
+	}
+	l := newLines(io.MultiReader(strings.NewReader("half"), iotest.ErrReader(errors.New("broken"))), 100)
+	if line, _, err := l.next(); err == nil || err == io.EOF {
+		t.Errorf("half a line was taken for one: %q", line)
+	}
+}
+
+// A long line in the reader's buffer is found whole.
+func TestLinesLongerThanTheBuffer(t *testing.T) {
+	long := strings.Repeat("x", 200_000)
+	l := newLines(strings.NewReader("a\n"+long+"\nb\n"), 1<<20)
+	for _, want := range []string{"a", long, "b"} {
+		if line, tooLong, err := l.next(); err != nil || tooLong || string(line) != want {
+			t.Fatalf("%d bytes, %v, %v", len(line), tooLong, err)
+		}
+	}
+}
+
+func TestStream(t *testing.T) {
+	f := &fake{result: server.Result{Matched: 3, Sent: 2, Queued: 1}}
+	base := start(t, f, func(c *Config) { c.MaxPublish = 10 })
+	body := `{"all":true,"text":"one"}
+nonsense
+
+{"topic":"a","json":[1,2]}
+{"all":true,"text":"` + strings.Repeat("x", 11) + `"}
+{"all":true,"text":"` + strings.Repeat("x", 300_000) + `"}
+{"topic":"a","json":[3],"key":"k"}
+{"topic":"a","json":[3],"key":"k"}
+{"all":true,"binary":"` + base64.StdEncoding.EncodeToString([]byte{0, 1}) + `"}`
+	status, header, answer := do(t, request{method: "POST", url: base + "/v1/publish/stream", body: body})
+	if status != 200 || header.Get("Content-Type") != "application/x-ndjson" {
+		t.Fatalf("%d %v", status, header)
+	}
+	result := `"matched":3,"sent":2,"queued":1,"dropped":0,"expired":0,"last_client_seconds":0`
+	got := strings.Split(answer, "\n")
+	for i, want := range []string{
+		`{"line":1,` + result + `}`,
+		`{"line":2,"status":400,"error":"not a message: `,
+		`{"line":4,` + result + `}`,
+		`{"line":5,"status":413,"error":"`,
+		`{"line":6,"status":413,"error":"`,
+		`{"line":7,` + result + `}`,
+		`{"line":8,` + result + `,"replayed":true}`,
+		`{"line":9,` + result + `}`,
+		`{"summary":{"lines":8,"published":5,"failed":3,"replayed":1,"end":"complete","matched":12,"sent":8,"queued":4,"dropped":0,"expired":0}}`,
+		``,
+	} {
+		if i >= len(got) || !strings.HasPrefix(got[i], want) {
+			t.Errorf("answer %d of\n%s\nis not %s", i, answer, want)
+		}
+	}
+	var all []string
+	for _, m := range f.messages {
+		all = append(all, string(m.Data))
+	}
+	if !reflect.DeepEqual(all, []string{"one", "[1,2]", "[3]", "\x00\x01"}) {
+		t.Errorf("published %q", all)
+	}
+}
+
+func TestStreamQuiet(t *testing.T) {
+	f := &fake{}
+	base := start(t, f, nil)
+	body := strings.Repeat("{\"all\":true,\"text\":\"x\"}\n", 2000) + strings.Repeat("x\n", maxErrors+500)
+	_, _, answer := do(t, request{method: "POST", url: base + "/v1/publish/stream?answer=errors&wait=false", body: body})
+	if n := strings.Count(answer, "\n"); n != maxErrors+1 {
+		t.Errorf("%d lines of answer", n)
+	}
+	if want := fmt.Sprintf(`"lines":%d,"published":2000,"failed":%d`, 2500+maxErrors, 500+maxErrors); !strings.Contains(answer, want) {
+		t.Errorf("%s is missing", want)
+	}
+	if _, posted := f.published(); posted != 2000 {
+		t.Errorf("%d posted", posted)
+	}
+}
+
+func TestStreamRefused(t *testing.T) {
+	base := start(t, &fake{}, nil)
+	for _, query := range []string{"all", "wait=x", "answer=x", "answer=lines&answer=lines"} {
+		if status, _, body := do(t, request{method: "POST", url: base + "/v1/publish/stream?" + query, body: "x"}); status != 400 {
+			t.Errorf("%s: %d %s", query, status, body)
+		}
+	}
+}
+
+// dialogue opens a stream whose lines are written one by one.
+func dialogue(t *testing.T, base, query string) (*io.PipeWriter, *bufio.Reader) {
+	t.Helper()
+	body, lines := io.Pipe()
+	r, err := http.NewRequest("POST", base+"/v1/publish/stream"+query, body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	started := make(chan error, 1)
+	var answer *http.Response
+	go func() {
+		var err error
+		answer, err = client.Do(r)
+		started <- err
+	}()
+	if err := <-started; err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { lines.Close(); answer.Body.Close() })
+	return lines, bufio.NewReader(answer.Body)
+}
+
+// Each line is answered when it is published, not when the body ends.
+func TestStreamIsADialogue(t *testing.T) {
+	base := start(t, &fake{}, nil)
+	lines, answers := dialogue(t, base, "")
+	for i := 1; i <= 3; i++ {
+		fmt.Fprintf(lines, "{\"all\":true,\"text\":\"%d\"}\n", i)
+		answer, err := answers.ReadString('\n')
+		if want := fmt.Sprintf(`{"line":%d,`, i); err != nil || !strings.HasPrefix(answer, want) {
+			t.Fatalf("%q %v", answer, err)
+		}
+	}
+	lines.Close()
+	answer, _ := answers.ReadString('\n')
+	var s struct{ Summary summary }
+	if err := json.Unmarshal([]byte(answer), &s); err != nil || s.Summary.End != "complete" || s.Summary.Published != 3 {
+		t.Errorf("%s: %v", answer, err)
+	}
+}
+
+// A server that ends tells its streams, which would go on for ever.
+func TestStreamEndsWithTheServer(t *testing.T) {
+	s, err := New(Config{Listen: "127.0.0.1:0", Logger: slog.New(slog.DiscardHandler)}, &fake{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	go func() { _ = s.Serve() }()
+	lines, answers := dialogue(t, "http://"+s.Addr(), "")
+	fmt.Fprintln(lines, `{"all":true,"text":"x"}`)
+	if _, err := answers.ReadString('\n'); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Shutdown(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if answer, _ := answers.ReadString('\n'); !strings.Contains(answer, `"end":"stopping"`) {
+		t.Errorf("the last word was %q", answer)
+	}
+}
+
+// A publisher that is faster than the server is held back: the server does not
+// read on, and what it holds stays small.
+func TestStreamHoldsBack(t *testing.T) {
+	f := &fake{hold: make(chan struct{})}
+	base := start(t, f, nil)
+	lines, answers := dialogue(t, base, "")
+	text := `{"all":true,"text":"` + strings.Repeat("x", 64<<10) + `"}` + "\n"
+	const total = 500 // 32 MiB: more than kernel and buffers take
+	wrote := make(chan int, total)
+	go func() {
+		for i := range total {
+			if _, err := io.WriteString(lines, text); err != nil {
+				break
+			}
+			wrote <- i
+		}
+		lines.Close()
+	}()
+	stalled := func() bool {
+		select {
+		case <-wrote:
+			return false
+		case <-time.After(300 * time.Millisecond):
+			return true
+		}
+	}
+	for !stalled() {
+	}
+	if messages, _ := f.published(); len(messages) != 1 {
+		t.Errorf("%d were published before the first was done", len(messages))
+	}
+	close(f.hold)
+	n := 0
+	for {
+		answer, err := answers.ReadString('\n')
+		if err != nil {
+			t.Fatal(err)
+		}
+		if strings.HasPrefix(answer, `{"summary"`) {
+			break
+		}
+		n++
+	}
+	if n != total {
+		t.Errorf("%d answers to %d lines", n, total)
+	}
+}

@@ -1,0 +1,64 @@
+package admin
+
+import (
+	"errors"
+	"fmt"
+	"unicode/utf8"
+
+	"github.com/google/uuid"
+
+	"wsd/server"
+)
+
+// maxTargets bounds the topics or clients that one publish may name.
+const maxTargets = 1000
+
+// errTarget is for a publish that does not name who it is for. A mistyped
+// target must not reach everybody, or nobody.
+var errTarget = errors.New("name one kind of target: all, topic or client, the latter two repeatable")
+
+func toTopics(names []string) (server.Target, error) {
+	if err := fewEnough(names); err != nil {
+		return server.Target{}, err
+	}
+	for _, name := range names {
+		if name == "" || !utf8.ValidString(name) {
+			return server.Target{}, fmt.Errorf("topic %q is no name of a topic", name)
+		}
+	}
+	return server.Topic(names...), nil
+}
+
+func toClients(names []string) (server.Target, error) {
+	if err := fewEnough(names); err != nil {
+		return server.Target{}, err
+	}
+	ids := make([]uuid.UUID, len(names))
+	for i, name := range names {
+		id, err := parseID(name)
+		if err != nil {
+			return server.Target{}, err
+		}
+		ids[i] = id
+	}
+	return server.Client(ids...), nil
+}
+
+func fewEnough(names []string) error {
+	switch {
+	case len(names) == 0:
+		return errTarget
+	case len(names) > maxTargets:
+		return fmt.Errorf("%d targets are too many for one publish: at most %d", len(names), maxTargets)
+	}
+	return nil
+}
+
+// parseID takes the one form of a UUID that whoami answers.
+func parseID(name string) (uuid.UUID, error) {
+	id, err := uuid.Parse(name)
+	if err != nil || len(name) != 36 {
+		return uuid.UUID{}, fmt.Errorf("client %q is no id: write the UUID that whoami answers", name)
+	}
+	return id, nil
+}
