@@ -191,24 +191,43 @@ func (l *loop) flushed(slot uint32, c *client) {
 // dropQueue forgets what waits, but for a message that is sent in part, since
 // without its end the stream would be garbage. all: that too.
 func (l *loop) dropQueue(c *client, all bool) {
-	lost := l.dropNodes(c, func(before uint32, nd *node) bool { return all || before != 0 || nd.drop })
+	lost := l.dropNodes(c, func(before uint32, nd *node) verdict { return dropIf(all || before != 0 || nd.drop) })
 	l.count.lost += uint64(lost)
+}
+
+// verdict is what becomes of a node.
+type verdict int
+
+const (
+	keepNode verdict = iota
+	dropNode
+	keepRest // this one and all behind it: a long queue is not walked for nothing
+)
+
+func dropIf(yes bool) verdict {
+	if yes {
+		return dropNode
+	}
+	return keepNode
 }
 
 // dropNodes removes the nodes that which names, and says how many of them were
 // published messages. before is 0 for the first of those that stay.
-func (l *loop) dropNodes(c *client, which func(before uint32, nd *node) bool) (published int) {
+func (l *loop) dropNodes(c *client, which func(before uint32, nd *node) verdict) (published int) {
 	before, n := uint32(0), c.head
 	for n != 0 {
 		nd := l.queue.at(n)
 		next := nd.next
-		if which(before, nd) {
+		switch which(before, nd) {
+		case keepRest:
+			return published
+		case keepNode:
+			before = n
+		case dropNode:
 			if nd.from != nil {
 				published++
 			}
 			l.unqueue(c, before, n)
-		} else {
-			before = n
 		}
 		n = next
 	}
@@ -218,14 +237,14 @@ func (l *loop) dropNodes(c *client, which func(before uint32, nd *node) bool) (p
 // dropExpired removes what must not be delivered any more.
 func (l *loop) dropExpired(c *client) {
 	now := int64(0)
-	n := l.dropNodes(c, func(_ uint32, nd *node) bool {
+	n := l.dropNodes(c, func(_ uint32, nd *node) verdict {
 		if !nd.drop || nd.from.deadline == 0 {
-			return false
+			return keepNode
 		}
 		if now == 0 {
 			now = time.Now().UnixNano()
 		}
-		return nd.from.deadline <= now
+		return dropIf(nd.from.deadline <= now)
 	})
 	l.count.queuedExpired += uint64(n)
 }
@@ -233,7 +252,7 @@ func (l *loop) dropExpired(c *client) {
 // coalesce removes an older message of the same key, if one still waits whole:
 // the latest value wins.
 func (l *loop) coalesce(c *client, d *delivery) {
-	n := l.dropNodes(c, func(_ uint32, nd *node) bool { return nd.drop && nd.from.coalesce == d.coalesce })
+	n := l.dropNodes(c, func(_ uint32, nd *node) verdict { return dropIf(nd.drop && nd.from.coalesce == d.coalesce) })
 	l.count.coalesced += uint64(n)
 }
 
@@ -267,7 +286,12 @@ func (l *loop) fits(c *client, size int) bool {
 }
 
 func (l *loop) dropOldest(c *client, size int) {
-	n := l.dropNodes(c, func(_ uint32, nd *node) bool { return nd.drop && !l.fits(c, size) })
+	n := l.dropNodes(c, func(_ uint32, nd *node) verdict {
+		if l.fits(c, size) {
+			return keepRest
+		}
+		return dropIf(nd.drop)
+	})
 	l.count.dropped[DropOld] += uint64(n)
 	l.count.evicted += uint64(n)
 }
@@ -309,7 +333,12 @@ func (l *loop) dropAged(c *client, limit uint32) {
 	if policy == CloseSlow || c.state != stateOpen {
 		return
 	}
-	n := l.dropNodes(c, func(_ uint32, nd *node) bool { return nd.drop && l.wheel.now-nd.since >= limit })
+	n := l.dropNodes(c, func(_ uint32, nd *node) verdict {
+		if l.wheel.now-nd.since < limit { // and those behind it are younger
+			return keepRest
+		}
+		return dropIf(nd.drop)
+	})
 	l.count.dropped[policy] += uint64(n)
 	l.count.evicted += uint64(n)
 }
