@@ -172,13 +172,17 @@ func (s *site) connect() *peer {
 	return connectTo(s.t, s.Addrs()[0])
 }
 
-func connectTo(t testing.TB, addr string) *peer {
-	t.Helper()
+func dialQuietly(addr string) (net.Conn, error) {
 	network := "tcp"
 	if path, ok := strings.CutPrefix(addr, "unix:"); ok {
 		network, addr = "unix", path
 	}
-	c, err := net.DialTimeout(network, addr, patience)
+	return net.DialTimeout(network, addr, patience)
+}
+
+func connectTo(t testing.TB, addr string) *peer {
+	t.Helper()
+	c, err := dialQuietly(addr)
 	if err != nil {
 		t.Fatal(err)
 	}
