@@ -1,6 +1,7 @@
 package server
 
 import (
+	"math"
 	"net/netip"
 	"sync"
 	"time"
@@ -15,9 +16,10 @@ import (
 // lock, and accepting is a small part of what a handshake costs.
 type acceptor struct {
 	listeners []*netpoll.Listener
-	reserve   int    // a descriptor to give up in time of need, -1 if it is given up
-	resting   uint32 // until this tick no more is accepted, 0: not resting
-	rested    uint32 // how many rests in a row, for longer and longer ones
+	asked     []string // what each was configured as, "" if it was inherited
+	reserve   int      // a descriptor to give up in time of need, -1 if it is given up
+	resting   uint32   // until this tick no more is accepted, 0: not resting
+	rested    uint32   // how many rests in a row, for longer and longer ones
 	warned    time.Time
 	tokens    float64 // of the handshake rate
 	refilled  time.Time
@@ -237,7 +239,7 @@ func (a *acceptor) stop(l *loop) {
 		}
 		_ = ln.Close()
 	}
-	a.listeners = nil
+	a.listeners, a.asked = nil, nil
 	if a.reserve >= 0 {
 		_ = netpoll.Close(a.reserve)
 	}
@@ -275,6 +277,9 @@ func (s *shares) enter(peer netip.AddrPort, limit int) bool {
 	s.counts[key]++
 	return true
 }
+
+// add counts one more client without asking.
+func (s *shares) add(peer netip.AddrPort) { s.enter(peer, math.MaxInt) }
 
 func (s *shares) leave(addr [16]byte) {
 	key := shareKey(addr)

@@ -72,6 +72,10 @@ func (l *loop) act(msg, out []byte) (_ []byte, held bool) {
 		l.count.messagesOut++
 		return append(out, l.server.constants[a.Index]...), false
 	}
+	if l.settling && !a.Inline {
+		l.putOff(msg)
+		return out, true
+	}
 	l.ctx = dispatch.Context{Context: l.server.ctx, Client: (*here)(l), Envelope: env}
 	if fan {
 		if code := l.mayFanOut(&l.ctx); code != dispatch.OK {

@@ -8,6 +8,8 @@ type extra struct {
 	rest []byte // to be presented to conn again, in a buffer of loop.buffers
 	call *call  // the pooled handler whose answer is awaited
 	free uint32 // next free one plus one
+
+	waiting []byte // a request put off until a handover is over
 }
 
 // extras hands out extras by index, so that client stays free of pointers.
@@ -42,7 +44,7 @@ func (x *extras) make(c *client) *extra {
 
 // tidy gives the client's extra back if nothing is in it.
 func (x *extras) tidy(c *client) {
-	if e := x.of(c); e != nil && e.rest == nil && e.call == nil {
+	if e := x.of(c); e != nil && e.rest == nil && e.call == nil && e.waiting == nil {
 		*e = extra{free: x.free}
 		x.free = c.extra
 		c.extra = 0

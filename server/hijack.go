@@ -115,6 +115,8 @@ func (s *Server) adopt(fd int, c net.Conn, request []byte) {
 	} else {
 		s.joining.Add(1)
 	}
+	s.gate.RLock() // not while the clients are being handed over
+	defer s.gate.RUnlock()
 	taken := s.loops[s.loopOf(n.id)].post(func(l *loop) {
 		if slot, c := l.join(n); c != nil {
 			l.handshake(slot, c, request)

@@ -202,9 +202,11 @@ func (l *loop) leave(slot uint32, c *client) {
 		l.topics.Leave(slot)
 		c.clear(flagSubscribed)
 	}
-	if e := l.extras.of(c); e != nil && e.call != nil {
-		e.call.abandon()
-		e.call = nil
+	if e := l.extras.of(c); e != nil && (e.call != nil || e.waiting != nil) {
+		if e.call != nil {
+			e.call.abandon()
+		}
+		e.call, e.waiting = nil, nil
 		l.extras.tidy(c)
 	}
 }

@@ -61,6 +61,11 @@ type loop struct {
 	accept  *acceptor // of the first loop; nil in the others
 	warned  time.Time // of sockets that cannot be watched
 
+	// Of a handover.
+	settling bool     // pooled actions are put off
+	waiters  []uint32 // clients whose action was
+	halt     *halt    // to stand still by at the end of the turn
+
 	// The client whose bytes are being fed, for the sink's methods.
 	slot uint32
 	cur  *client
@@ -138,6 +143,9 @@ func (l *loop) turn() bool {
 	}
 	l.walk()
 	l.bury()
+	if l.halt != nil {
+		l.standStill()
+	}
 	l.count.turns++
 	l.count.events += uint64(n)
 	l.count.batchSize.number(n)

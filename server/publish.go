@@ -76,7 +76,7 @@ var ErrStopped = errors.New("the server has stopped")
 // the waiting, not the publish.
 func (s *Server) Publish(ctx context.Context, t Target, m Message) (Result, error) {
 	d := m.delivery(t)
-	if !s.spread(d) {
+	if !s.publish(d) {
 		return Result{}, ErrStopped
 	}
 	select {
@@ -91,10 +91,18 @@ func (s *Server) Publish(ctx context.Context, t Target, m Message) (Result, erro
 
 // Post is Publish without waiting for what becomes of it.
 func (s *Server) Post(t Target, m Message) error {
-	if !s.spread(m.delivery(t)) {
+	if !s.publish(m.delivery(t)) {
 		return ErrStopped
 	}
 	return nil
+}
+
+// publish is spread for those outside the loops. It waits while the clients are
+// being handed over: afterwards the message is for all of them, or for none.
+func (s *Server) publish(d *delivery) bool {
+	s.gate.RLock()
+	defer s.gate.RUnlock()
+	return !s.gone && s.spread(d)
 }
 
 func (m *Message) delivery(t Target) *delivery {

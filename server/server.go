@@ -60,6 +60,12 @@ type Server struct {
 	shares    shares
 	ids       ids
 
+	// gate is closed (locked) while the clients are being handed over, and open
+	// to any number of publishers otherwise.
+	gate    sync.RWMutex
+	gone    bool // under gate: they went
+	handing atomic.Bool
+
 	started  atomic.Bool
 	draining atomic.Bool
 	stopOnce sync.Once
@@ -181,28 +187,48 @@ func (s *Server) options() netpoll.Options {
 func (s *Server) listen() error {
 	a := &acceptor{reserve: -1, refilled: time.Now(), tokens: float64(s.cfg.HandshakeRate), dealt: make([][]newcomer, len(s.loops))}
 	s.loops[0].accept = a
+	take := func(asked string, ln *netpoll.Listener) {
+		a.listeners, a.asked = append(a.listeners, ln), append(a.asked, asked)
+		s.addrs = append(s.addrs, ln.Addr())
+	}
 	for _, fd := range s.cfg.Inherited {
 		ln, err := netpoll.Inherit(fd)
 		if err != nil {
 			return err
 		}
-		a.listeners = append(a.listeners, ln)
-		s.addrs = append(s.addrs, ln.Addr())
+		take("", ln)
+	}
+	for {
+		ln, err := s.cfg.Estate.listener("") // what an older process had inherited
+		if err != nil {
+			return err
+		}
+		if ln == nil {
+			break
+		}
+		take("", ln)
 	}
 	for _, addr := range s.cfg.Listen {
 		if addr == "none" {
 			continue
 		}
-		ln, err := netpoll.Listen(addr, s.options())
+		ln, err := s.listenOn(addr)
 		if err != nil {
 			return err
 		}
-		a.listeners = append(a.listeners, ln)
-		s.addrs = append(s.addrs, ln.Addr())
+		take(addr, ln)
 	}
 	var err error
 	a.reserve, err = netpoll.Reserve()
 	return err
+}
+
+// listenOn opens a listener, or takes over an older process's for that address.
+func (s *Server) listenOn(addr string) (*netpoll.Listener, error) {
+	if ln, err := s.cfg.Estate.listener(addr); ln != nil || err != nil {
+		return ln, err
+	}
+	return netpoll.Listen(addr, s.options())
 }
 
 // Start begins to serve and returns at once.

@@ -1,0 +1,281 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"time"
+
+	"wsd/netpoll"
+)
+
+// A live upgrade, as the older process sees it. docs/upgrade.md has the whole:
+// who does what when, and what is lost when either process dies.
+
+// Heir is the process that is to take over.
+type Heir struct {
+	// Link is our end of the channel to it. It stays the caller's.
+	Link *Link
+	// Kill ends that process, if it still runs, and returns when it is gone for
+	// certain: before that, this one must not touch a socket again.
+	Kill func()
+	// Files are descriptors it gets beside the listeners, by name. They stay
+	// the caller's.
+	Files map[string]*os.File
+	// Hold, if set, is called once the other process is prepared, before the
+	// loops stop: what the application lets in from elsewhere shall wait from
+	// here on. An error calls the whole off.
+	Hold func(context.Context) error
+	// Fault, if set, is called at each step, with its name: a test's.
+	Fault func(step string)
+}
+
+// Handed tells what was handed over.
+type Handed struct {
+	// Clients is how many there were, whatever their state.
+	Clients int
+	// Bytes is the size of their state.
+	Bytes int64
+	// Pause is the time from the first loop that stood still to the other
+	// process's word that it runs.
+	Pause time.Duration
+	// Version is the other process's.
+	Version string
+}
+
+// Why a handover does not begin, or what it ended by.
+var (
+	ErrUnderway = errors.New("a handover is under way")
+	errDraining = errors.New("the server is stopping")
+	errFormat   = errors.New("the state formats do not fit")
+	// ErrHeirDied: the other process died after it had begun to serve. Its
+	// clients are lost with it.
+	ErrHeirDied = errors.New("the new process died when it had taken over")
+)
+
+// How long the other process may take.
+const (
+	heirStart    = 60 * time.Second       // to say hello, and then to be prepared
+	heirPatience = 10 * time.Second       // to take over, and
+	heirEach     = 100 * time.Microsecond // for each client
+)
+
+// HandOver gives the listeners and all clients, with their state, to another
+// process, and then ends the server without a word to any of them. On an error
+// the server serves on, and no client has noticed more than a pause; only
+// ErrHeirDied means that they are gone.
+func (s *Server) HandOver(h Heir) (Handed, error) {
+	if !s.handing.CompareAndSwap(false, true) {
+		return Handed{}, ErrUnderway
+	}
+	defer s.handing.Store(false)
+	t := &testator{s: s, h: h}
+	err := t.run()
+	return t.done, err
+}
+
+// testator is one handover.
+type testator struct {
+	s    *Server
+	h    Heir
+	done Handed
+
+	began     time.Time // to stand still
+	settled   bool
+	gated     bool
+	halt      *halt
+	committed bool
+}
+
+func (t *testator) fault(step string) {
+	if t.h.Fault != nil {
+		t.h.Fault(step)
+	}
+}
+
+func (t *testator) run() error {
+	err := t.agree()
+	if err == nil {
+		err = t.quieten()
+	}
+	if err == nil {
+		err = t.giveAway()
+	}
+	if err == nil {
+		t.leave()
+		return nil
+	}
+	return t.callOff(err)
+}
+
+// agree finds out whether the other process can read what this one writes, and
+// has it build everything that can be built beforehand. All clients are served
+// meanwhile.
+func (t *testator) agree() error {
+	if !t.s.started.Load() || t.s.draining.Load() {
+		return errDraining
+	}
+	t.fault("started")
+	t.h.Link.patience(heirStart)
+	body, _, err := t.h.Link.expect(sayHello)
+	if err != nil {
+		return err
+	}
+	hello, err := readHello(body)
+	if err != nil {
+		return err
+	}
+	t.done.Version = hello.version
+	if ours := formatNumber(); ours < hello.oldest || ours > hello.newest {
+		return fmt.Errorf("%w: this process writes %d, the new one (%s) reads %d to %d",
+			errFormat, ours, hello.version, hello.oldest, hello.newest)
+	}
+	t.fault("hello")
+	list := t.heirlooms()
+	fds := make([]int, len(list))
+	for i := range list {
+		fds[i] = list[i].fd
+	}
+	if len(fds) > netpoll.MostRights {
+		return fmt.Errorf("%d listeners are too many to hand over", len(fds))
+	}
+	if err := t.h.Link.say(sayWelcome, appendHeirlooms(nil, list), fds); err != nil {
+		return err
+	}
+	t.fault("welcome")
+	t.h.Link.patience(heirStart)
+	_, _, err = t.h.Link.expect(sayPrepared)
+	t.fault("prepared")
+	return err
+}
+
+// heirlooms are the listeners, and the application's files.
+func (t *testator) heirlooms() (list []heirloom) {
+	t.s.on(context.Background(), t.s.loops[0], func(l *loop) {
+		if a := l.accept; a != nil {
+			for i, ln := range a.listeners {
+				list = append(list, heirloom{name: a.asked[i], listener: true, path: ln.OwnsPath(), fd: ln.Fd()})
+			}
+		}
+	})
+	names := make([]string, 0, len(t.h.Files))
+	for name := range t.h.Files {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	for _, name := range names {
+		list = append(list, heirloom{name: name, fd: int(t.h.Files[name].Fd())})
+	}
+	return list
+}
+
+// quieten brings everything to a stand.
+func (t *testator) quieten() (err error) {
+	if t.h.Hold != nil {
+		ctx, cancel := context.WithTimeout(context.Background(), walkPatience)
+		defer cancel()
+		if err := t.h.Hold(ctx); err != nil {
+			return fmt.Errorf("holding what comes from elsewhere: %w", err)
+		}
+	}
+	t.fault("held")
+	t.settled = true
+	if err := t.s.settle(); err != nil {
+		return err
+	}
+	t.s.gate.Lock()
+	t.gated = true
+	if err := t.s.waitFor(walkPatience, func(l *loop) bool { return len(l.walks) == 0 }); err != nil {
+		return fmt.Errorf("%w: publishes, within %v", err, walkPatience)
+	}
+	t.fault("settled")
+	t.began = time.Now()
+	t.halt, err = t.s.freeze()
+	if err == nil {
+		t.fault("frozen")
+	}
+	return err
+}
+
+// giveAway writes the state and the sockets down and waits for the word that
+// they are in use. Nothing of ours changes here, so that until then we can go
+// on as if nothing had been.
+func (t *testator) giveAway() error {
+	k := t.h.Link
+	k.patience(heirPatience + time.Duration(t.s.connected.Load())*heirEach)
+	w := &estateWriter{link: k, fault: func() { t.fault("state") }}
+	if err := t.s.writeDown(w); err != nil {
+		return err
+	}
+	t.done.Clients, t.done.Bytes = int(w.end.clients), w.bytes
+	t.fault("sent")
+	body, _, err := k.expect(sayReady)
+	if err != nil {
+		return err
+	}
+	in := reader{b: body}
+	if n := in.u64(); !in.end() || n != w.end.clients {
+		return fmt.Errorf("the new process has %d clients of %d", n, w.end.clients)
+	}
+	t.fault("ready")
+	t.committed = true
+	if err := k.say(sayCommit, nil, nil); err != nil {
+		return err
+	}
+	t.fault("commit")
+	if _, _, err = k.expect(sayRunning); err != nil {
+		return err
+	}
+	t.done.Pause = time.Since(t.began)
+	t.fault("running")
+	return nil
+}
+
+// leave ends the loops: their clients are served elsewhere.
+func (t *testator) leave() {
+	t.s.gone = true
+	t.halt.tell(orderSurrender)
+	t.s.gate.Unlock()
+	<-t.s.ended
+	select {
+	case t.s.empty <- struct{}{}: // a Stop that waits for the last client
+	default:
+	}
+}
+
+// callOff goes on serving, once the other process cannot touch anything any
+// more. If it died after it had said that it runs, it has touched what we have
+// the state of: then there is nothing to go on with.
+func (t *testator) callOff(err error) error {
+	t.h.Link.patience(time.Second)
+	_ = t.h.Link.say(sayRefused, []byte(err.Error()), nil)
+	t.h.Kill()
+	if t.committed && t.ran() {
+		t.leave()
+		return fmt.Errorf("%w: %w", ErrHeirDied, err)
+	}
+	if t.halt != nil {
+		t.halt.tell(orderThaw)
+	}
+	if t.gated {
+		t.s.gate.Unlock()
+	}
+	if t.settled {
+		t.s.unsettle()
+	}
+	return err
+}
+
+// ran looks for the word of a process that is dead by now.
+func (t *testator) ran() bool {
+	t.h.Link.patience(time.Second)
+	for {
+		what, _, fds, err := t.h.Link.hear()
+		closeAll(fds)
+		if what == sayRunning || err != nil {
+			return what == sayRunning
+		}
+	}
+}

@@ -1,0 +1,271 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"wsd/netpoll"
+)
+
+// Standing still, in the order of the functions of this file:
+//
+//  1. settle: pooled actions are not begun any more, those that run come to
+//     their end. Everything else goes on.
+//  2. The gate closes: who publishes waits. Publishes under way reach their
+//     last client.
+//  3. freeze: each loop stops between two turns. The world is quiet once no
+//     loop has anything posted or under way that concerns another.
+//  4. thaw: all goes on where it stopped, or surrender: it goes on elsewhere.
+
+// order is what a loop that stands still is told.
+type order int
+
+const (
+	orderFinish order = iota // do what is posted and under way, read nothing, stand still again
+	orderThaw
+	orderSurrender
+)
+
+// halt is all loops standing still. While they do, whoever froze them may touch
+// everything that is theirs.
+type halt struct {
+	arrived chan struct{}
+	orders  []chan order // by loop
+}
+
+// standStill ends a turn when the loop is to be frozen.
+func (l *loop) standStill() {
+	h := l.halt
+	for {
+		h.arrived <- struct{}{}
+		switch <-h.orders[l.number] {
+		case orderFinish:
+			l.takeInbox()
+			for len(l.walks) > 0 {
+				l.walk()
+			}
+			l.bury()
+		case orderThaw:
+			l.halt = nil
+			return
+		case orderSurrender:
+			l.halt = nil
+			l.surrender()
+			return
+		}
+	}
+}
+
+// Bounds of what has to happen before the loops can stand still. Within the
+// first, clients whose pooled action has not begun wait, and all others are served.
+const (
+	walkPatience = 10 * time.Second // for publishes under way
+	haltPatience = 5 * time.Second  // for a loop's turn: an inline handler that blocks
+)
+
+// ErrBusy is returned when what runs does not end in time.
+var ErrBusy = errors.New("what is under way does not end")
+
+// settle waits until no pooled action runs: its handler cannot be moved. The
+// time-out of actions bounds how long that takes. Further ones are put off.
+func (s *Server) settle() error {
+	s.each(func(l *loop) { l.settling = true })
+	patience := s.cfg.ActionTimeout + walkPatience
+	err := s.waitFor(patience, func(l *loop) bool {
+		for _, k := range l.calls {
+			if !k.ended.Load() {
+				return false
+			}
+		}
+		return true
+	})
+	if err != nil {
+		return fmt.Errorf("%w: pooled actions, within %v", err, patience)
+	}
+	return nil
+}
+
+// each runs f in every loop and waits for all.
+func (s *Server) each(f func(*loop)) {
+	for _, l := range s.loops {
+		s.on(context.Background(), l, f)
+	}
+}
+
+// waitFor asks all loops again and again until ok is true of each in one round.
+func (s *Server) waitFor(patience time.Duration, ok func(*loop) bool) error {
+	for end := time.Now().Add(patience); ; time.Sleep(time.Millisecond) {
+		all := true
+		s.each(func(l *loop) { all = all && ok(l) })
+		if all {
+			return nil
+		}
+		if time.Now().After(end) {
+			return ErrBusy
+		}
+	}
+}
+
+// unsettle undoes settle, in loops that run: what was put off begins.
+func (s *Server) unsettle() {
+	s.each(func(l *loop) {
+		l.settling = false
+		l.beginPutOff()
+	})
+}
+
+// putOff keeps a request of a pooled action that must not begin now.
+func (l *loop) putOff(msg []byte) {
+	l.extras.make(l.cur).waiting = append([]byte(nil), msg...)
+	l.waiters = append(l.waiters, l.slot)
+}
+
+// beginPutOff has the requests that were put off go their way.
+func (l *loop) beginPutOff() {
+	waiters := l.waiters
+	l.waiters = nil
+	for _, slot := range waiters {
+		c := l.clients.at(slot)
+		e := l.extras.of(c)
+		if e == nil || e.waiting == nil || c.state != stateOpen {
+			continue // it left
+		}
+		msg := e.waiting
+		e.waiting = nil
+		l.extras.tidy(c)
+		l.slot, l.cur = slot, c
+		out, held := l.act(msg, l.out[:0])
+		l.out = out
+		if len(out) > 0 {
+			l.send(slot, c, out)
+		}
+		if !held && c.state == stateOpen {
+			l.readLater(slot, c)
+		}
+	}
+}
+
+// freeze brings all loops to a stand. The gate is closed, and nothing pooled
+// runs. On an error they go on.
+func (s *Server) freeze() (*halt, error) {
+	h := &halt{arrived: make(chan struct{}, len(s.loops))}
+	for range s.loops {
+		h.orders = append(h.orders, make(chan order, 1))
+	}
+	for _, l := range s.loops {
+		l.post(func(l *loop) { l.halt = h })
+	}
+	err := s.gather(h)
+	// What a loop did in its last turn may concern others: a newcomer dealt to
+	// them, an answer for all. None of that makes more of its kind for long,
+	// since nothing is read.
+	for round := 0; err == nil && !s.quiet(); round++ {
+		if round == 16 {
+			err = fmt.Errorf("%w: loops go on posting to each other", ErrBusy)
+			break
+		}
+		h.tell(orderFinish)
+		err = s.gather(h)
+	}
+	if err == nil && s.draining.Load() {
+		err = errDraining
+	}
+	if err != nil {
+		h.tell(orderThaw)
+		return nil, err
+	}
+	return h, nil
+}
+
+func (h *halt) tell(o order) {
+	for _, c := range h.orders {
+		c <- o
+	}
+}
+
+// gather waits for all loops to stand. A loop that is late will find its order.
+func (s *Server) gather(h *halt) error {
+	late := time.NewTimer(haltPatience)
+	defer late.Stop()
+	for range s.loops {
+		select {
+		case <-h.arrived:
+		case <-late.C:
+			return fmt.Errorf("%w: a loop's turn takes more than %v", ErrBusy, haltPatience)
+		case <-s.ended:
+			return ErrStopped
+		}
+	}
+	return nil
+}
+
+// quiet looks at loops that stand still: is anything under way?
+func (s *Server) quiet() bool {
+	for _, l := range s.loops {
+		l.mu.Lock()
+		posted := len(l.inbox)
+		l.mu.Unlock()
+		if posted > 0 || len(l.walks) > 0 || len(l.dead) > 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// surrender lets go of everything without a word to anybody: the descriptors
+// are copies, their sockets live on in another process. They leave the poller
+// explicitly, since closing a copy does not end its registration.
+func (l *loop) surrender() {
+	if l.accept != nil {
+		l.accept.surrender(l)
+	}
+	for slot := range l.clients.size() {
+		if c := l.clients.at(slot); c.state != stateFree {
+			_ = l.poll.Del(int(c.fd))
+			_ = netpoll.Close(int(c.fd))
+			l.erase(slot, c)
+		}
+	}
+	l.count = counters{actions: make([]actionCounters, len(l.count.actions))}
+	l.again, l.stuck, l.waiters = nil, nil, nil
+	l.stopped = true
+}
+
+// erase frees a client's record, and what hangs on it, as if it had never been.
+func (l *loop) erase(slot uint32, c *client) {
+	delete(l.byID, c.id)
+	l.topics.Leave(slot)
+	for c.head != 0 {
+		l.unqueue(c, 0, c.head)
+	}
+	if e := l.extras.of(c); e != nil {
+		e.rest, e.waiting, e.call = nil, nil, nil
+		l.extras.tidy(c)
+	}
+	l.unplan(slot, c)
+	s := l.server
+	if c.is(flagCounted) {
+		s.shares.leave(c.addr)
+	}
+	switch c.state {
+	case stateJoining:
+		s.joining.Add(-1)
+	case stateRefused:
+		s.refused.Add(-1)
+	}
+	s.connected.Add(-1)
+	l.clients.release(slot)
+}
+
+func (a *acceptor) surrender(l *loop) {
+	for _, ln := range a.listeners {
+		_ = l.poll.Del(ln.Fd())
+		_ = ln.Leave()
+	}
+	if a.reserve >= 0 {
+		_ = netpoll.Close(a.reserve)
+	}
+	a.listeners, l.accept = nil, nil
+}
