@@ -37,7 +37,13 @@ func serve(t *testing.T, args ...string) *running {
 	if !strings.Contains(strings.Join(args, " "), "--listen") {
 		base = append(base, "--listen=127.0.0.1:0")
 	}
-	r := &running{t: t, cmd: program(t, nil, append(base, args...)...), log: new(output), exited: make(chan struct{})}
+	return serveAs(t, program(t, nil, append(base, args...)...))
+}
+
+// serveAs starts a program that serves and logs JSON, and waits as well.
+func serveAs(t *testing.T, cmd *exec.Cmd) *running {
+	t.Helper()
+	r := &running{t: t, cmd: cmd, log: new(output), exited: make(chan struct{})}
 	r.cmd.Stderr, r.cmd.Stdout = r.log, r.log
 	if err := r.cmd.Start(); err != nil {
 		t.Fatal(err)
