@@ -163,7 +163,7 @@ func TestLateLoop(t *testing.T) {
 	s.each(func(l *loop) {
 		c := l.clients.at(0)
 		c.set(flagPinged)
-		p.write(frame(ws.OpPong, "")) // it is in the kernel when this returns
+		p.try(frame(ws.OpPong, "")) // it is in the kernel when this returns
 		l.look(0, c)
 		if c.state != stateOpen || c.is(flagPinged) {
 			t.Errorf("state %d, flags %b", c.state, c.flags)
