@@ -81,8 +81,14 @@ func (f *serveFlags) adminConfig(log *slog.Logger, reserve int) admin.Config {
 		Listen:     f.Admin.Admin,
 		TokenFile:  f.Admin.AdminTokenFile,
 		MaxPublish: int64(f.Admin.MaxPublish),
-		MaxConns:   min(max(reserve/4, 4), 128),
-		Logger:     log,
+		Path:       f.Listen.Path,
+		Version:    programVersion(),
+
+		IdempotencyWindow: time.Duration(f.Admin.IdempotencyWindow),
+		IdempotencyKeys:   limit(f.Admin.IdempotencyKeys),
+
+		MaxConns: min(max(reserve/4, 4), 128),
+		Logger:   log,
 	}
 }
 
@@ -106,6 +112,7 @@ func (f *serveFlags) Validate() error {
 		{"workers", f.Actions.Workers == 0},
 		{"action-timeout", f.Actions.ActionTimeout == 0},
 		{"max-publish", f.Admin.MaxPublish == 0},
+		{"idempotency-window", f.Admin.IdempotencyWindow == 0},
 	} {
 		if required.zero {
 			return fmt.Errorf("--%s 0: there has to be a limit, more than 0", required.flag)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"runtime"
@@ -18,19 +19,23 @@ func (versionCmd) Run(stdout io.Writer) error {
 	return err
 }
 
+const unversioned = "(devel)"
+
+// programVersion is the version alone.
+func programVersion() string {
+	if info, ok := debug.ReadBuildInfo(); ok {
+		return cmp.Or(version, info.Main.Version, unversioned)
+	}
+	return cmp.Or(version, unversioned)
+}
+
 // versionLine prefers the version that was set to the one of the module, and
 // adds what the build knows of its origin.
 func versionLine(set string, info *debug.BuildInfo) string {
 	if info == nil {
 		info = &debug.BuildInfo{}
 	}
-	if set == "" {
-		set = info.Main.Version
-	}
-	if set == "" {
-		set = "(devel)"
-	}
-	line := "wsd " + set
+	line := "wsd " + cmp.Or(set, info.Main.Version, unversioned)
 	settings := map[string]string{}
 	for _, s := range info.Settings {
 		settings[s.Key] = s.Value
