@@ -30,8 +30,8 @@ func (e *engine) Message(op ws.OpCode, payload, out []byte) ([]byte, error) {
 		ph.number++
 		e.pend.push(c, e.now, e.now, ph.number)
 		ph.counts.Sent++
-		ph.counts.BytesOut += uint64(len(ph.template.payload))
-		out = append(out, ph.template.frame(e.cur, ph.number)...)
+		ph.counts.BytesOut += uint64(len(ph.stencil.payload))
+		out = append(out, ph.stencil.frame(e.cur, ph.number)...)
 	}
 	return out, nil
 }
@@ -43,8 +43,8 @@ func (e *engine) answered(c *client, op ws.OpCode, payload []byte) bool {
 	var n pending
 	var ok bool
 	number, numbered := uint32(0), false
-	if ph.template.at >= 0 {
-		number, numbered = ph.template.numberIn(payload)
+	if ph.stencil.at >= 0 {
+		number, numbered = ph.stencil.numberIn(payload)
 	}
 	if numbered {
 		n, ok = e.pend.take(c, number)
@@ -55,7 +55,7 @@ func (e *engine) answered(c *client, op ws.OpCode, payload []byte) bool {
 		e.unasked(c, number, numbered)
 		return false
 	}
-	if !ph.template.right(op, payload) || ph.template.at >= 0 && !numbered {
+	if !ph.stencil.right(op, payload) || ph.stencil.at >= 0 && !numbered {
 		ph.counts.WrongAnswers++
 	}
 	if n.overtaken {

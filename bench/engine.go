@@ -84,7 +84,7 @@ func newEngine(part Part, emit func(event)) (*engine, error) {
 		fan:    newFanReader(part.Run),
 	}
 	e.placeGroups()
-	e.phase.template = new(template)
+	e.phase.stencil = new(stencil)
 	e.now = clk.now()
 	return e, nil
 }

@@ -55,8 +55,8 @@ func (e *engine) send(slot uint32, c *client, intended int64) {
 	ph.number++
 	e.pend.push(c, intended, sent, ph.number)
 	ph.counts.Sent++
-	ph.counts.BytesOut += uint64(len(ph.template.payload))
-	e.write(slot, c, ph.template.frame(slot, ph.number))
+	ph.counts.BytesOut += uint64(len(ph.stencil.payload))
+	e.write(slot, c, ph.stencil.frame(slot, ph.number))
 }
 
 func (e *engine) beginOpen() {

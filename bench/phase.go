@@ -6,16 +6,16 @@ import (
 
 // phaseState is what an engine knows of the phase that it is in.
 type phaseState struct {
-	spec     *Phase
-	template *template // never nil
-	first    *template
-	start    int64 // CLOCK_MONOTONIC
-	end      int64 // no request leaves after it
-	open     bool  // open loop
-	closed   bool  // closed loop
-	fans     bool  // messages are being published
-	ending   bool  // the coordinator said that it is over
-	tickAt   int64
+	spec    *Phase
+	stencil *stencil // never nil
+	first   *stencil
+	start   int64 // CLOCK_MONOTONIC
+	end     int64 // no request leaves after it
+	open    bool  // open loop
+	closed  bool  // closed loop
+	fans    bool  // messages are being published
+	ending  bool  // the coordinator said that it is over
+	tickAt  int64
 
 	// number is the last request's; those of this phase are above numberBase.
 	number, numberBase uint32
@@ -71,12 +71,12 @@ func (e *engine) begin(c *startCommand) (err error) {
 	e.now = e.clock.now()
 	e.dialer.set(spec, e.now)
 	if ph.open || ph.closed {
-		if ph.template, err = newTemplate(spec); err != nil {
+		if ph.stencil, err = newStencil(spec); err != nil {
 			return err
 		}
 	}
 	if ph.first == nil && e.part.Plan.First != "" {
-		if ph.first, err = newTemplate(&Phase{Payload: e.part.Plan.First, Expect: " "}); err != nil {
+		if ph.first, err = newStencil(&Phase{Payload: e.part.Plan.First, Expect: " "}); err != nil {
 			return err
 		}
 	}

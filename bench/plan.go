@@ -188,7 +188,7 @@ func (ph *Phase) complete(p *Plan) error {
 
 func (ph *Phase) completeMessages(p *Plan) error {
 	if ph.Kind == Closed || ph.Kind == Open {
-		if _, err := newTemplate(ph); err != nil {
+		if _, err := newStencil(ph); err != nil {
 			return err
 		}
 	}

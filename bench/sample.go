@@ -2,6 +2,7 @@ package bench
 
 import (
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
@@ -40,7 +41,7 @@ func sample(p *Plan, now int64) Sample {
 }
 
 func (s *Sample) addProcess(pid string) {
-	status, stat := slurp("/proc/"+pid+"/status"), slurp("/proc/"+pid+"/stat")
+	stat := slurp("/proc/" + pid + "/stat")
 	_, after, ok := strings.Cut(stat, ") ")
 	f := strings.Fields(after)
 	if !ok || len(f) < 13 {
@@ -50,8 +51,22 @@ func (s *Sample) addProcess(pid string) {
 	user, _ := strconv.ParseFloat(f[11], 64)
 	system, _ := strconv.ParseFloat(f[12], 64)
 	s.CPUSeconds += (user + system) / ticksPerSecond
-	s.RSSBytes += fieldOf(status, "VmRSS:") * 1024
-	s.Switches += fieldOf(status, "\nvoluntary_ctxt_switches:") + fieldOf(status, "\nnonvoluntary_ctxt_switches:")
+	s.RSSBytes += resident(pid) * 1024
+	threads, _ := filepath.Glob("/proc/" + pid + "/task/*/status")
+	for _, t := range threads {
+		status := slurp(t)
+		s.Switches += fieldOf(status, "\nvoluntary_ctxt_switches:") + fieldOf(status, "\nnonvoluntary_ctxt_switches:")
+	}
+}
+
+// resident is a process's resident memory in KiB. VmRSS is off by what each
+// processor has not yet added up, which is a good part of a small server; it is
+// for kernels without smaps_rollup and for processes that are not ours to read.
+func resident(pid string) float64 {
+	if exact := fieldOf(slurp("/proc/"+pid+"/smaps_rollup"), "\nRss:"); exact > 0 {
+		return exact
+	}
+	return fieldOf(slurp("/proc/"+pid+"/status"), "VmRSS:")
 }
 
 func socketPages() float64 {

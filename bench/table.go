@@ -48,21 +48,26 @@ func (r *Report) writeLatencies(w io.Writer) {
 		p := &r.Phases[i]
 		what, n := p.what()
 		row(t, append([]string{p.Name, what, countText(n), rateText(n, p.Seconds)}, p.Latency.cells()...)...)
-		for _, extra := range []struct {
-			name string
-			h    *Hist
-		}{
-			{"tcp connect", p.Connect}, {"upgrade", p.Upgrade}, {"first answer", p.First},
-			{"uncorrected", p.Uncorrected}, {"own lag", p.Lag},
-			{"fan-out", p.besideFanout()}, {"to first", p.ToFirst}, {"to last", p.ToLast}, {"publish call", p.Call},
-		} {
-			if extra.h != nil {
-				row(t, append([]string{"", extra.name, countText(uint64(extra.h.Count())), ""}, extra.h.cells()...)...)
-			}
+		for _, extra := range p.extras() {
+			row(t, append([]string{"", extra.name, countText(uint64(extra.h.Count())), ""}, extra.h.cells()...)...)
 		}
 	}
 	t.Flush()
 	fmt.Fprintln(w)
+}
+
+type namedHist struct {
+	name string
+	h    *Hist
+}
+
+// extras are the histograms that a phase has beside its main one.
+func (p *PhaseReport) extras() []namedHist {
+	return slices.DeleteFunc([]namedHist{
+		{"tcp connect", p.Connect}, {"upgrade", p.Upgrade}, {"first answer", p.First},
+		{"uncorrected", p.Uncorrected}, {"own lag", p.Lag},
+		{"fan-out", p.besideFanout()}, {"to first", p.ToFirst}, {"to last", p.ToLast}, {"publish call", p.Call},
+	}, func(n namedHist) bool { return n.h == nil })
 }
 
 // besideFanout is the fan-out of a phase that is about something else.
