@@ -6,10 +6,12 @@ import (
 	"errors"
 	"net"
 	"net/http"
+	"strings"
 	"syscall"
 
 	"github.com/google/uuid"
 
+	"wsd/conn"
 	"wsd/netpoll"
 )
 
@@ -45,6 +47,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	fd, err := s.takeOver(c)
 	if err != nil {
 		s.log.Warn("a hijacked connection could not be taken over", "error", err)
+		_, _ = c.Write(conn.AppendHTTPError(nil, &conn.HTTPError{Status: http.StatusNotImplemented, Reason: "this connection cannot be taken over"}))
 		return
 	}
 	s.adopt(fd, c, append(request, buffered(rw.Reader)...))
@@ -66,6 +69,10 @@ func (s *Server) rewrite(r *http.Request) []byte {
 	}
 	b.WriteString(" HTTP/1.1\r\nHost: " + r.Host + "\r\n")
 	_ = r.Header.Write(&b) // a bytes.Buffer takes everything
+	if len(r.TransferEncoding) > 0 {
+		// net/http takes it out of the header. A body would be read as frames.
+		b.WriteString("Transfer-Encoding: " + strings.Join(r.TransferEncoding, ", ") + "\r\n")
+	}
 	b.WriteString("\r\n")
 	return b.Bytes()
 }
