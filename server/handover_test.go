@@ -1,0 +1,413 @@
+package server
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/gobwas/ws"
+	"github.com/google/uuid"
+
+	"wsd/dispatch"
+)
+
+// pass hands s over to a new server in this process, made with cfg.
+func (s *site) pass(cfg Config) (*site, Handed) {
+	s.t.Helper()
+	young, done, err := s.tryPass(cfg, Heir{}, nil)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return young, done
+}
+
+// tryPass is pass for one that may fail; fault is called in the new server.
+func (s *site) tryPass(cfg Config, h Heir, fault func(string)) (young *site, done Handed, err error) {
+	s.t.Helper()
+	ours, theirs, err := NewLink()
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer ours.Close()
+	if cfg.CloseTimeout == 0 {
+		cfg.CloseTimeout = 200 * time.Millisecond // a shorter tick, too
+	}
+	var took error
+	over := make(chan struct{})
+	go func() {
+		defer close(over)
+		link, err := OpenLink(theirs)
+		if err != nil {
+			took = err
+			return
+		}
+		if cfg.Estate, took = Inherit(link, "test", fault); took != nil {
+			link.Close()
+			return
+		}
+		young = newSite(s.t, cfg)
+		took = young.TakeOver()
+	}()
+	h.Link, h.Kill = ours, func() { <-over }
+	done, err = s.HandOver(h)
+	<-over
+	if err == nil && took != nil {
+		s.t.Fatalf("handed over, but not taken: %v", took)
+	}
+	if err != nil && took == nil {
+		s.t.Fatalf("taken over, but: %v", err)
+	}
+	if young != nil {
+		s.t.Cleanup(func() {
+			if took == nil && !young.draining.Load() {
+				young.balanced()
+				young.stop()
+			}
+			young.checkEmpty()
+		})
+	}
+	return young, done, err
+}
+
+// Everything that a client can be in the middle of goes on where it stopped,
+// over two handovers and another number of loops each time.
+func TestHandover(t *testing.T) {
+	cfg := Config{EchoPath: "/echo", MaxPerAddress: 100, MessageRate: 1000}
+	s := start(t, cfg)
+	plain, sub, echo := s.dial(), s.dial(), s.dialPath("/echo")
+	id := plain.id()
+	whoami := func(p *peer) string { p.send(`{"actioncode":"whoami"}`); return p.recv() }
+	sub.ask(`{"actioncode":"subscribe","data":{"topics":["b","a"]}}`,
+		`{"code":0,"msg":"success","data":["a","b"],"actioncode":"subscribe"}`)
+	before := whoami(sub)
+
+	cut := s.dial()
+	whole := text(`{"actioncode":"echo","data":"` + strings.Repeat("x", 3000) + `"}`)
+	fragment := s.dial()
+	fragment.write(part(ws.OpText, false, `{"actioncode":"echo",`) + frame(ws.OpPing, "p") + part(ws.OpContinuation, true, `"data":"ü"}`)[:9])
+	if f, err := fragment.next(); err != nil || f.Header.OpCode != ws.OpPong {
+		t.Fatal(f, err)
+	}
+	joining := s.connect()
+	handshake := request("/ws")
+	closing := s.dial()
+	goodbye := closing.id()
+
+	stages := []Config{{Loops: 3}, {Loops: 1}, {Loops: 2}}
+	sent, asked := 0, 0
+	for i, stage := range stages {
+		// One more third of each, with the old server.
+		n := (i + 1) * len(whole) / 4
+		cut.write(whole[sent:n])
+		sent = n
+		n = (i + 1) * len(handshake) / 4
+		joining.write(handshake[asked:n])
+		asked = n
+		s.until("what was sent is read", func(st Stats) bool { return st.Clients.Joining == 1 })
+		if i == len(stages)-1 {
+			if !s.CloseClient(context.Background(), uuid.MustParse(goodbye), 4000, "enough") {
+				t.Fatal("no such client")
+			}
+		}
+		stage.EchoPath, stage.MaxPerAddress, stage.MessageRate = cfg.EchoPath, cfg.MaxPerAddress, cfg.MessageRate
+		old := s.Stats()
+		young, done := s.pass(stage)
+		if done.Clients != 7 || done.Version != "test" || done.Bytes == 0 || done.Pause <= 0 {
+			t.Errorf("handed over: %+v", done)
+		}
+		if young.Addrs()[0] != s.Addrs()[0] {
+			t.Errorf("listens on %v, was on %v", young.Addrs(), s.Addrs())
+		}
+		st := young.Stats()
+		if st.Accepted != old.Accepted || st.Opened != old.Opened || st.MessagesIn < old.MessagesIn || st.Uptime < old.Uptime ||
+			st.Clients.Connected != old.Clients.Connected || st.Subscribed != 2 || st.Actions["subscribe"][0] != 1 {
+			t.Errorf("before %s\nafter  %s", describe(old), describe(st))
+		}
+		s = young
+		plain.alive()
+		if got := plain.id(); got != id {
+			t.Errorf("id %s, was %s", got, id)
+		}
+		if got := whoami(sub); got != before {
+			t.Errorf("whoami: %s\nwas:    %s", got, before)
+		}
+		echo.ask("as it is", "as it is")
+		r, err := s.Publish(context.Background(), Topic("a", "b"), Message{Data: []byte("news")})
+		if err != nil || r.Matched != 1 || r.Sent != 1 {
+			t.Errorf("published: %+v, %v", r, err)
+		}
+		sub.expect("news")
+		newcomer := s.dial()
+		newcomer.alive()
+		newcomer.leave()
+	}
+	cut.write(whole[sent:])
+	cut.expect(`{"code":0,"msg":"success","data":"` + strings.Repeat("x", 3000) + `","actioncode":"echo"}`)
+	fragment.write(part(ws.OpContinuation, true, `"data":"ü"}`)[9:])
+	fragment.expect(`{"code":0,"msg":"success","data":"ü","actioncode":"echo"}`)
+	joining.write(handshake[asked:])
+	if r := joining.response(); r.StatusCode != 101 {
+		t.Errorf("the handshake that was cut: %s", r.Status)
+	}
+	joining.alive()
+	closing.closedWith(4000)
+	s.until("the shares add up", func(Stats) bool { return s.shared() == 6 })
+}
+
+func (s *Server) shared() (n int) {
+	s.shares.mu.Lock()
+	defer s.shares.mu.Unlock()
+	for _, k := range s.shares.counts {
+		n += k
+	}
+	return n
+}
+
+// What a client has not taken yet comes whole, once and in order, with its
+// coalescing and deadlines; shared messages stay shared.
+func TestHandoverQueue(t *testing.T) {
+	cfg := Config{PendingLimit: 64 << 20, PendingAge: time.Hour}
+	s := start(t, cfg)
+	slow := []*peer{s.dial(), s.dial()}
+	for _, p := range slow {
+		p.alive()
+	}
+	payload := func(i int) []byte { return append(fmt.Appendf(nil, "%04d", i), bytes.Repeat([]byte("y"), 100<<10)...) }
+	publish := func(m Message) Result {
+		r, err := s.Publish(context.Background(), All(), m)
+		if err != nil || r.Matched != 2 {
+			t.Fatalf("%+v, %v", r, err)
+		}
+		return r
+	}
+	n := 0
+	for ; ; n++ { // until both are stuck
+		if publish(Message{Data: payload(n)}).Queued == 2 && n > 20 {
+			break
+		}
+	}
+	n++
+	past := time.Now().Add(50 * time.Millisecond)
+	publish(Message{Data: []byte("too late"), Deadline: past})
+	publish(Message{Data: []byte("old value"), Coalesce: "k"})
+	pending := s.Stats().PendingBytes
+	s, _ = s.pass(cfg)
+	st := s.Stats()
+	if st.PendingBytes != pending {
+		t.Errorf("%d bytes pending, were %d", st.PendingBytes, pending)
+	}
+	frames := map[*delivery]int{}
+	s.each(func(l *loop) {
+		for _, slot := range l.stuck {
+			for k := l.clients.at(slot).head; k != 0; k = l.queue.at(k).next {
+				frames[l.queue.at(k).from]++
+			}
+		}
+	})
+	for d, k := range frames {
+		if d == nil || k > 2 {
+			t.Errorf("%d messages are not shared", k)
+		}
+	}
+	if len(frames) == 0 {
+		t.Error("nothing waits")
+	}
+	publish(Message{Data: []byte("new value"), Coalesce: "k"})
+	eventually(t, says("the deadline passes"), func() bool { return time.Now().After(past) })
+	s, _ = s.pass(cfg)
+	for _, p := range slow {
+		for i := range n {
+			if got := p.recv(); got != string(payload(i)) {
+				t.Fatalf("message %d is %.20q of %d bytes", i, got, len(got))
+			}
+		}
+		p.expect("new value")
+		p.alive()
+	}
+	s.until("the counts of the queue add up", func(st Stats) bool {
+		q := st.Queue
+		return q.Queued == q.Sent+q.Evicted+q.Coalesced+q.Expired+q.Lost && q.Coalesced == 2 && q.Expired == 2 && st.PendingBytes == 0
+	})
+}
+
+// Pooled actions: one that runs is waited for; what comes meanwhile begins in
+// the new process.
+func TestHandoverPooled(t *testing.T) {
+	began, finish := make(chan string, 10), make(chan struct{})
+	var closed sync.Once
+	mux := func() *dispatch.Mux {
+		m := dispatch.NewMux()
+		dispatch.Builtins(m)
+		dispatch.Handle(m, "work", func(_ *dispatch.Context, name string) (string, error) {
+			began <- name
+			<-finish
+			return name, nil
+		})
+		return m
+	}
+	s := start(t, Config{Mux: mux()})
+	t.Cleanup(func() { closed.Do(func() { close(finish) }) })
+	a, b, c := s.dial(), s.dial(), s.dial()
+	work := func(name string) string { return `{"actioncode":"work","data":"` + name + `"}` }
+	done := func(name string) string {
+		return `{"code":0,"msg":"success","data":"` + name + `","actioncode":"work"}`
+	}
+	a.send(work("a1"))
+	if <-began != "a1" {
+		t.Fatal("another began")
+	}
+	a.write(text(work("a2")) + text(beat))
+	var young *site
+	over := make(chan struct{})
+	go func() {
+		defer close(over)
+		young, _ = s.pass(Config{Mux: mux(), Loops: 3})
+	}()
+	// Once it settles, b's request is put off, and c is served on.
+	settling := func() (n int) {
+		s.each(func(l *loop) {
+			if l.settling {
+				n++
+			}
+		})
+		return n
+	}
+	eventually(t, says("it settles"), func() bool { return settling() == 2 })
+	b.write(text(work("b1")) + text(beat))
+	c.alive()
+	c.alive()
+	closed.Do(func() { close(finish) })
+	<-over
+	a.expect(done("a1"))
+	a.expect(done("a2"))
+	a.expect(beating)
+	b.expect(done("b1"))
+	b.expect(beating)
+	if n := len(began); n != 2 {
+		t.Errorf("%d more handlers ran, want 2", n)
+	}
+	if st := young.Stats(); st.Actions["work"][0] != 3 {
+		t.Errorf("work was answered: %v", st.Actions["work"])
+	}
+}
+
+// Whoever publishes while the clients go gets an answer: before, it reaches all,
+// after, nobody, and is told so.
+func TestHandoverPublishers(t *testing.T) {
+	s := start(t, Config{ClientFanout: true})
+	peers := s.dialMany(5)
+	read := make(chan tally, len(peers))
+	for _, p := range peers {
+		go func() { read <- p.tally() }()
+	}
+	stop := make(chan struct{})
+	var told, sent int
+	var wg sync.WaitGroup
+	wg.Add(1)
+	go func() {
+		defer wg.Done()
+		for {
+			r, err := s.Publish(context.Background(), All(), Message{Data: fmt.Appendf(nil, "%d", sent)})
+			if errors.Is(err, ErrStopped) {
+				told++
+				return
+			}
+			if err != nil || r.Sent+r.Queued != 5 {
+				t.Errorf("%+v %v", r, err)
+				return
+			}
+			sent++
+		}
+	}()
+	fan := make(chan int)
+	go func() { // and a client that makes all loops post to each other
+		n := 0
+		for ; ; n++ {
+			select {
+			case <-stop:
+				fan <- n
+				return
+			default:
+				peers[0].try(text(`{"actioncode":"echo","data":"f","is_broadcast":true}`))
+			}
+			time.Sleep(100 * time.Microsecond) // not to be closed as a slow client
+		}
+	}()
+	young, _ := s.pass(Config{ClientFanout: true, Loops: 3})
+	wg.Wait()
+	close(stop)
+	fans := <-fan
+	if told != 1 {
+		t.Error("the publisher was not told")
+	}
+	if _, err := young.Publish(context.Background(), All(), Message{Data: []byte("end")}); err != nil {
+		t.Fatal(err)
+	}
+	young.until("all is read", func(st Stats) bool { return st.Actions["echo"][0] == uint64(fans) })
+	if _, err := young.Publish(context.Background(), All(), Message{Data: []byte("over")}); err != nil {
+		t.Fatal(err)
+	}
+	for range peers {
+		if r := <-read; r != (tally{sent, fans, ""}) {
+			t.Errorf("a client got %+v, want %d published, %d fanned out", r, sent, fans)
+		}
+	}
+}
+
+// tally is what a client got, in order, up to the message "over".
+type tally struct {
+	published, fanned int
+	wrong             string
+}
+
+func (p *peer) tally() (r tally) {
+	for {
+		f, err := p.next()
+		got := string(f.Payload)
+		switch {
+		case err != nil:
+			r.wrong = err.Error()
+			return r
+		case got == "over":
+			return r
+		case got == "end":
+		case strings.HasPrefix(got, "{"):
+			r.fanned++
+		case got == fmt.Sprint(r.published):
+			r.published++
+		default:
+			r.wrong = got
+			return r
+		}
+	}
+}
+
+// A handover that fails changes nothing.
+func TestHandoverFails(t *testing.T) {
+	s := start(t, Config{})
+	p := s.dial()
+	stuck := errors.New("not now")
+	for _, test := range []struct {
+		name string
+		try  func() error
+		want string
+	}{
+		{"the application says no", func() error {
+			_, _, err := s.tryPass(Config{}, Heir{Hold: func(context.Context) error { return stuck }}, nil)
+			return err
+		}, "not now"},
+	} {
+		if err := test.try(); err == nil || !strings.Contains(err.Error(), test.want) {
+			t.Errorf("%s: %v", test.name, err)
+		}
+		p.alive()
+		s.dial().leave()
+	}
+	s.pass(Config{})
+	p.alive()
+}
