@@ -10,10 +10,13 @@ import (
 
 // cli is the command line.
 type cli struct {
-	Serve   serveCmd   `cmd:"" help:"Run the server."`
-	Bench   benchCmd   `cmd:"" help:"Put load on a WebSocket server, ours or any other, and report."`
-	Tune    tuneCmd    `cmd:"" help:"Compare this host with what a number of clients needs, and change it."`
-	Version versionCmd `cmd:"" help:"Print the version of the program."`
+	Serve      serveCmd      `cmd:"" help:"Run the server."`
+	Bench      benchCmd      `cmd:"" help:"Put load on a WebSocket server, ours or any other, and report."`
+	Tune       tuneCmd       `cmd:"" help:"Compare this host with what a number of clients needs, and change it."`
+	Health     healthCmd     `cmd:"" help:"Ask a running server whether it is well."`
+	Completion completionCmd `cmd:"" help:"Print the completion of a shell, for its directory of completions."`
+	Man        manCmd        `cmd:"" hidden:"" help:"Write the manual pages."`
+	Version    versionCmd    `cmd:"" help:"Print the version of the program."`
 }
 
 const description = "A WebSocket server for very many clients on one Linux host."
