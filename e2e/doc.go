@@ -8,4 +8,8 @@
 // A check is a name in one of the tables here and a function of that name in
 // each of the scripts in clients/. It runs in a process of its own against a
 // server of its own, passes by exit code 0, and fails by saying why on stderr.
+//
+// The Autobahn test suite is not among the clients: it comes from PyPI or as a
+// container, and neither can be had where this runs. Frames that no good client
+// sends are covered by the tests of conn and server, and a few here.
 package e2e
