@@ -43,7 +43,7 @@ func Listen(addr string, o Options) (*Listener, error) {
 func resolve(addr string) (sa unix.Sockaddr, path string, err error) {
 	if p, ok := strings.CutPrefix(addr, "unix:"); ok {
 		if p == "" {
-			return nil, "", errors.New("no path after unix:")
+			return nil, "", errors.New("unix: is not followed by a path")
 		}
 		return &unix.SockaddrUnix{Name: p}, p, removeStale(p)
 	}
@@ -76,7 +76,7 @@ func removeStale(path string) error {
 	c, err := net.DialTimeout("unix", path, time.Second)
 	if err == nil {
 		c.Close()
-		return errors.New("another process listens on it")
+		return errors.New("another process listens there")
 	}
 	if errors.Is(err, unix.ECONNREFUSED) {
 		return os.Remove(path)

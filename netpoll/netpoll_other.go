@@ -33,6 +33,7 @@ func (*Poller) Add(int, Token, Interest) error                 { return ErrUnsup
 func (*Poller) Mod(int, Token, Interest) error                 { return ErrUnsupported }
 func (*Poller) Del(int) error                                  { return ErrUnsupported }
 func (*Poller) Wait([]Event, time.Duration) (int, bool, error) { return 0, false, ErrUnsupported }
+func (*Poller) Doze([]Event) (int, bool, error)                { return 0, false, ErrUnsupported }
 func (*Poller) Park([]Event) (int, bool, error)                { return 0, false, ErrUnsupported }
 func (*Poller) Tick(time.Duration) error                       { return ErrUnsupported }
 func (*Poller) Wake() error                                    { return ErrUnsupported }

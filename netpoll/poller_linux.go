@@ -2,7 +2,6 @@ package netpoll
 
 import (
 	"os"
-	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -51,17 +50,10 @@ type Poller struct {
 	wakefd int
 	tickfd int
 
-	// The epoll descriptor as the Go runtime's poller knows it, for Park, and
-	// what look fills in.
-	file   *os.File
-	raw    syscall.RawConn
-	look   func(uintptr) bool
-	events []Event
-	n      int
-	err    error
+	gate *gate // for Park; nil of a fine poller
 }
 
-// NewPoller makes an epoll instance. It costs two descriptors.
+// NewPoller makes an epoll instance. It costs three descriptors.
 func NewPoller() (*Poller, error) { return makePoller(true) }
 
 func makePoller(park bool) (*Poller, error) {
@@ -76,7 +68,7 @@ func makePoller(park bool) (*Poller, error) {
 	}
 	p := &Poller{epfd: epfd, wakefd: wakefd, tickfd: -1}
 	if park {
-		if err := p.introduce(); err != nil {
+		if p.gate, err = newGate(epfd); err != nil {
 			p.Close()
 			return nil, err
 		}
@@ -88,23 +80,6 @@ func makePoller(park bool) (*Poller, error) {
 		return nil, err
 	}
 	return p, nil
-}
-
-// introduce makes the epoll descriptor known to the Go runtime's poller. It
-// has to be non-blocking for that, which changes nothing else.
-func (p *Poller) introduce() (err error) {
-	if err := unix.SetNonblock(p.epfd, true); err != nil {
-		return os.NewSyscallError("fcntl", err)
-	}
-	p.file = os.NewFile(uintptr(p.epfd), "epoll")
-	if p.raw, err = p.file.SyscallConn(); err != nil {
-		return err
-	}
-	p.look = func(uintptr) bool {
-		p.n, p.err = epollLook(p.epfd, p.events)
-		return p.n > 0 || p.err != nil
-	}
-	return nil
 }
 
 // Fd is the epoll descriptor; it is readable while a descriptor in it is ready.
@@ -140,8 +115,7 @@ func (p *Poller) ctl(op, fd int, t Token, events uint32) error {
 // at most timeout (rounded up to milliseconds; negative: no bound). The first
 // look does not block and does not tell the Go scheduler, which is what a busy
 // loop needs; only when nothing is ready does the goroutine go to sleep in the
-// kernel. woken says that
-// Wake was called or a tick fell due since the last Wait.
+// kernel. woken says that Wake was called or a tick fell due since the last Wait.
 func (p *Poller) Wait(events []Event, timeout time.Duration) (n int, woken bool, err error) {
 	n, err = epollLook(p.epfd, events)
 	if n == 0 && err == nil && timeout != 0 {
@@ -154,21 +128,24 @@ func (p *Poller) Wait(events []Event, timeout time.Duration) (n int, woken bool,
 	return n, woken, nil
 }
 
+// Doze is Wait for at most a millisecond, asleep in the kernel with the
+// goroutine's processor in hand: the cheapest way to wait for what comes every
+// some microseconds (BenchmarkWait). Telling the scheduler about so short a sleep
+// would have the runtime's monitor look every 20 µs whether to take the
+// processor away; at 20,000 heartbeats a second that was a sixth of all CPU.
+// Other goroutines cannot use the processor meanwhile, so who dozes has to Park
+// now and then.
+func (p *Poller) Doze(events []Event) (n int, woken bool, err error) {
+	return p.WaitFine(events, brief)
+}
+
 // Park is Wait without a bound, with the goroutine parked in the Go runtime's
-// own poller (an epoll descriptor is itself readable) instead of asleep in a
-// system call. That costs one more look per wake-up, and saves more: a thread
-// that sleeps in the kernel makes the runtime's monitor take its processor
-// away after 20 µs, again and again, which at a steady trickle was a sixth of
-// all CPU (BenchmarkWait). A Tick bounds it.
+// own poller, where it holds no processor and no thread. A Tick bounds it.
 func (p *Poller) Park(events []Event) (n int, woken bool, err error) {
-	p.events = events
-	if err = p.raw.Read(p.look); err == nil {
-		err = p.err
-	}
-	if err != nil {
+	if n, err = p.gate.wait(events); err != nil {
 		return 0, false, os.NewSyscallError("epoll_wait", err)
 	}
-	n, woken = p.dropWake(events[:p.n])
+	n, woken = p.dropWake(events[:n])
 	return n, woken, nil
 }
 
@@ -211,8 +188,8 @@ func (p *Poller) Close() error {
 	if p.tickfd >= 0 {
 		unix.Close(p.tickfd)
 	}
-	if p.file != nil {
-		return p.file.Close()
+	if p.gate != nil {
+		p.gate.close()
 	}
 	return os.NewSyscallError("close", unix.Close(p.epfd))
 }

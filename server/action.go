@@ -211,6 +211,7 @@ func (l *loop) begin(a *dispatch.Action, out []byte) (_ []byte, held bool) {
 		l.count.busy++
 		return l.refuse(a, out, dispatch.Busy), false
 	}
+	l.yield = true
 	l.extras.make(l.cur).call = k
 	l.calls = append(l.calls, k)
 	return out, true

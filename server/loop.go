@@ -14,6 +14,10 @@ import (
 )
 
 const (
+	// hold is how long a loop keeps its processor through short waits before it
+	// lets the Go scheduler look around. Two milliseconds are what a publisher
+	// or a pooled handler may have to wait where all processors run loops.
+	hold = 2 * time.Millisecond
 	// batch is how many ready sockets are served before inbox, publishes and
 	// time get their turn.
 	batch = 256
@@ -58,6 +62,8 @@ type loop struct {
 	count   counters
 	stopped bool
 	active  uint32    // tick at which something happened last
+	parked  time.Time // when the processor was let go last
+	yield   bool      // other goroutines have got something to do
 	accept  *acceptor // of the first loop; nil in the others
 	warned  time.Time // of sockets that cannot be watched
 
@@ -138,6 +144,7 @@ func (l *loop) turn() bool {
 	}
 	l.continueReading()
 	if woken {
+		l.yield = true // whoever posted may be waiting for an answer
 		l.takeInbox()
 		l.passTime()
 	}
@@ -164,12 +171,22 @@ func (l *loop) goOn(n int) bool {
 	return !l.stopped && l.wheel.now-l.active < 2
 }
 
-// wait gets the next batch, and sleeps for it if there is nothing else to do.
+// wait gets the next batch, and sleeps for it if there is nothing else to do:
+// briefly with the processor in hand, which is cheapest, and when that was long
+// enough, or somebody was given work by this loop, so that others get it.
 func (l *loop) wait() (n int, woken bool, err error) {
 	if l.busy() {
 		return l.poll.Wait(l.events, 0)
 	}
-	return l.poll.Park(l.events)
+	if !l.yield && time.Since(l.parked) < hold {
+		n, woken, err = l.poll.Doze(l.events)
+		if n > 0 || woken || err != nil {
+			return n, woken, err
+		}
+	}
+	n, woken, err = l.poll.Park(l.events)
+	l.yield, l.parked = false, time.Now()
+	return n, woken, err
 }
 
 // busy says that there is work which no event will announce.

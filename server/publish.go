@@ -309,5 +309,6 @@ func (l *loop) arrived(w *walk) {
 	if d.left.Add(-1) == 0 {
 		l.count.publishSeconds.duration(time.Duration(d.last.Load()))
 		close(d.done)
+		l.yield = true
 	}
 }

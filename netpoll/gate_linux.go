@@ -1,0 +1,93 @@
+package netpoll
+
+import (
+	"os"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// gate is how a goroutine waits for a poller in the Go runtime's own one. An
+// epoll descriptor is itself readable, so the runtime could watch the poller's;
+// but it watches for good, and would wake a thread at every event that comes
+// while the loop is at work. So an epoll instance stands between the two and
+// lets one event through each time somebody waits (EPOLLONESHOT), none else.
+//
+//	sockets ─► poller ─► gate ─► Go runtime ─► goroutine
+type gate struct {
+	inner int // the poller's epoll descriptor
+	fd    int
+	file  *os.File // owns fd
+	raw   syscall.RawConn
+	pass  func(uintptr) bool // step, bound once
+
+	// Of the wait under way.
+	events  []Event
+	waiting bool
+	n       int
+	err     error
+}
+
+func newGate(inner int) (*gate, error) {
+	fd, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
+	if err != nil {
+		return nil, os.NewSyscallError("epoll_create1", err)
+	}
+	g := &gate{inner: inner, fd: fd}
+	g.pass = g.step
+	if err := g.open(); err != nil {
+		unix.Close(fd)
+		return nil, err
+	}
+	return g, nil
+}
+
+func (g *gate) open() (err error) {
+	if err = unix.EpollCtl(g.fd, unix.EPOLL_CTL_ADD, g.inner, &unix.EpollEvent{Events: unix.EPOLLONESHOT}); err != nil {
+		return os.NewSyscallError("epoll_ctl", err)
+	}
+	// What makes os.NewFile tell the runtime's poller about a descriptor.
+	if err = unix.SetNonblock(g.fd, true); err != nil {
+		return os.NewSyscallError("fcntl", err)
+	}
+	g.file = os.NewFile(uintptr(g.fd), "epoll")
+	g.raw, err = g.file.SyscallConn()
+	return err
+}
+
+// admit opens the gate for one event. If the poller is readable already, that
+// passes at once: nothing is lost in between.
+func (g *gate) admit() error {
+	return unix.EpollCtl(g.fd, unix.EPOLL_CTL_MOD, g.inner, &unix.EpollEvent{Events: unix.EPOLLIN | unix.EPOLLONESHOT})
+}
+
+// wait parks the goroutine until the poller has events.
+func (g *gate) wait(events []Event) (int, error) {
+	g.events, g.waiting = events, false
+	if err := g.raw.Read(g.pass); err != nil {
+		return 0, err
+	}
+	return g.n, g.err
+}
+
+// step looks whether the wait is over, and if not leaves the gate open for the
+// one event that wakes the goroutine. Taking that event shuts it again.
+func (g *gate) step(uintptr) bool {
+	if g.waiting {
+		var passed [1]Event
+		if n, err := epollLook(g.fd, passed[:]); n > 0 && err == nil {
+			g.waiting = false
+		}
+	}
+	if !g.waiting {
+		if g.n, g.err = epollLook(g.inner, g.events); g.n > 0 || g.err != nil {
+			return true
+		}
+		g.err = g.admit()
+		g.waiting = true
+	}
+	g.n = 0
+	return g.err != nil
+}
+
+func (g *gate) close() { g.file.Close() }
