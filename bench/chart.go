@@ -13,6 +13,8 @@ type chart struct {
 	title string
 	unit  func(float64) string // of the vertical axis
 	log   bool                 // vertical axis
+	bytes bool                 // vertical axis in steps of powers of two
+	width float64
 	lines []chartLine
 	ticks []chartTick // of the horizontal axis
 	bands []chartBand
@@ -39,7 +41,7 @@ type chartBand struct {
 
 // Size of the drawing, and of its margins.
 const (
-	chartW, chartH                     = 720.0, 270.0
+	chartW, chartWide, chartH          = 720.0, 1460.0, 270.0
 	marginL, marginR, marginT, marginB = 76.0, 14.0, 24.0, 30.0
 )
 
@@ -72,13 +74,14 @@ func (c *chart) empty() bool {
 
 // svg draws the chart.
 func (c *chart) svg() template.HTML {
+	orDefault(&c.width, chartW)
 	xs, ys, grid := c.scales()
 	var b strings.Builder
-	fmt.Fprintf(&b, `<svg viewBox="0 0 %g %g" role="img" aria-label="%s">`, chartW, chartH, html.EscapeString(c.title))
+	fmt.Fprintf(&b, `<svg viewBox="0 0 %g %g" role="img" aria-label="%s">`, c.width, chartH, html.EscapeString(c.title))
 	c.drawBands(&b, xs)
 	for _, v := range grid {
 		y := ys.at(v)
-		fmt.Fprintf(&b, `<line class="grid" x1="%g" x2="%g" y1="%.1f" y2="%.1f"/>`, marginL, chartW-marginR, y, y)
+		fmt.Fprintf(&b, `<line class="grid" x1="%g" x2="%g" y1="%.1f" y2="%.1f"/>`, marginL, c.width-marginR, y, y)
 		fmt.Fprintf(&b, `<text class="tick" x="%g" y="%.1f" text-anchor="end">%s</text>`, marginL-8, y+4, html.EscapeString(c.unit(v)))
 	}
 	for _, t := range c.ticks {
@@ -86,7 +89,7 @@ func (c *chart) svg() template.HTML {
 			fmt.Fprintf(&b, `<text class="tick" x="%.1f" y="%g" text-anchor="middle">%s</text>`, xs.at(t.at), chartH-marginB+18, html.EscapeString(t.text))
 		}
 	}
-	fmt.Fprintf(&b, `<line class="axis" x1="%g" x2="%g" y1="%g" y2="%g"/>`, marginL, chartW-marginR, chartH-marginB, chartH-marginB)
+	fmt.Fprintf(&b, `<line class="axis" x1="%g" x2="%g" y1="%g" y2="%g"/>`, marginL, c.width-marginR, chartH-marginB, chartH-marginB)
 	for i := range c.lines {
 		c.drawLine(&b, &c.lines[i], xs, ys)
 	}
@@ -137,7 +140,7 @@ func (c *chart) drawLine(b *strings.Builder, l *chartLine, xs, ys scale) {
 
 // scales fits both axes to the points and places the lines of the grid.
 func (c *chart) scales() (xs, ys scale, grid []float64) {
-	xs = scale{min: math.Inf(1), max: math.Inf(-1), from: marginL, to: chartW - marginR}
+	xs = scale{min: math.Inf(1), max: math.Inf(-1), from: marginL, to: c.width - marginR}
 	ys = scale{min: math.Inf(1), max: math.Inf(-1), from: chartH - marginB, to: marginT, log: c.log}
 	for _, l := range c.lines {
 		for _, p := range l.points {
@@ -153,9 +156,12 @@ func (c *chart) scales() (xs, ys scale, grid []float64) {
 	for _, band := range c.bands {
 		xs.min, xs.max = min(xs.min, band.from), max(xs.max, band.to)
 	}
-	if c.log {
+	switch {
+	case c.log:
 		grid = logGrid(&ys)
-	} else {
+	case c.bytes:
+		grid = byteGrid(&ys)
+	default:
 		grid = linearGrid(&ys)
 	}
 	return xs, ys, grid
@@ -176,6 +182,20 @@ func linearGrid(s *scale) (grid []float64) {
 	for v := s.min; v <= s.max+step/2; v += step {
 		grid = append(grid, v)
 	}
+	return grid
+}
+
+// byteGrid is linearGrid in KiB, MiB or GiB.
+func byteGrid(s *scale) (grid []float64) {
+	unit := 1.0
+	for s.max/unit >= 1000 {
+		unit *= 1024
+	}
+	s.min, s.max = s.min/unit, s.max/unit
+	for _, v := range linearGrid(s) {
+		grid = append(grid, v*unit)
+	}
+	s.min, s.max = s.min*unit, s.max*unit
 	return grid
 }
 

@@ -104,7 +104,7 @@ func (r *Report) latencyTable() pageTable {
 	for i := range r.Phases {
 		p := &r.Phases[i]
 		what, n := p.what()
-		t.Rows = append(t.Rows, append([]string{p.Name, what, countText(n), rateText(n, p.Seconds)}, p.Latency.cells()...))
+		t.Rows = append(t.Rows, append([]string{p.Name, what, someText(n), rateText(n, p.Seconds)}, p.Latency.cells()...))
 		for _, extra := range p.extras() {
 			t.Rows = append(t.Rows, append([]string{"", extra.name, countText(uint64(extra.h.Count())), ""}, extra.h.cells()...))
 		}
@@ -150,15 +150,19 @@ func (r *Report) charts() []*chart {
 			{"errors", func(p *Point) float64 { return p.Errors }}}},
 		{"Latency over time", ns, true, []seriesLine{
 			{"p50", func(p *Point) float64 { return p.P50 }}, {"p99", func(p *Point) float64 { return p.P99 }}}},
-		{"Memory", byteText, false, []seriesLine{
+		{memoryTitle, byteText, false, []seriesLine{
 			{"server, resident", func(p *Point) float64 { return p.ServerRSS }},
 			{"kernel, growth", func(p *Point) float64 { return max(0, p.KernelBytes) }}}},
-		{"Server processor time", percent, false, []seriesLine{{"of one processor", func(p *Point) float64 { return p.ServerCPU }}}},
+		{"Server processor time", wholePercent, false, []seriesLine{{"of one processor", func(p *Point) float64 { return p.ServerCPU }}}},
 	} {
 		all = append(all, r.overTime(s.title, s.unit, s.log, s.lines))
 	}
 	return all
 }
+
+const memoryTitle = "Memory"
+
+func wholePercent(share float64) string { return fmt.Sprintf("%.0f %%", share*100) }
 
 type seriesLine struct {
 	name string
@@ -167,7 +171,7 @@ type seriesLine struct {
 
 // overTime plots figures of all phases; those that are 0 throughout are left out.
 func (r *Report) overTime(title string, unit func(float64) string, log bool, lines []seriesLine) *chart {
-	c := &chart{title: title, unit: unit, log: log, x: seconds}
+	c := &chart{title: title, unit: unit, log: log, x: seconds, bytes: title == memoryTitle}
 	end := 0.0
 	for i := range r.Phases {
 		s := r.Phases[i].Series
@@ -180,6 +184,9 @@ func (r *Report) overTime(title string, unit func(float64) string, log bool, lin
 	}
 	for i, l := range lines {
 		line := chartLine{name: l.name, color: i + 1}
+		if l.name == "clients" {
+			line.points = [][2]float64{{0, 0}}
+		}
 		some := false
 		for k := range r.Phases {
 			for j := range r.Phases[k].Series {
@@ -210,7 +217,7 @@ func timeTicks(end float64) (ticks []chartTick) {
 
 // percentiles plots every phase's latencies over how rare they are.
 func (r *Report) percentiles() *chart {
-	c := &chart{title: "Latency by percentile", log: true,
+	c := &chart{title: "Latency by percentile", log: true, width: chartWide,
 		unit: func(v float64) string { return micros(int64(v*1e3 + .5)) },
 		x:    func(v float64) string { return percentileText(1 - math.Pow(10, -v)) }}
 	deepest := 0.0

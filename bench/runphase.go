@@ -70,7 +70,8 @@ func (r *run) phase(ctx context.Context, i int) (*PhaseReport, error) {
 
 // collect hears the workers until all have reported.
 func (p *phaseRun) collect(ctx context.Context) error {
-	second := time.NewTicker(time.Second)
+	// A little after the workers' own ticks, so that a point has whole seconds.
+	second := time.NewTimer(p.untilPoint(1))
 	defer second.Stop()
 	bound := time.NewTimer(time.Duration(p.spec.Duration) + time.Duration(p.plan.Grace) + 30*time.Second)
 	defer bound.Stop()
@@ -88,6 +89,7 @@ func (p *phaseRun) collect(ctx context.Context) error {
 			p.hear(ev)
 		case <-second.C:
 			p.point()
+			second.Reset(p.untilPoint(len(p.series) + 1))
 		case <-published:
 			published = nil
 			p.end()
@@ -133,6 +135,22 @@ func (p *phaseRun) hear(ev tagged) {
 	}
 }
 
+// untilPoint is how long it is until point n of the phase.
+func (p *phaseRun) untilPoint(n int) time.Duration {
+	const after = int64(100 * time.Millisecond)
+	return time.Duration(p.start + int64(n)*tickEvery + after - p.clock.now())
+}
+
+// lastPoint is a phase's last sample. It is a point of the series if it stands
+// for more than a moment, whose rates would be nonsense.
+func (p *phaseRun) lastPoint() {
+	n, before := len(p.series), p.last.At
+	p.point()
+	if n > 0 && p.last.At-before < tickEvery/2 {
+		p.series = p.series[:n]
+	}
+}
+
 // point closes one second: it samples the server and tells the observer.
 func (p *phaseRun) point() {
 	s := sample(p.plan, p.clock.now())
@@ -163,7 +181,7 @@ func (p *phaseRun) point() {
 }
 
 func (p *phaseRun) finish(interrupted bool) *PhaseReport {
-	p.point()
+	p.lastPoint()
 	out := &PhaseReport{Name: p.spec.Name, Kind: p.spec.Kind, Interrupted: interrupted, Series: p.series}
 	out.merge(p.results)
 	if p.fan != nil {

@@ -47,7 +47,7 @@ func (r *Report) writeLatencies(w io.Writer) {
 	for i := range r.Phases {
 		p := &r.Phases[i]
 		what, n := p.what()
-		row(t, append([]string{p.Name, what, countText(n), rateText(n, p.Seconds)}, p.Latency.cells()...)...)
+		row(t, append([]string{p.Name, what, someText(n), rateText(n, p.Seconds)}, p.Latency.cells()...)...)
 		for _, extra := range p.extras() {
 			row(t, append([]string{"", extra.name, countText(uint64(extra.h.Count())), ""}, extra.h.cells()...)...)
 		}
@@ -105,6 +105,14 @@ func rateText(n uint64, seconds float64) string {
 		return ""
 	}
 	return countText(uint64(float64(n)/seconds + .5))
+}
+
+// someText leaves a count of nothing out.
+func someText(n uint64) string {
+	if n == 0 {
+		return ""
+	}
+	return countText(n)
 }
 
 func (h *Hist) cells() []string {
