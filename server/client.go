@@ -110,7 +110,7 @@ type slab struct {
 }
 
 const (
-	chunkBits = 8
+	chunkBits = 10 // a chunk is 15 pages of 8 KiB, with nothing left over
 	chunkSize = 1 << chunkBits
 )
 
