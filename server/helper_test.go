@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -156,8 +157,11 @@ func (s *site) closed(why Reason, n uint64) {
 	s.until("closed for "+why.String(), func(st Stats) bool { return st.Closed[why.String()] == n })
 }
 
-// each runs f in every loop and waits for it.
-func (s *site) each(f func(*loop)) { s.ask(f) }
+// each runs f in every loop, in one after the other, and waits for all.
+func (s *site) each(f func(*loop)) {
+	var mu sync.Mutex
+	s.ask(func(l *loop) { mu.Lock(); defer mu.Unlock(); f(l) })
+}
 
 // peer is a client: a bare connection, and what it read of it.
 type peer struct {
