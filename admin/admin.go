@@ -20,6 +20,8 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"os"
+	"sync/atomic"
 	"time"
 )
 
@@ -46,6 +48,9 @@ type Config struct {
 	MaxConns int
 	// Logger gets what goes wrong; nil means slog.Default().
 	Logger *slog.Logger
+	// Inherited listens on Listen already: an older process's File. It is the
+	// server's from New on. nil means that there is none.
+	Inherited *os.File
 }
 
 // Bounds of what strangers on the admin address can hold.
@@ -59,7 +64,9 @@ const (
 
 // Server is the admin side, listening since New.
 type Server struct {
-	listener net.Listener
+	listener *limitListener
+	gate     *turnstile
+	gone     atomic.Bool // to another process
 	http     *http.Server
 	end      context.CancelFunc // tells streams to end
 }
@@ -83,30 +90,31 @@ func New(cfg Config, backend Backend) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	l, err := listen(cfg.Listen, token != nil)
+	l, err := listen(cfg.Listen, token != nil, cfg.Inherited)
 	if err != nil {
 		return nil, err
 	}
 	ending, end := context.WithCancel(context.Background())
 	api := newAPI(ending, cfg, backend)
 	g := &guard{token: token, configured: hostOnly(cfg.Listen), next: api.routes()}
+	gate := &turnstile{next: g}
 	h := &http.Server{
-		Handler:           g,
+		Handler:           gate,
 		ReadHeaderTimeout: headerTimeout,
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeader,
 		ErrorLog:          slog.NewLogLogger(cfg.Logger.Handler(), slog.LevelWarn),
 	}
 	h.RegisterOnShutdown(end)
-	return &Server{listener: limitConns(l, cfg.MaxConns), http: h, end: end}, nil
+	return &Server{listener: limitConns(l, cfg.MaxConns), gate: gate, http: h, end: end}, nil
 }
 
 // Addr is the address that was bound.
 func (s *Server) Addr() string { return s.listener.Addr().String() }
 
-// Serve answers requests until Close or Shutdown; then it returns nil.
+// Serve answers requests until Close, Shutdown or Forward; then it returns nil.
 func (s *Server) Serve() error {
-	if err := s.http.Serve(s.listener); !errors.Is(err, http.ErrServerClosed) {
+	if err := s.http.Serve(s.listener); !errors.Is(err, http.ErrServerClosed) && !s.gone.Load() {
 		return fmt.Errorf("admin: %w", err)
 	}
 	return nil

@@ -30,8 +30,12 @@ func loadToken(file string) ([]byte, error) {
 }
 
 // listen binds what the address resolves to, so that what was checked is what
-// is bound. Without a token that has to be loopback.
-func listen(address string, hasToken bool) (net.Listener, error) {
+// is bound. Without a token that has to be loopback. With a file, that listens
+// there already.
+func listen(address string, hasToken bool, file *os.File) (net.Listener, error) {
+	if file != nil {
+		defer file.Close() // FileListener makes a copy
+	}
 	resolved, err := net.ResolveTCPAddr("tcp", address)
 	if err != nil {
 		return nil, fmt.Errorf("--admin %s: %w: write host:port, as in 127.0.0.1:8067", address, err)
@@ -39,6 +43,13 @@ func listen(address string, hasToken bool) (net.Listener, error) {
 	if !hasToken && !resolved.IP.IsLoopback() {
 		return nil, fmt.Errorf("--admin %s can be reached from other machines: "+
 			"give --admin-token-file, or listen on 127.0.0.1", address)
+	}
+	if file != nil {
+		l, err := net.FileListener(file)
+		if err != nil {
+			return nil, fmt.Errorf("--admin %s, as taken over: %w", address, err)
+		}
+		return l, nil
 	}
 	l, err := net.ListenTCP("tcp", resolved)
 	if err != nil {
@@ -49,7 +60,7 @@ func listen(address string, hasToken bool) (net.Listener, error) {
 
 // limitConns bounds the connections open at once: the descriptors beyond
 // belong to the clients. Further ones wait in the kernel's backlog.
-func limitConns(l net.Listener, n int) net.Listener {
+func limitConns(l net.Listener, n int) *limitListener {
 	return &limitListener{Listener: l, slots: make(chan struct{}, n), done: make(chan struct{})}
 }
 

@@ -166,9 +166,18 @@ func (t *testator) heirlooms() (list []heirloom) {
 	}
 	slices.Sort(names)
 	for _, name := range names {
-		list = append(list, heirloom{name: name, fd: int(t.h.Files[name].Fd())})
+		list = append(list, heirloom{name: name, fd: descriptorOf(t.h.Files[name])})
 	}
 	return list
+}
+
+// descriptorOf is f.Fd without its side effect: that one makes the descriptor,
+// and all its copies, blocking.
+func descriptorOf(f *os.File) (fd int) {
+	if raw, err := f.SyscallConn(); err == nil {
+		_ = raw.Control(func(p uintptr) { fd = int(p) })
+	}
+	return fd
 }
 
 // quieten brings everything to a stand.

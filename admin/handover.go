@@ -1,0 +1,168 @@
+package admin
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/http"
+	"net/http/httputil"
+	"net/url"
+	"os"
+	"strings"
+	"sync"
+	"time"
+)
+
+// While the clients go to a newer process, no request may be half done, none
+// may be refused, and none be done by both. So Hold lets those under way end
+// and has all others wait before they begin. Then either Release lets them
+// begin, here; or Forward sends them on to the newer process, which has the
+// listener by then: also those that still come over connections that are open
+// to this one. Each of their answers says "Connection: close", so that the next
+// request goes to the newer process by itself.
+
+// turnstile stands in front of all requests.
+type turnstile struct {
+	next http.Handler
+
+	mu      sync.Mutex
+	inside  int
+	empty   chan struct{} // closed when the last one leaves; nil if nobody waits for that
+	held    chan struct{} // closed when the waiting ends; nil while nobody has to wait
+	forward http.Handler  // once set, where all go
+}
+
+func (t *turnstile) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if isLong(r) {
+		t.next.ServeHTTP(w, r)
+		return
+	}
+	forward, ok := t.enter(r.Context())
+	switch {
+	case !ok: // whoever asked has left
+	case forward != nil:
+		w.Header().Set("Connection", "close")
+		forward.ServeHTTP(w, r)
+	default:
+		defer t.leave()
+		t.next.ServeHTTP(w, r)
+	}
+}
+
+// isLong tells what takes as long as it was asked to: nobody waits for it.
+func isLong(r *http.Request) bool {
+	return strings.HasPrefix(r.URL.Path, pprofPath) || strings.Contains(r.Header.Get("Accept"), "text/event-stream")
+}
+
+func (t *turnstile) enter(ctx context.Context) (forward http.Handler, ok bool) {
+	for {
+		t.mu.Lock()
+		held := t.held
+		if t.forward != nil || held == nil {
+			if t.forward == nil {
+				t.inside++
+			}
+			defer t.mu.Unlock()
+			return t.forward, true
+		}
+		t.mu.Unlock()
+		select {
+		case <-held:
+		case <-ctx.Done():
+			return nil, false
+		}
+	}
+}
+
+func (t *turnstile) leave() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.inside--
+	if t.inside == 0 && t.empty != nil {
+		close(t.empty)
+		t.empty = nil
+	}
+}
+
+// Hold returns when no request is under way, or with ctx's error. Requests that
+// come from here on wait for Release or Forward, one of which has to follow,
+// also on an error. Profiles and streams of events go on and are not waited for.
+func (s *Server) Hold(ctx context.Context) error {
+	t := s.gate
+	t.mu.Lock()
+	t.held = make(chan struct{})
+	empty := make(chan struct{})
+	if t.inside > 0 {
+		t.empty = empty
+	} else {
+		close(empty)
+	}
+	t.mu.Unlock()
+	select {
+	case <-empty:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// Release ends Hold: requests are answered here again. Without Hold it does nothing.
+func (s *Server) Release() { s.gate.open(nil) }
+
+func (t *turnstile) open(forward http.Handler) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.forward = forward
+	if t.held != nil {
+		close(t.held)
+		t.held = nil
+	}
+}
+
+// Forward ends Hold, and this side: its listener, which another process serves
+// from now on, is closed here, and requests go there. Serve returns nil. The
+// connections that are open have until ctx is done to bring their next request.
+func (s *Server) Forward(ctx context.Context) error {
+	s.gate.open(forwarder(s.Addr()))
+	s.gone.Store(true)
+	err := s.listener.Close()
+	for s.listener.open() > 0 && ctx.Err() == nil {
+		select {
+		case <-time.After(10 * time.Millisecond):
+		case <-ctx.Done():
+		}
+	}
+	last, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	return errors.Join(err, s.Shutdown(last))
+}
+
+// forwarder passes requests on as they are, so that the other process judges
+// them by its own rules.
+func forwarder(address string) http.Handler {
+	to := &url.URL{Scheme: "http", Host: address}
+	return &httputil.ReverseProxy{
+		Rewrite: func(p *httputil.ProxyRequest) {
+			p.SetURL(to)
+			p.Out.Host = p.In.Host
+		},
+		Transport:     &http.Transport{DisableKeepAlives: true, Proxy: nil},
+		FlushInterval: -1,
+		ErrorHandler: func(w http.ResponseWriter, _ *http.Request, err error) {
+			problem(w, http.StatusBadGateway, "the process that took over did not answer: "+err.Error())
+		},
+	}
+}
+
+// File is a copy of the listening descriptor, for the process that takes over.
+// The caller closes it.
+func (s *Server) File() (*os.File, error) {
+	l, ok := s.listener.Listener.(*net.TCPListener)
+	if !ok {
+		return nil, errors.New("admin: the listener is no TCP listener")
+	}
+	return l.File()
+}
+
+// open is how many connections are open.
+func (l *limitListener) open() int { return len(l.slots) }
