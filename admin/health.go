@@ -1,6 +1,11 @@
 package admin
 
-import "net/http"
+import (
+	"fmt"
+	"net/http"
+
+	"wsd/server"
+)
 
 // state is the answer to a health check.
 type state struct {
@@ -13,15 +18,45 @@ func (a *api) healthz(w http.ResponseWriter, _ *http.Request) {
 }
 
 // readyz says whether clients should be sent here: not while the server
-// starts, drains or is overloaded.
+// starts, drains or is full, nor when memory or descriptors run short.
 func (a *api) readyz(w http.ResponseWriter, _ *http.Request) {
-	if err := a.backend.Ready(); err != nil {
+	if err := a.ready(); err != nil {
 		problem(w, http.StatusServiceUnavailable, err.Error())
 		return
 	}
 	answer(w, http.StatusOK, state{"ready"})
 }
 
+func (a *api) ready() error {
+	if err := a.backend.Ready(); err != nil {
+		return err
+	}
+	limits := a.backend.Limits()
+	return shortage(a.resources.now(limits.Descriptors), limits)
+}
+
+// shortMemory is the part of the memory that has to be available: below it,
+// the next reconnect storm or publish may be what the kernel kills for.
+const shortMemory = 1.0 / 32
+
+// shortage is an error if memory or descriptors run short. Clients cannot use
+// up the reserve of descriptors; when half of it is gone, something else does.
+func shortage(u usage, limits server.Limits) error {
+	if u.MemoryAvailable >= 0 && u.MemoryLimit > 0 && float64(u.MemoryAvailable) < shortMemory*float64(u.MemoryLimit) {
+		return fmt.Errorf("short of memory: %d of %d MiB are available", u.MemoryAvailable>>20, u.MemoryLimit>>20)
+	}
+	if u.Descriptors >= 0 && u.Descriptors > int64(limits.Descriptors-limits.Reserve/2) {
+		return fmt.Errorf("short of descriptors: %d of %d are in use", u.Descriptors, limits.Descriptors)
+	}
+	return nil
+}
+
+// totals is the answer of /v1/stats.
+type totals struct {
+	server.Stats
+	Process usage `json:"process"`
+}
+
 func (a *api) stats(w http.ResponseWriter, _ *http.Request) {
-	answer(w, http.StatusOK, a.backend.Stats())
+	answer(w, http.StatusOK, totals{a.backend.Stats(), a.resources.now(a.backend.Limits().Descriptors)})
 }

@@ -13,15 +13,17 @@ type api struct {
 	backend    Backend
 	maxPublish int64
 	log        *slog.Logger
+	version    string
 	ending     context.Context // done when the admin side ends
 
 	// For any goroutine.
-	once  *once
-	ahead ahead
+	once      *once
+	ahead     ahead
+	resources *resources
 }
 
 func newAPI(ending context.Context, cfg Config, backend Backend) *api {
-	return &api{backend: backend, maxPublish: cfg.MaxPublish, log: cfg.Logger, ending: ending,
+	return &api{backend: backend, maxPublish: cfg.MaxPublish, log: cfg.Logger, version: cfg.Version, ending: ending, resources: newResources(),
 		once: newOnce(cfg.IdempotencyWindow, max(cfg.IdempotencyKeys, 0))}
 }
 
@@ -39,6 +41,7 @@ func (a *api) calls() []route {
 		{"GET", "/healthz", a.healthz},
 		{"GET", "/readyz", a.readyz},
 		{"GET", "/v1/stats", a.stats},
+		{"GET", "/metrics", metrics(a).ServeHTTP},
 		{"POST", "/v1/publish", a.publish},
 		{"POST", "/v1/publish/stream", a.publishStream},
 		{"GET", "/v1/clients", a.allClients},

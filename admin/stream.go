@@ -94,6 +94,10 @@ func (a *api) publishStream(w http.ResponseWriter, r *http.Request) {
 		Summary summary `json:"summary"`
 	}{s.sum})
 	_ = s.flush() // the publisher may be gone
+	if s.sum.End != "complete" {
+		// Else net/http waits for more of the body, to throw it away.
+		_ = s.c.SetReadDeadline(time.Unix(1, 0))
+	}
 }
 
 const ndjson = "application/x-ndjson"

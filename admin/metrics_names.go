@@ -1,0 +1,82 @@
+package admin
+
+import (
+	"runtime"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+var goVersion = runtime.Version()
+
+// descs is all there is; describe adds to it.
+var descs []*prometheus.Desc
+
+func describe(name, help string, labels ...string) *prometheus.Desc {
+	d := prometheus.NewDesc(name, help, labels, nil)
+	descs = append(descs, d)
+	return d
+}
+
+// The names, by what they tell about.
+var (
+	buildInfo  = describe("wsd_build_info", "1, with the versions of the program and of Go.", "version", "goversion")
+	readyState = describe("wsd_ready", "Whether /readyz answers 200.")
+	uptime     = describe("wsd_uptime_seconds", "Time since the server was made.")
+	loops      = describe("wsd_loops", "Event loops that own the clients.")
+
+	clientsNow   = describe("wsd_clients", "Connections now, by state.", "state")
+	clientsMax   = describe("wsd_clients_max", "Connections that there may be.")
+	acceptedAll  = describe("wsd_connections_accepted_total", "Connections accepted, before any check.")
+	acceptErrors = describe("wsd_accept_errors_total", "Failures of accept.")
+	acceptPauses = describe("wsd_accept_pauses_total", "Times accepting paused for want of descriptors.")
+	handshakes   = describe("wsd_handshakes_total", "Handshakes by outcome: opened, invalid, timeout, turned_away (closed unread), or the limit that refused it.", "outcome")
+	closes       = describe("wsd_closes_total", "Connections ended, by reason.", "reason")
+
+	messagesIn   = describe("wsd_received_messages_total", "Whole messages received.")
+	messagesOut  = describe("wsd_sent_messages_total", "Messages handed to the kernel whole.")
+	controlsIn   = describe("wsd_received_control_frames_total", "Control frames received: pings, pongs, closes.")
+	pingsOut     = describe("wsd_sent_pings_total", "Pings sent to silent clients.")
+	bytesIn      = describe("wsd_received_bytes_total", "Bytes read from clients.")
+	bytesOut     = describe("wsd_sent_bytes_total", "Bytes written to clients.")
+	pendingBytes = describe("wsd_pending_bytes", "Bytes that wait for clients that do not take them, a shared message counted for each.")
+
+	answers        = describe("wsd_action_answers_total", "Answers by action and code; action (none): no action was asked for, code other: an application's own.", "action", "code")
+	actionSeconds  = describe("wsd_action_duration_seconds", "Time in handlers: of pooled actions each call, of inline ones one call in 16.", "action")
+	actionsBusy    = describe("wsd_actions_busy_total", "Actions answered busy because no worker was free.")
+	actionTimeouts = describe("wsd_action_timeouts_total", "Actions answered busy because their handler took too long.")
+	actionsLate    = describe("wsd_action_late_results_total", "Results of handlers that nobody waited for any more.")
+	workersBusy    = describe("wsd_workers_busy", "Workers that run a handler now.")
+	workersMax     = describe("wsd_workers_max", "Workers that there may be.")
+
+	publishes            = describe("wsd_publishes_total", "Messages published, fan-out by actions included.")
+	publishSeconds       = describe("wsd_publish_duration_seconds", "Time from publish to the write to the last client.")
+	dropped              = describe("wsd_dropped_messages_total", "Messages not sent to a slow client, by policy.", "policy")
+	expired              = describe("wsd_expired_messages_total", "Messages not sent to a client because their deadline was over when its turn came.")
+	queued               = describe("wsd_queued_messages_total", "Published messages that had to wait for a client, once for each.")
+	unqueued             = describe("wsd_unqueued_messages_total", "What became of them: sent, evicted by the policy, coalesced (replaced by a newer value), expired, lost with the connection.", "outcome")
+	topicsNow            = describe("wsd_topics", "Topics that have a subscriber, once for each loop.")
+	subscriptions        = describe("wsd_subscriptions", "Pairs of a client and a topic.")
+	subscriptionsRefused = describe("wsd_subscriptions_refused_total", "Subscriptions refused for a limit.")
+
+	turns       = describe("wsd_loop_turns_total", "Turns of the loops.")
+	events      = describe("wsd_loop_events_total", "Readiness events served.")
+	staleEvents = describe("wsd_loop_stale_events_total", "Events for connections that had ended.")
+	turnSeconds = describe("wsd_loop_turn_duration_seconds", "Time of one turn in 16, waiting left out.")
+	batchSize   = describe("wsd_loop_batch_size", "Ready sockets in a turn.")
+
+	// The usual names of the process, but descriptors are not counted one by one
+	// where the kernel knows their number.
+	cpuTotal  = describe("process_cpu_seconds_total", "User and system time of the process.")
+	startTime = describe("process_start_time_seconds", "Start of the process, in seconds since 1970.")
+	resident  = describe("process_resident_memory_bytes", "Memory of the process in RAM; the kernel's part of connections is not in it.")
+	fdsOpen   = describe("process_open_fds", "Descriptors in use.")
+	fdsMax    = describe("process_max_fds", "Descriptors that there may be.")
+
+	memoryLimit     = describe("wsd_memory_limit_bytes", "Memory that the process may use with what it shares it with: of the control group, or the machine.")
+	memoryAvailable = describe("wsd_memory_available_bytes", "What is left of it.")
+	tcpMemory       = describe("wsd_tcp_memory_bytes", "Buffers of all TCP sockets of the machine, in the kernel.")
+	tcpMemoryLimit  = describe("wsd_tcp_memory_limit_bytes", "The limit of that (tcp_mem).")
+	tcpSockets      = describe("wsd_tcp_sockets", "TCP sockets of the network namespace.")
+	tcpOrphans      = describe("wsd_tcp_orphan_sockets", "TCP sockets that no process has any more.")
+	tcpTimeWait     = describe("wsd_tcp_time_wait_sockets", "TCP sockets in TIME_WAIT.")
+)
