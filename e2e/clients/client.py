@@ -315,15 +315,18 @@ async def chat():
         await beat(ada)
         same((await ask(bob, actioncode="chat_say", data={"room": "den", "name": "Bob", "text": "hi"}))["code"], 9)
         same((await ask(bob, actioncode="chat_join", data={"room": "", "name": "Bob"}))["code"], 1)
-        for ws, name in ((ada, "Ada"), (bob, "Bob")):
-            await ws.send(json.dumps({"actioncode": "chat_join", "data": {"room": "den", "name": name}}))
-        same([json.loads(await bob.recv()) for _ in range(2)],
-             [{"event": "joined", "room": "den", "name": "Bob"}, {"code": 0, "msg": "success", "data": 2, "actioncode": "chat_join"}])
-        await bob.send(json.dumps({"actioncode": "chat_say", "data": {"room": "den", "name": "Bob", "text": "h\u00fch"}}))
-        want = {"event": "said", "room": "den", "name": "Bob", "text": "h\u00fch"}
-        same(json.loads(await bob.recv()), want)
-        heard = [json.loads(await ada.recv()) for _ in range(4)]
-        same((heard[0]["name"], heard[1]["data"], heard[2]["name"], heard[3]), ("Ada", 1, "Bob", want))
+        join = {"actioncode": "chat_join", "data": {"room": "den", "name": "Ada"}}
+        ada_joined, bob_joined = ({"event": "joined", "room": "den", "name": name} for name in ("Ada", "Bob"))
+        same(await ask(ada, **join), ada_joined)
+        same(json.loads(await ada.recv())["data"], 1)
+        join["data"]["name"] = "Bob"
+        same(await ask(bob, **join), bob_joined)
+        same(json.loads(await bob.recv())["data"], 2)
+        same(json.loads(await ada.recv()), bob_joined)
+        said = {"event": "said", "room": "den", "name": "Bob", "text": "h\u00fch"}
+        same(await ask(bob, actioncode="chat_say", data=said), said)
+        same(json.loads(await bob.recv())["data"], 2)
+        same(json.loads(await ada.recv()), said)
 
 
 if __name__ == "__main__":
