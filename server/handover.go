@@ -24,8 +24,8 @@ type Heir struct {
 	// Files are descriptors it gets beside the listeners, by name. They stay
 	// the caller's.
 	Files map[string]*os.File
-	// Hold, if set, is called once the other process is prepared, before the
-	// loops stop: what the application lets in from elsewhere shall wait from
+	// Hold, if set, is called once the other process is prepared and no pooled
+	// action runs, before the loops stop: what the application lets in from elsewhere shall wait from
 	// here on. An error calls the whole off.
 	Hold func(context.Context) error
 	// Fault, if set, is called at each step, with its name: a test's.
@@ -182,6 +182,11 @@ func descriptorOf(f *os.File) (fd int) {
 
 // quieten brings everything to a stand.
 func (t *testator) quieten() (err error) {
+	t.settled = true
+	if err := t.s.settle(); err != nil {
+		return err
+	}
+	t.fault("settled")
 	if t.h.Hold != nil {
 		ctx, cancel := context.WithTimeout(context.Background(), walkPatience)
 		defer cancel()
@@ -189,17 +194,12 @@ func (t *testator) quieten() (err error) {
 			return fmt.Errorf("holding what comes from elsewhere: %w", err)
 		}
 	}
-	t.fault("held")
-	t.settled = true
-	if err := t.s.settle(); err != nil {
-		return err
-	}
 	t.s.gate.Lock()
 	t.gated = true
 	if err := t.s.waitFor(walkPatience, func(l *loop) bool { return len(l.walks) == 0 }); err != nil {
 		return fmt.Errorf("%w: publishes, within %v", err, walkPatience)
 	}
-	t.fault("settled")
+	t.fault("held")
 	t.began = time.Now()
 	t.halt, err = t.s.freeze()
 	if err == nil {

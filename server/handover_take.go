@@ -66,6 +66,9 @@ func Inherit(link *Link, version string, fault func(step string)) (*Estate, erro
 // File is a descriptor of Heir.Files, which is the caller's from here on; nil
 // if there is none of that name.
 func (e *Estate) File(name string) *os.File {
+	if e == nil {
+		return nil
+	}
 	i := slices.IndexFunc(e.files, func(h heirloom) bool { return h.name == name })
 	if i < 0 {
 		return nil
@@ -73,6 +76,12 @@ func (e *Estate) File(name string) *os.File {
 	f := os.NewFile(uintptr(e.files[i].fd), name)
 	e.files = slices.Delete(e.files, i, i+1)
 	return f
+}
+
+// Passed reports whether there are listeners that the older process had not
+// opened itself, but had been started with (Config.Inherited).
+func (e *Estate) Passed() bool {
+	return e != nil && slices.ContainsFunc(e.listeners, func(h heirloom) bool { return h.name == "" })
 }
 
 // listener is the one that was configured as addr, or any of those that were

@@ -13,6 +13,7 @@ type cli struct {
 	Serve      serveCmd      `cmd:"" help:"Run the server."`
 	Bench      benchCmd      `cmd:"" help:"Put load on a WebSocket server, ours or any other, and report."`
 	Tune       tuneCmd       `cmd:"" help:"Compare this host with what a number of clients needs, and change it."`
+	Upgrade    upgradeCmd    `cmd:"" help:"Have a running server hand its clients over to the program that is on disk now."`
 	Health     healthCmd     `cmd:"" help:"Ask a running server whether it is well."`
 	Completion completionCmd `cmd:"" help:"Print the completion of a shell, for its directory of completions."`
 	Man        manCmd        `cmd:"" hidden:"" help:"Write the manual pages."`

@@ -3,6 +3,7 @@
 //	wsd serve     runs the server until SIGTERM or SIGINT
 //	wsd bench     puts load on a WebSocket server, and reports
 //	wsd tune      says what this host lacks for a number of clients, or changes it
+//	wsd upgrade   has a running server hand over to a newer program
 //	wsd health    asks a running server whether it is well
 //	wsd version   says what was built, from what
 //

@@ -38,10 +38,14 @@ func (c *serveCmd) Run(command *kong.Context, stdout io.Writer, stderr diagnosti
 	if err != nil {
 		return err
 	}
-	if len(passed) > 0 && isDefault(command.Selected(), "listen") {
+	e, err := estate()
+	if err != nil {
+		return err
+	}
+	if (len(passed) > 0 || e.Passed()) && isDefault(command.Selected(), "listen") {
 		c.Listen.Listen = []string{"none"} // the default is not meant beside what was passed
 	}
-	d, err := newDaemon(&c.serveFlags, log, passed)
+	d, err := newDaemon(&c.serveFlags, log, passed, e)
 	if err != nil {
 		return err
 	}
@@ -63,30 +67,40 @@ type daemon struct {
 	admin  *admin.Server
 	// adminEnded gets what admin.Serve returned.
 	adminEnded chan error
+
+	program string         // where it is on disk
+	estate  *server.Estate // of an older process, or nil
 }
 
 // newDaemon opens all listeners, so that what is wrong with an address or a
-// file shows before anything runs. The descriptors passed listen already.
-func newDaemon(f *serveFlags, log *slog.Logger, passed []int) (*daemon, error) {
+// file shows before anything runs. The descriptors passed listen already; e,
+// if there is one, is what an older process hands over.
+func newDaemon(f *serveFlags, log *slog.Logger, passed []int, e *server.Estate) (*daemon, error) {
 	cfg, err := f.serverConfig(log)
 	if err != nil {
 		return nil, err
 	}
-	cfg.Inherited = passed
+	cfg.Inherited, cfg.Estate = passed, e
 	// Without a number, as many as the host holds are welcome: nothing to check.
-	if n := int(f.Admission.MaxClients); n > 0 {
+	// Clients that are taken over are there already.
+	if n := int(f.Admission.MaxClients); n > 0 && e == nil {
 		if err := checkHost(log, n, f.Admission.Strict); err != nil {
 			return nil, err
 		}
 	}
-	d := &daemon{log: log, super: supervisor{log}, adminEnded: make(chan error, 1)}
+	d := &daemon{log: log, super: supervisor{log}, adminEnded: make(chan error, 1), estate: e}
+	if d.program, err = programFile(); err != nil {
+		return nil, err
+	}
 	if d.server, err = server.New(cfg); err != nil {
 		return nil, err
 	}
 	if f.Admin.Admin == "" {
 		return d, nil
 	}
-	d.admin, err = admin.New(f.adminConfig(log, d.server.Limits().Reserve), d.server)
+	side := f.adminConfig(log, d.server.Limits().Reserve)
+	side.Inherited = e.File(adminFile(f))
+	d.admin, err = admin.New(side, d.server)
 	if err != nil {
 		// Stop gives back what New opened, the file of a Unix socket included.
 		return nil, errors.Join(err, d.server.Stop(context.Background(), false))
@@ -100,12 +114,10 @@ func newDaemon(f *serveFlags, log *slog.Logger, passed []int) (*daemon, error) {
 func (d *daemon) run(f *serveFlags) error {
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT)
-	adminAddress := ""
-	if d.admin != nil {
-		adminAddress = d.admin.Addr()
-		go func() { d.adminEnded <- d.admin.Serve() }()
-	}
-	if err := d.server.Start(); err != nil {
+	upgrades := make(chan os.Signal, 1)
+	signal.Notify(upgrades, signalUpgrade)
+	adminAddress, err := d.begin()
+	if err != nil {
 		return err
 	}
 	logStart(d.log, f, d.server.Addrs(), adminAddress, d.server.Limits())
@@ -114,15 +126,44 @@ func (d *daemon) run(f *serveFlags) error {
 	defer cancel()
 	go d.super.watch(watching, d.super.patience(), d.server.Alive, d.status)
 
-	var failed error
-	select {
-	case s := <-signals:
-		d.log.Info("stopping", "signal", s.String(), "drain", f.Stop.DrainTime.String())
-	case failed = <-d.adminEnded:
-		d.log.Error("stopping", "error", failed)
+	heir, failed := d.awaitEnd(f, signals, upgrades)
+	if heir != nil {
+		cancel()
+		return errors.Join(failed, d.depart(*heir))
 	}
 	d.super.stopping(time.Duration(f.Stop.DrainTime+f.Timeouts.CloseTimeout) + stopSlack)
 	return errors.Join(failed, d.stop(signals, f.Stop.Restart))
+}
+
+// awaitEnd serves until a signal or a failure ends that, and does the upgrades
+// that are asked for meanwhile; if one succeeds, heir tells about it.
+func (d *daemon) awaitEnd(f *serveFlags, signals, upgrades <-chan os.Signal) (heir *upgradeReport, err error) {
+	k := d.listenForUpgrades()
+	defer k.close()
+	for {
+		var reply chan<- upgradeReport
+		select {
+		case s := <-signals:
+			d.log.Info("stopping", "signal", s.String(), "drain", f.Stop.DrainTime.String())
+			return nil, nil
+		case err := <-d.adminEnded:
+			d.log.Error("stopping", "error", err)
+			return nil, err
+		case reply = <-k.requests:
+		case <-upgrades:
+		}
+		r, err := d.upgrade(f)
+		if err != nil {
+			d.log.Error("upgrade failed", "error", err)
+			r.Error = err.Error()
+		}
+		if reply != nil {
+			reply <- r
+		}
+		if err == nil || errors.Is(err, server.ErrHeirDied) {
+			return &r, err
+		}
+	}
 }
 
 // status is a line for systemctl status.
