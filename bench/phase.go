@@ -112,7 +112,25 @@ func (e *engine) drive() error {
 		e.tick()
 	}
 	e.endChurn()
+	if err := e.catchUp(); err != nil {
+		return err
+	}
 	ph.end = min(ph.end, e.now)
+	return nil
+}
+
+// catchUp sends what was due before the end and has not left: an open loop
+// leaves nothing out because the generator was late.
+func (e *engine) catchUp() error {
+	for e.phase.open && !e.phase.ending {
+		due := e.sendDue()
+		if err := e.pump(e.now); err != nil {
+			return err
+		}
+		if due >= e.phase.end {
+			break
+		}
+	}
 	return nil
 }
 

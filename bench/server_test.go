@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -183,7 +184,7 @@ func (k *testSink) Control(op ws.OpCode, payload []byte) error {
 func (s *testServer) publisher() string {
 	h := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body := make([]byte, r.ContentLength)
-		r.Body.Read(body)
+		io.ReadFull(r.Body, body)
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		s.publishN++

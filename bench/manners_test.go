@@ -1,0 +1,89 @@
+package bench
+
+import (
+	"testing"
+	"time"
+
+	"github.com/gobwas/ws"
+)
+
+func hold(d time.Duration) Phase { return Phase{Kind: Hold, Duration: Duration(d)} }
+
+// Badly-behaved clients are beside the measured ones and do what they are for.
+func TestManners(t *testing.T) {
+	s := start(t, &testServer{})
+	_, p := load(t, s, Plan{Clients: 5, Groups: []Group{
+		{Manners: "slow-reader", Count: 2}, {Manners: "stopped-reader", Count: 1}, {Manners: "half-frame", Count: 3},
+		{Manners: "slow-handshake", Count: 4, Rate: 100}, {Manners: "ping-flood", Count: 1, Rate: 1000},
+	}}, hold(300*time.Millisecond), closedLoop(5))
+	wantClean(t, p["closed"])
+	if p["ramp"].Handshakes != 5 || p["ramp"].Up != 5 || s.opened.Load() != 12 {
+		t.Errorf("%d measured, server has %d", p["ramp"].Handshakes, s.opened.Load())
+	}
+	for i, opened := range []int{2, 1, 3, 0, 1} {
+		if g := p["ramp"].Groups[i]; g.Opened != opened || g.Refused != 0 {
+			t.Errorf("%s: %d opened, %d refused", g.Manners, g.Opened, g.Refused)
+		}
+	}
+	if n := uint64(s.messages.Load()); n != p["closed"].Sent {
+		t.Errorf("server got %d messages, measured clients sent %d: half a frame is none", n, p["closed"].Sent)
+	}
+	if s.pings.Load() == 0 || s.pings.Load() > 2000 {
+		t.Errorf("%d pings", s.pings.Load())
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	slow := 0
+	for n, got := range s.reads {
+		if got > 1 && got < 100 {
+			slow++
+		} else if got < 100 {
+			t.Errorf("connection %d sent %d bytes of a handshake", n, got)
+		}
+	}
+	if slow != 4 {
+		t.Errorf("%d handshakes are under way: %v", slow, s.reads)
+	}
+}
+
+// How long the server lets them is reported, and what it says.
+func TestMannersPunished(t *testing.T) {
+	s := start(t, &testServer{})
+	done := make(chan map[string]*PhaseReport)
+	go func() {
+		_, p := load(t, s, Plan{Clients: 1, Groups: []Group{{Manners: "stopped-reader", Count: 2}}}, hold(time.Second))
+		done <- p
+	}()
+	await(t, func() bool { return s.opened.Load() == 3 })
+	s.mu.Lock()
+	for c, n := range s.conns {
+		if n != 1 { // the measured client is the first to connect
+			c.Write(ws.CompiledCloseNormalClosure)
+			c.Close()
+		}
+	}
+	s.mu.Unlock()
+	p := <-done
+	var closes uint64
+	for _, name := range []string{"ramp", "hold"} {
+		g := p[name].Groups[0]
+		closes += g.Closes["1000"]
+		if p[name].errors() != 0 {
+			t.Errorf("%s: %+v", name, p[name].Counts)
+		}
+	}
+	if closes != 2 {
+		t.Errorf("%d of 2 ended with 1000: %+v %+v", closes, p["ramp"].Groups, p["hold"].Groups)
+	}
+}
+
+// A slow reader takes its bytes per second, no more.
+func TestSlowReader(t *testing.T) {
+	s := start(t, &testServer{})
+	_, p := load(t, s, Plan{Clients: 1, Publish: []string{s.publisher()}, Groups: []Group{{Manners: "slow-reader", Count: 1, Rate: 50}}},
+		Phase{Kind: Publish, Count: 3, PublishBytes: 1000})
+	wantClean(t, p["publish"])
+	if p["publish"].Deliveries != 3 {
+		t.Errorf("deliveries of a slow reader are counted: %+v", p["publish"].Counts)
+	}
+}
