@@ -297,15 +297,18 @@ func TestThousandStuck(t *testing.T) {
 			}
 			healthy := s.dialMany(5)
 			var readers sync.WaitGroup
+			arrived := make(chan int, len(healthy))
 			for _, p := range healthy {
 				readers.Go(func() {
 					for i := 0; i < messages; {
-						switch m := p.recv(); {
-						case strings.HasPrefix(m, fmt.Sprint(i, " ")):
+						f, err := p.next()
+						switch m := string(f.Payload); {
+						case err == nil && strings.HasPrefix(m, fmt.Sprint(i, " ")):
+							arrived <- i
 							i++
-							p.send(beat)
+							p.try(text(beat))
 						case m != beating:
-							t.Errorf("got %.30q where message %d was due", m, i)
+							t.Errorf("got %.30q %v where message %d was due", m, err, i)
 							return
 						}
 					}
@@ -320,6 +323,13 @@ func TestThousandStuck(t *testing.T) {
 				total.Matched, total.Sent, total.Queued, total.Dropped = total.Matched+r.Matched, total.Sent+r.Sent, total.Queued+r.Queued, total.Dropped+r.Dropped
 				if n := s.pending.Load(); n > stuck*8*size {
 					t.Fatalf("%d bytes are waiting", n)
+				}
+				for range healthy { // the test's own readers must not be the slow ones
+					select {
+					case <-arrived:
+					case <-time.After(patience):
+						t.Fatalf("message %d does not arrive", i)
+					}
 				}
 			}
 			readers.Wait()
