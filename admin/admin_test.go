@@ -26,7 +26,15 @@ func TestCalls(t *testing.T) {
 		{"GET", "/debug/pprof/goroutine?debug=1", 200, ""},
 		{"GET", "/debug/pprof/cmdline", 200, ""},
 		{"POST", "/debug/pprof/cmdline", 405, "GET, HEAD"},
-		{"GET", "/", 404, ""},
+		{"GET", "/", 200, ""},
+		{"POST", "/", 405, "GET, HEAD"},
+		{"GET", "/index.html", 404, ""},
+		{"GET", "/openapi.json", 200, ""},
+		{"GET", "/metrics", 200, ""},
+		{"GET", "/v1/info", 200, ""},
+		{"GET", "/v1/publish/stream", 405, "POST"},
+		{"POST", "/v1/clients", 405, "GET, HEAD"},
+		{"POST", "/v1/clients/" + idA, 405, "DELETE, GET, HEAD"},
 		{"GET", "/v2/stats", 404, ""},
 		{"POST", "/v1/stats", 405, "GET, HEAD"},
 		{"GET", "/v1/publish?all", 405, "POST"},
@@ -107,6 +115,10 @@ func TestToken(t *testing.T) {
 		{"/nowhere", "", 401},
 		{"/healthz", "", 200},
 		{"/readyz", "", 200},
+		{"/", "", 200},
+		{"/metrics", "", 401},
+		{"/v1/info", "", 401},
+		{"/v1/clients", "", 401},
 	} {
 		header := map[string]string{"Authorization": c.authorization}
 		status, answered, body := do(t, request{url: base + c.path, header: header, host: "any.example"})

@@ -23,10 +23,9 @@ type guard struct {
 
 func (g *guard) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	deadlines(w, r)
-	w.Header().Set("X-Content-Type-Options", "nosniff")
-	w.Header().Set("Cache-Control", "no-store")
+	harden(w.Header())
 	switch {
-	case g.token != nil && !isHealth(r.URL.Path):
+	case g.token != nil && !isOpen(r.URL.Path):
 		if !g.bearer(r.Header.Get("Authorization")) {
 			w.Header().Set("WWW-Authenticate", `Bearer realm="wsd"`)
 			problem(w, http.StatusUnauthorized, "give the token of --admin-token-file as Authorization: Bearer TOKEN")
@@ -35,16 +34,38 @@ func (g *guard) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case g.token == nil && !g.localHost(r.Host):
 		problem(w, http.StatusForbidden, "the Host header has to be a loopback name or address, or the one of --admin")
 		return
-	case g.token == nil && foreignPage(r):
+	case g.token == nil && foreignPage(r) && !isLink(r):
 		problem(w, http.StatusForbidden, "web pages of other origins may not use this address without a token")
 		return
 	}
 	g.next.ServeHTTP(w, r)
 }
 
-// isHealth tells the two paths that are open to all, for probes that cannot
-// carry a token; they reveal no more than a refused connection would.
-func isHealth(path string) bool { return path == "/healthz" || path == "/readyz" }
+// harden keeps what is answered from being of use to another page: not as a
+// script or a picture, not in a frame, not from a cache. A page of ours that
+// needs more sets a policy of its own.
+func harden(h http.Header) {
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("Cache-Control", "no-store")
+	h.Set("Cross-Origin-Resource-Policy", "same-origin")
+	h.Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'") // pprof has inline styles
+	h.Set("Referrer-Policy", "no-referrer")
+}
+
+// isOpen tells the paths that need no token: health checks, for probes cannot
+// carry one and learn no more than from a refused connection, and the status
+// page, which is the same everywhere and has to be there to ask for the token.
+func isOpen(path string) bool { return path == "/healthz" || path == "/readyz" || path == statusPath }
+
+const statusPath = "/"
+
+// isLink tells that somebody followed a link to the status page, from a
+// dashboard, say. It comes as a page of its own, and the one it was on cannot
+// look into it.
+func isLink(r *http.Request) bool {
+	return r.Method == http.MethodGet && r.URL.Path == statusPath && r.Header.Get("Origin") == "" &&
+		r.Header.Get("Sec-Fetch-Mode") == "navigate" && r.Header.Get("Sec-Fetch-Dest") == "document"
+}
 
 // bearer compares digests, so that neither content nor length of the token
 // shows in the time it takes.

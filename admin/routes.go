@@ -14,6 +14,7 @@ type api struct {
 	maxPublish int64
 	log        *slog.Logger
 	version    string
+	path       string          // where clients connect
 	ending     context.Context // done when the admin side ends
 
 	// For any goroutine.
@@ -23,7 +24,7 @@ type api struct {
 }
 
 func newAPI(ending context.Context, cfg Config, backend Backend) *api {
-	return &api{backend: backend, maxPublish: cfg.MaxPublish, log: cfg.Logger, version: cfg.Version, ending: ending, resources: newResources(),
+	return &api{backend: backend, maxPublish: cfg.MaxPublish, log: cfg.Logger, version: cfg.Version, path: cfg.Path, ending: ending, resources: newResources(),
 		once: newOnce(cfg.IdempotencyWindow, max(cfg.IdempotencyKeys, 0))}
 }
 
@@ -38,8 +39,11 @@ type route struct {
 // calls lists the interface; GET takes HEAD along.
 func (a *api) calls() []route {
 	return []route{
+		{"GET", "/{$}", a.status},
+		{"GET", "/openapi.json", describeAPI},
 		{"GET", "/healthz", a.healthz},
 		{"GET", "/readyz", a.readyz},
+		{"GET", "/v1/info", a.info},
 		{"GET", "/v1/stats", a.stats},
 		{"GET", "/metrics", metrics(a).ServeHTTP},
 		{"POST", "/v1/publish", a.publish},

@@ -1,0 +1,290 @@
+package admin
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+
+	"wsd/server"
+)
+
+// node is a piece of the description.
+type node = map[string]any
+
+func description(t *testing.T) node {
+	t.Helper()
+	var d node
+	if err := json.Unmarshal(openAPI, &d); err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
+
+func at(d node, path ...string) node {
+	for _, name := range path {
+		d, _ = d[name].(node)
+	}
+	return d
+}
+
+// Every call is described, and nothing else.
+func TestDescriptionHasEveryCall(t *testing.T) {
+	described := map[string]bool{}
+	for path, methods := range at(description(t), "paths") {
+		for method := range methods.(node) {
+			described[strings.ToUpper(method)+" "+path] = true
+		}
+	}
+	a := newAPI(context.Background(), Config{}.withDefaults(), &fake{})
+	for _, call := range a.calls() {
+		name := call.method + " " + strings.TrimSuffix(call.path, "{$}")
+		if !described[name] {
+			t.Errorf("%s is not described", name)
+		}
+		delete(described, name)
+	}
+	for name := range described {
+		t.Errorf("%s is described, but not there", name)
+	}
+}
+
+// Every reference leads somewhere.
+func TestDescriptionIsWhole(t *testing.T) {
+	d := description(t)
+	var visit func(v any)
+	visit = func(v any) {
+		switch v := v.(type) {
+		case node:
+			if ref, ok := v["$ref"].(string); ok && at(d, strings.Split(strings.TrimPrefix(ref, "#/"), "/")...) == nil {
+				t.Errorf("%s leads nowhere", ref)
+			}
+			for _, child := range v {
+				visit(child)
+			}
+		case []any:
+			for _, child := range v {
+				visit(child)
+			}
+		}
+	}
+	visit(d)
+}
+
+// What the handlers answer is what the description says, in every status.
+func TestAnswersAreAsDescribed(t *testing.T) {
+	for _, c := range []struct {
+		call, path, body string
+		key              string
+		change           func(*fake)
+		status           int
+	}{
+		{call: "GET /", status: 200},
+		{call: "GET /openapi.json", status: 200},
+		{call: "GET /healthz", status: 200},
+		{call: "GET /readyz", status: 200},
+		{call: "GET /readyz", status: 503, change: func(f *fake) { f.ready = server.ErrStopped }},
+		{call: "GET /metrics", status: 200},
+		{call: "GET /v1/info", status: 200},
+		{call: "POST /v1/publish", path: "/v1/publish?topic=a&coalesce=c&deadline=1s&wait=true", status: 200},
+		{call: "POST /v1/publish", path: "/v1/publish?all&wait=false", status: 202},
+		{call: "POST /v1/publish", path: "/v1/publish", status: 400},
+		{call: "POST /v1/publish", path: "/v1/publish?all", body: strings.Repeat("x", 2000), status: 413},
+		{call: "POST /v1/publish", path: "/v1/publish?all", key: "k", status: 501},
+		{call: "POST /v1/publish", path: "/v1/publish?all", status: 503, change: func(f *fake) { f.err = server.ErrStopped }},
+		{call: "POST /v1/publish/stream", body: `{"all":true,"text":"x"}`, status: 200},
+		{call: "POST /v1/publish/stream", body: "x", status: 200},
+		{call: "POST /v1/publish/stream", path: "/v1/publish/stream?wait=false", body: `{"all":true,"text":"x"}`, status: 200},
+		{call: "POST /v1/publish/stream", path: "/v1/publish/stream?answer=x", status: 400},
+		{call: "GET /v1/clients", path: "/v1/clients?limit=1", status: 200},
+		{call: "GET /v1/clients", path: "/v1/clients?cursor=x", status: 400},
+		{call: "GET /v1/clients", status: 503, change: func(f *fake) { f.err = server.ErrStopped }},
+		{call: "GET /v1/clients/{id}", path: "/v1/clients/" + idA, status: 200},
+		{call: "GET /v1/clients/{id}", path: "/v1/clients/" + idB, status: 404},
+		{call: "DELETE /v1/clients/{id}", path: "/v1/clients/" + idA + "?code=4000&reason=r", status: 204},
+		{call: "DELETE /v1/clients/{id}", path: "/v1/clients/" + idA + "?code=1", status: 400},
+		{call: "DELETE /v1/topics/{topic}/clients", path: "/v1/topics/a/clients?code=4000&reason=r", status: 200},
+		{call: "DELETE /v1/topics/{topic}/clients", path: "/v1/topics/a/clients", status: 503, change: func(f *fake) { f.err = server.ErrStopped }},
+		{call: "GET /debug/pprof/cmdline", status: 200},
+	} {
+		f := &fake{clients: crowd(2)}
+		if c.change != nil {
+			c.change(f)
+		}
+		base := start(t, f, func(cfg *Config) { cfg.MaxPublish, cfg.IdempotencyKeys = 1000, -1 })
+		method, path, _ := strings.Cut(c.call, " ")
+		q := request{method: method, url: base + path, body: c.body}
+		if c.path != "" {
+			q.url = base + c.path
+		}
+		if c.key != "" {
+			q.header = map[string]string{"Idempotency-Key": c.key}
+		}
+		status, header, body := do(t, q)
+		if status != c.status {
+			t.Errorf("%s: %d, want %d: %s", q.url, status, c.status, body)
+			continue
+		}
+		for _, wrong := range disagreement(description(t), method, path, status, header, body) {
+			t.Errorf("%s %d: %s", c.call, status, wrong)
+		}
+	}
+}
+
+func TestStatsAreAsDescribed(t *testing.T) {
+	s, address := live(t)
+	join(t, address, "a")
+	status, header, body := do(t, request{url: start(t, s, nil) + "/v1/stats"})
+	for _, wrong := range disagreement(description(t), "GET", "/v1/stats", status, header, body) {
+		t.Error(wrong)
+	}
+}
+
+// disagreement says where an answer is not as described.
+func disagreement(d node, method, path string, status int, header http.Header, body string) []string {
+	response := resolve(d, at(d, "paths", path, strings.ToLower(method), "responses", fmt.Sprint(status)))
+	if response == nil {
+		return []string{"this status is not described"}
+	}
+	kind, _, _ := strings.Cut(header.Get("Content-Type"), ";")
+	content := at(response, "content")
+	media := at(content, kind)
+	switch {
+	case content == nil && body == "", at(content, "*/*") != nil:
+		return nil
+	case media == nil:
+		return []string{fmt.Sprintf("content type %q is not among %v", kind, slices.Collect(maps.Keys(content)))}
+	case !strings.Contains(kind, "json") || media["schema"] == nil:
+		return nil
+	}
+	var wrong []string
+	for line := range strings.Lines(body) {
+		var v any
+		if err := json.Unmarshal([]byte(line), &v); err != nil {
+			return []string{err.Error()}
+		}
+		wrong = append(wrong, mismatch(d, at(media, "schema"), v, "answer")...)
+	}
+	return wrong
+}
+
+func resolve(d, n node) node {
+	if ref, ok := n["$ref"].(string); ok {
+		return at(d, strings.Split(strings.TrimPrefix(ref, "#/"), "/")...)
+	}
+	return n
+}
+
+// mismatch checks a value against a schema, as far as this description uses
+// JSON Schema.
+func mismatch(d, schema node, v any, where string) (wrong []string) {
+	schema = resolve(d, schema)
+	if choices, ok := schema["oneOf"].([]any); ok {
+		fits := 0
+		for _, choice := range choices {
+			if len(mismatch(d, choice.(node), v, where)) == 0 {
+				fits++
+			}
+		}
+		if fits != 1 {
+			return []string{fmt.Sprintf("%s fits %d of the choices: %v", where, fits, v)}
+		}
+		return nil
+	}
+	if enum, ok := schema["enum"].([]any); ok && !slices.Contains(enum, v) {
+		wrong = append(wrong, fmt.Sprintf("%s is %v, not one of %v", where, v, enum))
+	}
+	switch schema["type"] {
+	case "object":
+		return append(wrong, objectMismatch(d, schema, v, where)...)
+	case "array":
+		list, ok := v.([]any)
+		if !ok {
+			return append(wrong, where+" is no array")
+		}
+		for i, item := range list {
+			wrong = append(wrong, mismatch(d, at(schema, "items"), item, fmt.Sprintf("%s[%d]", where, i))...)
+		}
+	case "string", "integer", "number", "boolean":
+		if !isA(schema["type"].(string), v) {
+			wrong = append(wrong, fmt.Sprintf("%s is %v, no %s", where, v, schema["type"]))
+		}
+	}
+	return wrong
+}
+
+func isA(kind string, v any) (ok bool) {
+	switch kind {
+	case "string":
+		_, ok = v.(string)
+	case "boolean":
+		_, ok = v.(bool)
+	default:
+		var f float64
+		f, ok = v.(float64)
+		ok = ok && (kind == "number" || f == float64(int64(f)))
+	}
+	return ok
+}
+
+func objectMismatch(d, schema node, v any, where string) (wrong []string) {
+	object, ok := v.(node)
+	if !ok {
+		return []string{where + " is no object"}
+	}
+	required, _ := schema["required"].([]any)
+	for _, name := range required {
+		if _, there := object[name.(string)]; !there {
+			wrong = append(wrong, fmt.Sprintf("%s has no %s", where, name))
+		}
+	}
+	for name, value := range object {
+		property := at(schema, "properties", name)
+		if property == nil {
+			property, _ = schema["additionalProperties"].(node)
+		}
+		if property == nil && schema["additionalProperties"] == false {
+			wrong = append(wrong, fmt.Sprintf("%s has %s, which is not described", where, name))
+		}
+		if property != nil {
+			wrong = append(wrong, mismatch(d, property, value, where+"."+name)...)
+		}
+	}
+	return wrong
+}
+
+// The parameters that are described are those that the handlers take: one that
+// is not described is refused.
+func TestParametersAreAsDescribed(t *testing.T) {
+	base := start(t, &fake{clients: crowd(1)}, nil)
+	values := map[string]string{"all": "", "topic": "a", "client": idA, "wait": "true", "coalesce": "c", "deadline": "1s", "answer": "errors",
+		"limit": "1", "cursor": "", "code": "1000", "reason": "r"}
+	for path, methods := range at(description(t), "paths") {
+		if !strings.HasPrefix(path, "/v1/") || path == "/v1/info" || path == "/v1/stats" {
+			continue
+		}
+		for method, operation := range methods.(node) {
+			parameters, _ := operation.(node)["parameters"].([]any)
+			url := base + strings.NewReplacer("{id}", idA, "{topic}", "a").Replace(path) + "?"
+			for _, p := range parameters {
+				name := p.(node)["name"].(string)
+				query := name + "=" + values[name]
+				if path == "/v1/publish" && name != "all" && name != "topic" && name != "client" {
+					query += "&all"
+				}
+				if p.(node)["in"] == "query" {
+					if status, _, body := do(t, request{method: strings.ToUpper(method), url: url + query}); status >= 400 {
+						t.Errorf("%s %s: %d %s", method, url+query, status, body)
+					}
+				}
+			}
+			if status, _, _ := do(t, request{method: strings.ToUpper(method), url: url + "all&nonsense=1"}); status != 400 {
+				t.Errorf("%s %s takes nonsense: %d", method, path, status)
+			}
+		}
+	}
+}
