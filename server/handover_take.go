@@ -149,7 +149,7 @@ func (s *Server) receive(e *Estate) error {
 		return err
 	}
 	e.fault("prepared")
-	t := &taker{s: s, frames: nil}
+	t := &taker{s: s}
 	defer func() { closeAll(t.fds) }()
 	for !t.ended {
 		// The older process bounds how long this takes; but if it hangs, this
@@ -159,9 +159,6 @@ func (s *Server) receive(e *Estate) error {
 		t.fds = append(t.fds, fds...)
 		if err != nil {
 			return err
-		}
-		if t.first {
-			e.fault("state")
 		}
 		if err := t.take(body); err != nil {
 			return err
@@ -229,7 +226,6 @@ type taker struct {
 	fds    []int  // for the clients to come
 	frames []*delivery
 	record clientRecord
-	first  bool // a client is there
 	ended  bool
 	count  uint64
 }
@@ -284,8 +280,9 @@ func (t *taker) one(kind byte, body []byte) error {
 		}
 		fd := t.fds[0]
 		t.fds = t.fds[1:]
-		t.first = true
-		t.count++
+		if t.count++; t.count == 1 {
+			t.s.cfg.Estate.fault("state")
+		}
 		return t.s.loops[t.s.loopOf(t.record.id)].restore(&t.record, fd, t.frames)
 	default:
 		r, err := readEnd(body)

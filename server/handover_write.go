@@ -70,6 +70,9 @@ func (s *Server) writeDown(w *estateWriter) error {
 				return err
 			}
 			if w.end.clients++; int64(w.end.clients) == half {
+				if err := w.flush(); err != nil {
+					return err
+				}
 				w.fault()
 			}
 		}

@@ -1,0 +1,327 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// lineage is a server and those that take over from it.
+type lineage struct {
+	*running
+	file string // the program, to be replaced
+	pid  int    // of the one that serves now
+}
+
+// found starts a server of the program in file, "" being this test's own, which
+// writes its log to a file, as all who take over will.
+func found(t *testing.T, file string, env []string, args ...string) *lineage {
+	t.Helper()
+	log, err := os.OpenFile(filepath.Join(t.TempDir(), "log"), os.O_CREATE|os.O_RDWR|os.O_APPEND, 0o600)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { log.Close() })
+	cmd := exec.Command(file)
+	if file == "" {
+		self, err := os.Executable()
+		if err != nil {
+			t.Fatal(err)
+		}
+		cmd = exec.Command(self)
+		env = append([]string{asProgram + "=1"}, env...)
+	}
+	cmd.Args = append([]string{cmd.Path, "serve", "--log-format=json", "--listen=127.0.0.1:0", "--admin=127.0.0.1:0", "--drain-time=0"}, args...)
+	cmd.Env = append(os.Environ(), env...)
+	cmd.Stdout, cmd.Stderr = log, log
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	r := &running{t: t, cmd: cmd, log: new(output), exited: make(chan struct{})}
+	go func() {
+		_ = cmd.Wait()
+		close(r.exited)
+	}()
+	l := &lineage{running: r, file: file, pid: cmd.Process.Pid}
+	t.Cleanup(func() {
+		l.find("")
+		for _, pid := range append(l.others(), l.pid) {
+			_ = syscall.Kill(pid, syscall.SIGKILL)
+		}
+		<-r.exited
+		if t.Failed() {
+			t.Logf("the log:\n%s", l.tail())
+		}
+	})
+	until(t, "the program serves", func() bool { return l.find("serving") != nil || r.over() })
+	line := l.find("serving")
+	if line == nil {
+		t.Fatalf("it ended: %s", l.text())
+	}
+	r.listen, r.admin = line["listen"].([]any)[0].(string), line["admin"].(string)
+	return l
+}
+
+// find looks into what all of them have logged.
+func (l *lineage) find(msg string) map[string]any {
+	l.log.mu.Lock()
+	l.log.text.Reset()
+	l.log.text.WriteString(l.text())
+	l.log.mu.Unlock()
+	return l.running.find(msg)
+}
+
+func (l *lineage) text() string {
+	text, err := os.ReadFile(l.cmd.Stdout.(*os.File).Name())
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	return string(text)
+}
+
+func (l *lineage) tail() string {
+	text := l.text()
+	return text[max(0, len(text)-4000):]
+}
+
+// others are the processes that took over, or wanted to, and still run.
+func (l *lineage) others() (pids []int) {
+	files, _ := filepath.Glob("/proc/[0-9]*/environ")
+	want := "\x00" + l.mark() + "\x00"
+	for _, file := range files {
+		env, err := os.ReadFile(file)
+		if err == nil && strings.Contains("\x00"+string(env), want) {
+			if pid, err := strconv.Atoi(strings.Split(file, "/")[2]); err == nil {
+				pids = append(pids, pid)
+			}
+		}
+	}
+	return pids
+}
+
+// mark tells the processes of this lineage from all others.
+func (l *lineage) mark() string { return l.cmd.Env[len(l.cmd.Env)-1] }
+
+// upgrade runs `wsd upgrade` and returns what it says.
+func (l *lineage) upgrade() outcome {
+	l.t.Helper()
+	return runProgram(l.t, nil, "upgrade", fmt.Sprintf("--pid=%d", l.pid))
+}
+
+var tookOver = regexp.MustCompile(`^process (\d+) has taken over from (\d+): (\d+) clients, pause (\S+), version (\S+)\n$`)
+
+// succeed upgrades and follows.
+func (l *lineage) succeed() (said []string) {
+	l.t.Helper()
+	o := l.upgrade()
+	said = tookOver.FindStringSubmatch(o.stdout)
+	if o.code != exitOK || said == nil || said[2] != fmt.Sprint(l.pid) {
+		l.t.Fatalf("upgrade: exit %d, %s%s", o.code, o.stdout, o.stderr)
+	}
+	l.pid, _ = strconv.Atoi(said[1])
+	return said
+}
+
+// clientsOf is how many clients a test of upgrades has, unless it is asked for
+// another number: UPGRADE_CLIENTS=15000 go test -run TestUpgrades ./cmd/wsd
+func clientsOf(t *testing.T) int {
+	n, err := strconv.Atoi(os.Getenv("UPGRADE_CLIENTS"))
+	if err != nil {
+		return 500
+	}
+	return n
+}
+
+// Ten upgrades in a row: no client notices.
+func TestUpgrades(t *testing.T) {
+	l := found(t, "", []string{"LINEAGE=" + t.Name()})
+	n := clientsOf(t)
+	every := time.Duration(max(n/3, 200)) * time.Millisecond // some 3,000 heartbeats a second at most
+	c := gather(t, l.running, n, every, max(every/50, 10*time.Millisecond))
+	for i := range 10 {
+		seen := c.published.Load()
+		until(t, "messages come between upgrades", func() bool { return c.published.Load() > seen+5 || c.failed.Load() != nil })
+		before := l.pid
+		said := l.succeed()
+		if said[3] != fmt.Sprint(n) {
+			t.Errorf("%s clients were handed over, want %d", said[3], n)
+		}
+		t.Logf("upgrade %d: pause %s", i+1, said[4])
+		until(t, "the old process ends", func() bool { return gone(before) })
+	}
+	c.check()
+	t.Log(c.totals())
+	if code := l.exit(); code != exitOK {
+		t.Errorf("the first process ended with %d", code)
+	}
+	var st struct {
+		Accepted uint64            `json:"accepted"`
+		Closed   map[string]uint64 `json:"closed"`
+	}
+	l.stats(&st)
+	for why, k := range st.Closed {
+		if k != 0 {
+			t.Errorf("%d clients were closed for %s", k, why)
+		}
+	}
+	if st.Accepted != uint64(n) {
+		t.Errorf("the counters were not taken along: %d accepted, want %d", st.Accepted, n)
+	}
+}
+
+// stats asks for the totals.
+func (l *lineage) stats(into any) {
+	l.t.Helper()
+	if _, text := l.http("GET", "/v1/stats", ""); json.Unmarshal([]byte(text), into) != nil {
+		l.t.Fatalf("stats: %s", text)
+	}
+}
+
+// gone reports whether a process has ended, reaped or not.
+func gone(pid int) bool {
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	return err != nil || bytes.Contains(stat, []byte(") Z "))
+}
+
+// A process that is killed at any step loses what docs/upgrade.md says: nothing,
+// as long as one of the two has everything.
+func TestUpgradeFaults(t *testing.T) {
+	type end int
+	const (
+		oldServes end = iota // the new one is gone, the old one goes on
+		newServes            // the old one is gone, nothing is lost
+		lost                 // the process that had the clients is gone
+	)
+	steps := func(what end, side string, names ...string) map[string]end {
+		m := map[string]end{}
+		for _, name := range names {
+			m[side+":"+name] = what
+		}
+		return m
+	}
+	for _, table := range []map[string]end{
+		steps(oldServes, "new", "started", "hello", "welcome", "prepared", "state", "restored", "ready", "commit", "ready:hang"),
+		steps(lost, "new", "running"),
+		steps(lost, "old", "started", "hello", "welcome", "prepared", "settled", "held", "frozen", "state"),
+		steps(newServes, "old", "sent", "ready", "commit", "running"),
+	} {
+		for fault, want := range table {
+			t.Run(fault, func(t *testing.T) {
+				t.Parallel()
+				l := found(t, "", []string{faultVariable + "=" + fault, "LINEAGE=" + t.Name()})
+				c := gather(t, l.running, 60, 50*time.Millisecond, 5*time.Millisecond)
+				until(t, "messages come", func() bool { return c.published.Load() > 5 })
+				o := l.upgrade()
+				switch want {
+				case oldServes:
+					if o.code != exitFailed || !strings.Contains(o.stderr, "serves on") {
+						t.Errorf("upgrade: exit %d, %s%s", o.code, o.stdout, o.stderr)
+					}
+					seen := c.published.Load()
+					until(t, "messages come again", func() bool { return c.published.Load() > seen+5 || c.failed.Load() != nil })
+					if others := l.others(); len(others) != 1 {
+						t.Errorf("%d processes are left, want the old one", len(others))
+					}
+					c.check()
+				case newServes:
+					until(t, "the old process is dead", l.over)
+					c.keepPublishing(l)
+				case lost:
+					c.lost()
+					until(t, "no process is left", func() bool { return len(l.others()) == 0 })
+				}
+			})
+		}
+	}
+}
+
+// keepPublishing checks a crowd whose server was killed and replaced: what the
+// publisher was told lost, it sends again, if no client has got it.
+func (c *crowd) keepPublishing(l *lineage) {
+	c.t.Helper()
+	c.end()
+	c.failed.Store(nil)
+	until(c.t, "the new process answers publishers", func() bool {
+		return c.fans[0].next.Load() > c.published.Load() || c.publishOne() == nil
+	})
+	if got := c.fans[0].next.Load(); got > c.published.Load() {
+		c.published.Store(got) // its answer was lost, it was not
+	}
+	c.check()
+}
+
+// A newer build takes over; one of another state format does not, and neither
+// does one that is no program, or has a configuration that cannot be meant.
+func TestUpgradeAcrossBuilds(t *testing.T) {
+	dir := t.TempDir()
+	build := func(name, flags string) string {
+		file := filepath.Join(dir, name)
+		cmd := exec.Command("go", "build", "-o", file, "-ldflags", flags, ".")
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Fatalf("building: %v\n%s", err, out)
+		}
+		return file
+	}
+	file := build("wsd", "-X main.version=v1")
+	l := found(t, file, []string{"LINEAGE=" + t.Name()})
+	c := gather(t, l.running, 50, 50*time.Millisecond, 5*time.Millisecond)
+	place := func(with string) {
+		if err := os.Rename(with, file); err != nil {
+			t.Fatal(err)
+		}
+	}
+	refused := func(why string) {
+		t.Helper()
+		if o := l.upgrade(); o.code != exitFailed || !strings.Contains(o.stderr, why) {
+			t.Errorf("want a refusal with %q; exit %d, %s%s", why, o.code, o.stdout, o.stderr)
+		}
+	}
+	place(build("other", "-X main.version=v9 -X wsd/server.stateFormat=99"))
+	refused("state formats")
+	if err := os.WriteFile(filepath.Join(dir, "none"), []byte("#!/bin/sh\nexit 3\n"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	place(filepath.Join(dir, "none"))
+	refused("exit status 3")
+	if err := os.Remove(file); err != nil {
+		t.Fatal(err)
+	}
+	refused("no such file")
+	place(build("newer", "-X main.version=v2"))
+	if said := l.succeed(); said[5] != "v2" {
+		t.Errorf("version %s took over, want v2", said[5])
+	}
+	c.check()
+}
+
+// SIGUSR2 does the same without an answer.
+func TestUpgradeBySignal(t *testing.T) {
+	l := found(t, "", []string{"LINEAGE=" + t.Name()})
+	c := gather(t, l.running, 10, 50*time.Millisecond, 5*time.Millisecond)
+	l.signal(signalUpgrade)
+	if code := l.exit(); code != exitOK {
+		t.Errorf("the old process ended with %d", code)
+	}
+	line := l.find("handed over")
+	if line == nil || line["clients"].(float64) != 10 {
+		t.Fatalf("logged: %v", line)
+	}
+	l.pid = int(line["pid"].(float64))
+	c.check()
+	l.succeed()
+}
+
+func TestUpgradeOfNobody(t *testing.T) {
+	if o := runProgram(t, nil, "upgrade", "--pid=999999999"); o.code != exitFailed || !strings.Contains(o.stderr, "--pid 999999999") {
+		t.Errorf("exit %d: %s", o.code, o.stderr)
+	}
+}
