@@ -1,16 +1,17 @@
 #!/usr/bin/env bash
 # Holds very many clients on this one machine: as many `wsd serve` processes as
 # the descriptor limit asks for, one `wsd bench` with as many workers. Clients
-# stay idle, then send a heartbeat every 30 s. Writes DIR/scale-CLIENTS.json and
+# stay idle, then send heartbeats, each every 30 s. Writes DIR/scale-CLIENTS.json and
 # .html. Kernel memory is about 10 GB a million connections, both ends.
 #
 #   bench/scale.sh [CLIENTS (200000)] [DIR (docs/benchmarks)]
 #
-# WSD is the program (built if not set), HOLD and BEATS are the phases' lengths.
+# WSD is the program (built if not set), HOLD and BEATS are the phases' lengths,
+# INTERVAL is the time between two heartbeats of a client.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 clients=${1:-200000} dir=${2:-docs/benchmarks}
-hold=${HOLD:-20s} beats=${BEATS:-60s}
+hold=${HOLD:-20s} beats=${BEATS:-60s} interval=${INTERVAL:-30s}
 work=$(mktemp -d)
 pids=()
 stop() {
@@ -40,5 +41,5 @@ for ((i = 0; i < servers; i++)); do
   done
 done
 mkdir -p "$dir"
-"$WSD" bench "${args[@]}" --clients "$clients" --concurrency 256 --hold "$hold" --interval 30s --duration "$beats" \
+"$WSD" bench "${args[@]}" --clients "$clients" --concurrency 256 --hold "$hold" --interval "$interval" --duration "$beats" \
   --json "$dir/scale-$clients.json" --html "$dir/scale-$clients.html" --assert 'failed=0,loss=0,closes=0'

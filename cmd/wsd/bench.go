@@ -44,7 +44,7 @@ func (c *benchRunCmd) Run(stdout io.Writer, stderr diagnostics) error {
 	defer stop()
 	context.AfterFunc(ctx, stop) // a second signal ends the process at once
 	view := bench.NewView(stderr)
-	report, err := bench.Run(ctx, plan, bench.Options{Worker: benchWorker, Observer: view, Command: os.Args})
+	report, err := bench.Run(ctx, plan, bench.Options{Worker: benchWorker, Observer: view, Command: append([]string{"wsd"}, os.Args[1:]...)})
 	view.Close()
 	if report == nil {
 		return err
