@@ -6,7 +6,7 @@ STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 # Modules of their own: what they import, wsd does not.
 MODULES     := $(patsubst %/go.mod,%,$(wildcard examples/*/go.mod bench/*/go.mod))
 # All but the tests that need other programs' clients: those are "make e2e".
-PACKAGES     = $(shell go list ./... | grep -v '/e2e$$')
+PACKAGES     = $(shell go list ./... | grep -v '/e2e')
 ARGS        ?=
 BENCH       ?= .
 FUZZTIME    ?= 60s
@@ -26,9 +26,10 @@ test: ## test all packages, and the modules of their own; needs nothing but Go
 race: ## test all packages with the race detector
 	go test -race -timeout 10m -shuffle=on $(PACKAGES)
 
-e2e: ## test with real clients: Python's websockets, npm's ws, Chromium; installs what is missing
+e2e: ## test with real clients: Python's websockets, npm's ws, Chromium, curl, promtool; installs what is missing
 	e2e/install.sh
-	go test -timeout 9m -count=1 -v ./e2e
+	e2e/status/install.sh
+	go test -timeout 9m -count=1 -v ./e2e/...
 
 lint: ## gofmt, go vet for amd64 and arm64, staticcheck
 	@unformatted=$$(gofmt -l $$(git ls-files --cached --others --exclude-standard '*.go')); \

@@ -121,7 +121,7 @@ func (a *api) allClients(w http.ResponseWriter, r *http.Request) {
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), askPatience)
 	defer cancel()
-	list, next, err := a.backend.Clients(ctx, q["cursor"], limit)
+	list, next, err := a.fullPage(ctx, q["cursor"], limit)
 	switch {
 	case errors.Is(err, server.ErrCursor):
 		problem(w, http.StatusBadRequest, "cursor is what the page before gave as next")
@@ -135,6 +135,19 @@ func (a *api) allClients(w http.ResponseWriter, r *http.Request) {
 		p.Clients[i] = newClient(in)
 	}
 	answer(w, http.StatusOK, p)
+}
+
+// fullPage asks on until the page is full: the server's own pages end where one
+// of its loops does.
+func (a *api) fullPage(ctx context.Context, cursor string, limit int) (list []server.ClientInfo, next string, err error) {
+	for next = cursor; ; {
+		var some []server.ClientInfo
+		some, next, err = a.backend.Clients(ctx, next, limit-len(list))
+		list = append(list, some...)
+		if err != nil || next == "" || len(list) >= limit {
+			return list, next, err
+		}
+	}
 }
 
 // closed is the answer to closing all subscribers of a topic.

@@ -92,6 +92,7 @@ func (f *fake) Clients(ctx context.Context, cursor string, limit int) ([]server.
 			return nil, "", server.ErrCursor
 		}
 	}
+	limit = min(limit, 60) // as where a loop ends
 	if to := from + limit; to < len(f.clients) {
 		return f.clients[from:to], fmt.Sprintf("from-%d", to), f.err
 	}

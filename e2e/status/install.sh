@@ -1,0 +1,17 @@
+#!/usr/bin/env bash
+# Installs what the tests here run beside the clients of ../install.sh: curl, and
+# promtool, which Debian packs with Prometheus.
+set -euo pipefail
+
+packages=()
+command -v curl >/dev/null || packages+=(curl)
+command -v promtool >/dev/null || packages+=(prometheus)
+if [ ${#packages[@]} -gt 0 ]; then
+	echo "e2e/status: installing ${packages[*]}"
+	root=()
+	[ "$(id -u)" = 0 ] || root=(sudo)
+	"${root[@]}" apt-get update -qq
+	DEBIAN_FRONTEND=noninteractive "${root[@]}" apt-get install -y -qq --no-install-recommends "${packages[@]}" >/dev/null
+fi
+curl --version | head -1
+promtool --version 2>&1 | head -1
