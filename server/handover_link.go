@@ -157,15 +157,15 @@ type heirloom struct {
 func appendHeirlooms(b []byte, list []heirloom) []byte {
 	b = binary.AppendUvarint(b, uint64(len(list)))
 	for _, h := range list {
-		b = append(b, flag(h.listener, 1)|flag(h.path, 2))
+		b = append(b, bit(h.listener, 1)|bit(h.path, 2))
 		b = appendBytes(b, h.name)
 	}
 	return b
 }
 
-func flag(on bool, bit byte) byte {
+func bit(on bool, b byte) byte {
 	if on {
-		return bit
+		return b
 	}
 	return 0
 }
