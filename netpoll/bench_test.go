@@ -20,7 +20,7 @@ func cpu(b *testing.B) time.Duration {
 }
 
 // BenchmarkWait waits for events that come every 50 µs, as heartbeats of a
-// large host do, and tells the CPU one costs: parked in the Go runtime's
+// large host do, and tells the CPU one costs: dozing, parked in the Go runtime's
 // poller, asleep in epoll_wait, or handed to a watcher and back each time.
 func BenchmarkWait(b *testing.B) {
 	events := make([]Event, 16)
@@ -28,6 +28,13 @@ func BenchmarkWait(b *testing.B) {
 		name string
 		wait func(b *testing.B, p *Poller) func()
 	}{
+		{"doze", func(b *testing.B, p *Poller) func() {
+			return func() {
+				if n, woken, _ := p.Doze(events); n == 0 && !woken {
+					p.Park(events)
+				}
+			}
+		}},
 		{"park", func(b *testing.B, p *Poller) func() {
 			return func() { p.Park(events) }
 		}},

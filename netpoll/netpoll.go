@@ -42,10 +42,11 @@ func (t Token) Slot() uint32 { return uint32(t) }
 // generation is not the record's present one is stale and must be dropped.
 func (t Token) Generation() uint32 { return uint32(t >> 32) }
 
-// wakeToken and tickToken mark the poller's own descriptors.
+// These mark the poller's own descriptors: its wake-up, and its timers.
 const (
 	wakeToken = ^Token(0)
 	tickToken = wakeToken - 1
+	holdToken = wakeToken - 2
 )
 
 // Options are the socket options of a listener; accepted sockets inherit them,

@@ -2,6 +2,7 @@ package netpoll
 
 import (
 	"os"
+	"runtime"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -50,10 +51,15 @@ type Poller struct {
 	wakefd int
 	tickfd int
 
-	gate *gate // for Park; nil of a fine poller
+	gate   *gate // for Park; nil of a fine poller
+	holdfd int   // the timer that ends a hold
+	held   bool  // it runs
 }
 
-// NewPoller makes an epoll instance. It costs three descriptors.
+// hold is how long Doze may keep the goroutine's processor after a Park.
+const hold = 2 * time.Millisecond
+
+// NewPoller makes an epoll instance. It costs four descriptors.
 func NewPoller() (*Poller, error) { return makePoller(true) }
 
 func makePoller(park bool) (*Poller, error) {
@@ -66,9 +72,9 @@ func makePoller(park bool) (*Poller, error) {
 		unix.Close(epfd)
 		return nil, os.NewSyscallError("eventfd", err)
 	}
-	p := &Poller{epfd: epfd, wakefd: wakefd, tickfd: -1}
+	p := &Poller{epfd: epfd, wakefd: wakefd, tickfd: -1, holdfd: -1}
 	if park {
-		if p.gate, err = newGate(epfd); err != nil {
+		if err := p.openGate(); err != nil {
 			p.Close()
 			return nil, err
 		}
@@ -128,44 +134,74 @@ func (p *Poller) Wait(events []Event, timeout time.Duration) (n int, woken bool,
 	return n, woken, nil
 }
 
-// Doze is Wait for at most a millisecond, asleep in the kernel with the
-// goroutine's processor in hand: the cheapest way to wait for what comes every
-// some microseconds (BenchmarkWait). Telling the scheduler about so short a sleep
-// would have the runtime's monitor look every 20 µs whether to take the
-// processor away; at 20,000 heartbeats a second that was a sixth of all CPU.
-// Other goroutines cannot use the processor meanwhile, so who dozes has to Park
-// now and then.
-func (p *Poller) Doze(events []Event) (n int, woken bool, err error) {
-	return p.WaitFine(events, brief)
+// openGate makes what Park and Doze need beside the epoll instance.
+func (p *Poller) openGate() (err error) {
+	if p.gate, err = newGate(p.epfd); err != nil {
+		return err
+	}
+	p.holdfd, err = p.timer(holdToken)
+	return err
 }
 
-// Park is Wait without a bound, with the goroutine parked in the Go runtime's
-// own poller, where it holds no processor and no thread. A Tick bounds it.
-func (p *Poller) Park(events []Event) (n int, woken bool, err error) {
-	if n, err = p.gate.wait(events); err != nil {
+// Doze is Wait for what comes every some microseconds: asleep in the kernel
+// with the goroutine's processor in hand. Telling the scheduler about so short
+// a sleep would have the runtime's monitor look every 20 µs whether to take the
+// processor away, at 20,000 heartbeats a second a sixth of all CPU; a time-out
+// of the wait itself would have the kernel program a timer for each, on a
+// virtual machine another sixth. So the sleeps have no time-out, and one timer,
+// wound up by Park, ends them all: other goroutines wait 2 ms at most for the
+// processor. After that, and before the first Park, Doze returns nothing at once.
+func (p *Poller) Doze(events []Event) (n int, woken bool, err error) {
+	if !p.held {
+		return 0, false, nil
+	}
+	n, err = epollHold(p.epfd, events)
+	if err != nil {
 		return 0, false, os.NewSyscallError("epoll_wait", err)
 	}
 	n, woken = p.dropWake(events[:n])
 	return n, woken, nil
 }
 
-// dropWake takes the poller's own events out: a wake-up and a tick at most.
+// Park is Wait without a bound, with the goroutine parked in the Go runtime's
+// own poller, where it holds no processor and no thread. A Tick bounds it. Even
+// if it has something at once, other goroutines get a turn.
+func (p *Poller) Park(events []Event) (n int, woken bool, err error) {
+	runtime.Gosched()
+	for n == 0 && !woken { // the end of a hold is nobody's event
+		if n, err = p.gate.wait(events); err != nil {
+			return 0, false, os.NewSyscallError("epoll_wait", err)
+		}
+		n, woken = p.dropWake(events[:n])
+	}
+	if !p.held {
+		p.held = true
+		once := unix.ItimerSpec{Value: unix.NsecToTimespec(int64(hold))}
+		err = unix.TimerfdSettime(p.holdfd, 0, &once, nil)
+	}
+	return n, woken, os.NewSyscallError("timerfd_settime", err)
+}
+
+// dropWake takes the poller's own events out, each of which comes once at most.
 func (p *Poller) dropWake(events []Event) (n int, woken bool) {
 	for i := range events {
-		if t := events[i].Token(); t >= tickToken {
-			woken = true
-			if t == tickToken {
-				// The kernel does not wind a periodic timer up again before
-				// its count is read.
-				var count [8]byte
-				_, _ = unix.Read(p.tickfd, count[:])
+		switch t := events[i].Token(); {
+		case t < holdToken:
+			if n < i { // order is fairness: close the gap, do not swap
+				events[n] = events[i]
 			}
-			continue
+			n++
+		case t == holdToken:
+			p.held = false
+		case t == tickToken:
+			woken = true
+			// The kernel does not wind a periodic timer up again before its
+			// count is read.
+			var count [8]byte
+			_, _ = unix.Read(p.tickfd, count[:])
+		default:
+			woken = true
 		}
-		if woken { // order is fairness: close the gap, do not swap
-			events[n] = events[i]
-		}
-		n++
 	}
 	return n, woken
 }
@@ -185,8 +221,10 @@ func (p *Poller) Wake() error {
 // Close closes the epoll instance, not the descriptors in it.
 func (p *Poller) Close() error {
 	unix.Close(p.wakefd)
-	if p.tickfd >= 0 {
-		unix.Close(p.tickfd)
+	for _, timer := range []int{p.tickfd, p.holdfd} {
+		if timer >= 0 {
+			unix.Close(timer)
+		}
 	}
 	if p.gate != nil {
 		p.gate.close()
@@ -197,14 +235,25 @@ func (p *Poller) Close() error {
 // Tick makes Wait return (as if woken) every interval from now on, for the
 // life of the poller. It is called at most once.
 func (p *Poller) Tick(interval time.Duration) error {
-	fd, err := unix.TimerfdCreate(unix.CLOCK_MONOTONIC, unix.TFD_CLOEXEC|unix.TFD_NONBLOCK)
+	fd, err := p.timer(tickToken)
 	if err != nil {
-		return os.NewSyscallError("timerfd_create", err)
+		return err
 	}
 	p.tickfd = fd
 	every := unix.NsecToTimespec(int64(interval))
-	if err := unix.TimerfdSettime(fd, 0, &unix.ItimerSpec{Interval: every, Value: every}, nil); err != nil {
-		return os.NewSyscallError("timerfd_settime", err)
+	err = unix.TimerfdSettime(fd, 0, &unix.ItimerSpec{Interval: every, Value: every}, nil)
+	return os.NewSyscallError("timerfd_settime", err)
+}
+
+// timer makes a timer, not running yet, whose expiry is an event with token t.
+func (p *Poller) timer(t Token) (int, error) {
+	fd, err := unix.TimerfdCreate(unix.CLOCK_MONOTONIC, unix.TFD_CLOEXEC|unix.TFD_NONBLOCK)
+	if err != nil {
+		return -1, os.NewSyscallError("timerfd_create", err)
 	}
-	return p.ctl(unix.EPOLL_CTL_ADD, fd, tickToken, unix.EPOLLIN|unix.EPOLLET)
+	if err := p.ctl(unix.EPOLL_CTL_ADD, fd, t, unix.EPOLLIN|unix.EPOLLET); err != nil {
+		unix.Close(fd)
+		return -1, err
+	}
+	return fd, nil
 }

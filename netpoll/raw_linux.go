@@ -26,6 +26,20 @@ func epollLook(epfd int, events []Event) (int, error) {
 	return int(n), nil
 }
 
+// epollHold is epoll_wait without a time-out, with the processor in hand. A
+// signal ends it, as when the Go runtime wants the processor for a collection.
+func epollHold(epfd int, events []Event) (int, error) {
+	n, _, errno := unix.RawSyscall6(unix.SYS_EPOLL_PWAIT, uintptr(epfd),
+		uintptr(unsafe.Pointer(unsafe.SliceData(events))), uintptr(len(events)), ^uintptr(0), 0, 0)
+	if errno != 0 && errno != unix.EINTR {
+		return 0, errno
+	}
+	if errno != 0 {
+		return 0, nil
+	}
+	return int(n), nil
+}
+
 // epollBlock is epoll_wait that may sleep. A signal ends the sleep early, with
 // nothing ready: the caller's loop comes round again.
 func epollBlock(epfd int, events []Event, timeout time.Duration) (int, error) {

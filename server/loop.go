@@ -14,10 +14,6 @@ import (
 )
 
 const (
-	// hold is how long a loop keeps its processor through short waits before it
-	// lets the Go scheduler look around. Two milliseconds are what a publisher
-	// or a pooled handler may have to wait where all processors run loops.
-	hold = 2 * time.Millisecond
 	// batch is how many ready sockets are served before inbox, publishes and
 	// time get their turn.
 	batch = 256
@@ -62,7 +58,6 @@ type loop struct {
 	count   counters
 	stopped bool
 	active  uint32    // tick at which something happened last
-	parked  time.Time // when the processor was let go last
 	yield   bool      // other goroutines have got something to do
 	accept  *acceptor // of the first loop; nil in the others
 	warned  time.Time // of sockets that cannot be watched
@@ -178,15 +173,14 @@ func (l *loop) wait() (n int, woken bool, err error) {
 	if l.busy() {
 		return l.poll.Wait(l.events, 0)
 	}
-	if !l.yield && time.Since(l.parked) < hold {
+	if !l.yield {
 		n, woken, err = l.poll.Doze(l.events)
 		if n > 0 || woken || err != nil {
 			return n, woken, err
 		}
 	}
-	n, woken, err = l.poll.Park(l.events)
-	l.yield, l.parked = false, time.Now()
-	return n, woken, err
+	l.yield = false
+	return l.poll.Park(l.events)
 }
 
 // busy says that there is work which no event will announce.
