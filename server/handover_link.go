@@ -74,6 +74,18 @@ func OpenLink(f *os.File) (*Link, error) {
 // Close closes our end.
 func (k *Link) Close() error { return k.end.Close() }
 
+// AwaitClose waits until the other end is closed, at most for d.
+func (k *Link) AwaitClose(d time.Duration) {
+	k.patience(d)
+	for {
+		_, _, fds, err := k.hear()
+		closeAll(fds)
+		if err != nil {
+			return
+		}
+	}
+}
+
 func (k *Link) patience(d time.Duration) { _ = k.end.SetDeadline(time.Now().Add(d)) }
 
 func (k *Link) say(what byte, body []byte, fds []int) error {

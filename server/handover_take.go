@@ -140,6 +140,15 @@ func (s *Server) TakeOver() error {
 		l.running.Unlock()
 	}
 	e.fault("running")
+	return nil
+}
+
+// Close tells the older process that it is not needed any more: it may end. It
+// is for after TakeOver, once whoever watches the process knows of this one.
+func (e *Estate) Close() error {
+	if e == nil {
+		return nil
+	}
 	return e.link.Close()
 }
 

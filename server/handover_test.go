@@ -52,6 +52,7 @@ func (s *site) tryPass(cfg Config, h Heir, fault func(string)) (young *site, don
 		}
 		young = newSite(s.t, cfg)
 		took = young.TakeOver()
+		_ = cfg.Estate.Close()
 	}()
 	h.Link, h.Kill = ours, func() { <-over }
 	done, err = s.HandOver(h)

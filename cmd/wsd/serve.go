@@ -122,6 +122,7 @@ func (d *daemon) run(f *serveFlags) error {
 	}
 	logStart(d.log, f, d.server.Addrs(), adminAddress, d.server.Limits())
 	d.super.ready(d.status())
+	_ = d.estate.Close() // the process at the other end may be gone already
 	watching, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	go d.super.watch(watching, d.super.patience(), d.server.Alive, d.status)

@@ -109,6 +109,9 @@ func (d *daemon) begin() (adminAddress string, err error) {
 	return adminAddress, d.server.Start()
 }
 
+// heirAnnounce bounds the wait for the new process to tell its supervisor.
+const heirAnnounce = 10 * time.Second
+
 // lastRequests is how long connections that are open to the admin side of the
 // process that has handed over may take to bring another request.
 const lastRequests = 3 * time.Second
@@ -146,6 +149,9 @@ func (d *daemon) upgrade(f *serveFlags) (r upgradeReport, err error) {
 		}
 		return r, heir.explain(err)
 	}
+	// The supervisor must hear of the new process before this one is gone, or
+	// it would take the service for ended.
+	link.AwaitClose(heirAnnounce)
 	return upgradeReport{PID: heir.cmd.Process.Pid, Version: done.Version, Clients: done.Clients,
 		Bytes: done.Bytes, Pause: done.Pause.Seconds()}, nil
 }
