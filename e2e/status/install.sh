@@ -11,7 +11,8 @@ if [ ${#packages[@]} -gt 0 ]; then
 	root=()
 	[ "$(id -u)" = 0 ] || root=(sudo)
 	"${root[@]}" apt-get update -qq
-	DEBIAN_FRONTEND=noninteractive "${root[@]}" apt-get install -y -qq --no-install-recommends "${packages[@]}" >/dev/null
+	# RUNLEVEL=1: nothing is to be started, only unpacked.
+	"${root[@]}" env DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 apt-get install -y -qq --no-install-recommends "${packages[@]}" >/dev/null
 fi
 curl --version | head -1
 promtool --version 2>&1 | head -1
