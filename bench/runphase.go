@@ -70,8 +70,7 @@ func (r *run) phase(ctx context.Context, i int) (*PhaseReport, error) {
 
 // collect hears the workers until all have reported.
 func (p *phaseRun) collect(ctx context.Context) error {
-	// A little after the workers' own ticks, so that a point has whole seconds.
-	second := time.NewTimer(p.untilPoint(1))
+	second := time.NewTimer(p.untilPoint())
 	defer second.Stop()
 	bound := time.NewTimer(time.Duration(p.spec.Duration) + time.Duration(p.plan.Grace) + 30*time.Second)
 	defer bound.Stop()
@@ -83,13 +82,15 @@ func (p *phaseRun) collect(ctx context.Context) error {
 	for p.missing > 0 {
 		select {
 		case ev := <-p.events:
-			if ev.Error != "" {
-				return errors.New(ev.Error)
+			if err := p.hear(ev); err != nil {
+				return err
 			}
-			p.hear(ev)
 		case <-second.C:
+			if err := p.catchUp(); err != nil {
+				return err
+			}
 			p.point()
-			second.Reset(p.untilPoint(len(p.series) + 1))
+			second.Reset(p.untilPoint())
 		case <-published:
 			published = nil
 			p.end()
@@ -118,8 +119,10 @@ func (p *phaseRun) end() {
 	}
 }
 
-func (p *phaseRun) hear(ev tagged) {
+func (p *phaseRun) hear(ev tagged) error {
 	switch {
+	case ev.Error != "":
+		return errors.New(ev.Error)
 	case ev.Tick != nil:
 		p.counts[ev.worker] = ev.Tick.Counts
 		p.up[ev.worker] = ev.Tick.Up
@@ -133,12 +136,30 @@ func (p *phaseRun) hear(ev tagged) {
 		p.up[ev.worker] = ev.Result.Up
 		p.missing--
 	}
+	return nil
 }
 
-// untilPoint is how long it is until point n of the phase.
-func (p *phaseRun) untilPoint(n int) time.Duration {
+// catchUp hears all that the workers have said so far.
+func (p *phaseRun) catchUp() error {
+	for {
+		select {
+		case ev := <-p.events:
+			if err := p.hear(ev); err != nil {
+				return err
+			}
+		default:
+			return nil
+		}
+	}
+}
+
+// untilPoint is how long it is until the next point: a little after the
+// workers' own ticks, so that it has whole seconds. On a machine that is too
+// busy to sample every second some are left out.
+func (p *phaseRun) untilPoint() time.Duration {
 	const after = int64(100 * time.Millisecond)
-	return time.Duration(p.start + int64(n)*tickEvery + after - p.clock.now())
+	passed := p.clock.now() - p.start - after
+	return time.Duration(tickEvery - (passed%tickEvery+tickEvery)%tickEvery)
 }
 
 // lastPoint is a phase's last sample. It is a point of the series if it stands

@@ -24,19 +24,24 @@ if [ -z "${WSD:-}" ]; then
   WSD=$work/wsd
   go build -o "$WSD" ./cmd/wsd
 fi
+address=127.0.66.1 # where no outgoing connection takes a port away
 each=$(($(ulimit -n) - 500)) # what a server keeps for itself, generously
 servers=$(((clients + each - 1) / each))
 args=()
 for ((i = 0; i < servers; i++)); do
   port=$((20001 + i))
-  GOMAXPROCS=1 "$WSD" serve --listen "127.0.0.1:$port" --admin "" --idle-timeout 5m --drain-time 1s \
+  GOMAXPROCS=1 "$WSD" serve --listen "$address:$port" --admin "" --idle-timeout 5m --drain-time 1s \
     --log-level error 2>"$work/$port.log" &
   pids+=($!)
-  args+=(--url "ws://127.0.0.1:$port/ws" --pid $!)
+  args+=(--url "ws://$address:$port/ws" --pid $!)
 done
 for ((i = 0; i < servers; i++)); do
-  for ((k = 0; k < 100; k++)); do
-    (exec 3<>"/dev/tcp/127.0.0.1/$((20001 + i))") 2>/dev/null && break
+  for ((k = 0; ; k++)); do
+    (exec 3<>"/dev/tcp/$address/$((20001 + i))") 2>/dev/null && break
+    if [ $k = 100 ] || ! kill -0 "${pids[i]}" 2>/dev/null; then
+      echo "server $i did not start:" "$(cat "$work/$((20001 + i)).log")" >&2
+      exit 1
+    fi
     sleep 0.1
   done
 done
