@@ -1,0 +1,120 @@
+package main
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"wsd/bench"
+)
+
+// serveForBench runs the server and returns its URL and that for publishes.
+func serveForBench(t *testing.T) (url, publish string) {
+	t.Helper()
+	cmd := program(t, nil, "serve", "--listen=127.0.0.1:0", "--admin=127.0.0.1:0", "--echo-path=/echo", "--log-format=json", "--drain-time=0s")
+	var log output
+	cmd.Stderr = &log
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { cmd.Process.Signal(syscall.SIGTERM); cmd.Wait() })
+	var start struct {
+		Msg    string
+		Listen []string
+		Admin  string
+	}
+	until(t, "the server has started", func() bool {
+		for line := range strings.SplitSeq(log.String(), "\n") {
+			if json.Unmarshal([]byte(line), &start) == nil && len(start.Listen) > 0 {
+				return true
+			}
+		}
+		return false
+	})
+	return "ws://" + start.Listen[0], "http://" + start.Admin + "/v1/publish?all"
+}
+
+// The whole way: server, generator with workers, files, assertions, ratios.
+func TestBench(t *testing.T) {
+	url, publish := serveForBench(t)
+	dir := t.TempDir()
+	report, page := filepath.Join(dir, "r.json"), filepath.Join(dir, "r.html")
+	args := []string{"bench", "--url=" + url + "/ws", "--clients=40", "--workers=2", "--hold=10ms", "--closed=10", "--rate=500", "--duration=200ms",
+		"--publish=" + publish, "--publishes=3", "--storm=50%", "--half-frames=5%", "--json=" + report, "--html=" + page}
+	got := runProgram(t, nil, append(args, "--assert=errors=0,publish.up=40,p99<1h")...)
+	if got.code != exitOK || !strings.Contains(got.stdout, "deliveries") || !strings.Contains(got.stdout, "ok   errors=0") {
+		t.Fatalf("exit %d\n%s\n%s", got.code, got.stdout, got.stderr)
+	}
+	r, err := bench.ReadReport(report)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for i := range r.Phases {
+		names = append(names, r.Phases[i].Name)
+	}
+	if s := strings.Join(names, " "); s != "ramp hold closed open publish storm" {
+		t.Errorf("phases %s", s)
+	}
+	if r.Phases[4].Deliveries != 120 || r.Phases[3].Messages != 100 || r.Command[0] != "wsd" {
+		t.Errorf("%d deliveries, %d answers, %q", r.Phases[4].Deliveries, r.Phases[3].Messages, r.Command)
+	}
+	if text, err := os.ReadFile(page); err != nil || !strings.HasSuffix(strings.TrimSpace(string(text)), "</html>") {
+		t.Errorf("page of %d bytes, %v", len(text), err)
+	}
+	if got := runProgram(t, nil, "bench", "compare", report, report); got.code != exitOK || !strings.Contains(got.stdout, "1.000") {
+		t.Errorf("compare: exit %d, %s%s", got.code, got.stdout, got.stderr)
+	}
+	got = runProgram(t, nil, "bench", "--url="+url+"/echo", "--clients=3", "--hold=0s", "--closed=3", "--bytes=1000", "--duration=50ms", "--assert=closed.p99<1ns")
+	if got.code != exitFailed || !strings.Contains(got.stdout, "FAIL closed.p99<1ns") || !strings.Contains(got.stderr, "closed.p99<1ns") {
+		t.Errorf("exit %d\n%s\n%s", got.code, got.stdout, got.stderr)
+	}
+}
+
+// A first Ctrl-C ends the phase and there is a report all the same.
+func TestBenchInterrupted(t *testing.T) {
+	url, _ := serveForBench(t)
+	cmd := program(t, nil, "bench", "--url="+url+"/ws", "--clients=5", "--hold=1h")
+	var stdout, stderr output
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	until(t, "the hold begins", func() bool { return strings.Contains(stderr.String(), "hold: begins") })
+	cmd.Process.Signal(os.Interrupt)
+	if err := cmd.Wait(); err != nil {
+		t.Errorf("%v\n%s", err, stderr.String())
+	}
+	if s := stdout.String(); !strings.Contains(s, "interrupted") || !strings.Contains(s, "hold") {
+		t.Errorf("%s", s)
+	}
+}
+
+func TestBenchUsage(t *testing.T) {
+	for _, c := range []struct {
+		args, want []string
+		code       int
+	}{
+		{[]string{"--storm=150%"}, []string{"--storm", `"150%"`}, exitUsage},
+		{[]string{"--slow-readers=1%@0"}, []string{"--slow-readers", `"1%@0"`}, exitUsage},
+		{[]string{"--ping-floods=x"}, []string{"--ping-floods", `"x"`}, exitUsage},
+		{[]string{"--clients=-1"}, []string{"--clients", `"-1"`}, exitUsage},
+		{[]string{"--assert=speed<1"}, []string{"--assert", `"speed"`, "p99"}, exitFailed},
+		{[]string{"--url=wss://x/"}, []string{"wss://x/", "TLS"}, exitFailed},
+		{[]string{"--source=x"}, []string{`"x"`, "127.0.1.0/24"}, exitFailed},
+		{[]string{"--scenario=" + writeFile(t, "s.yaml", "clients: 1\nphase: []\n")}, []string{"--scenario", "s.yaml", `"phase"`}, exitFailed},
+	} {
+		got := runProgram(t, nil, append([]string{"bench"}, c.args...)...)
+		if got.code != c.code {
+			t.Errorf("%q: exit %d, %s", c.args, got.code, got.stderr)
+		}
+		for _, w := range c.want {
+			if !strings.Contains(got.stderr, w) {
+				t.Errorf("%q: %q does not say %q", c.args, got.stderr, w)
+			}
+		}
+	}
+}
