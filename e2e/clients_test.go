@@ -32,6 +32,7 @@ var checks = []check{
 	{name: "publish"},
 	{name: "crowd"},
 	{name: "burst"},
+	{name: "not_found"},
 	{name: "refused", flags: []string{"--max-clients=1", "--retry-after=7s"}},
 	{name: "origins", flags: []string{"--origins=https://good.example"}},
 	{name: "unix_socket"},

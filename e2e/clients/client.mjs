@@ -294,8 +294,11 @@ const checks = {
     await s.close(1000);
   },
 
-  async refused() {
+  async not_found() {
     await refusedWith(404, WSD_URL + "-not");
+  },
+
+  async refused() {
     const s = await Socket.open();
     const wait = Number((await refusedWith(503, WSD_URL)).headers["retry-after"]);
     assert.ok(wait >= 7 && wait <= 14, `Retry-After: ${wait}`);

@@ -275,8 +275,11 @@ async def refused_with(status, **options):
     raise AssertionError(f"connected, want status {status}")
 
 
-async def refused():
+async def not_found():
     await refused_with(404, url=WSD + "-not")
+
+
+async def refused():
     async with open_() as ws:
         headers = await refused_with(503)
         wait = int(headers["Retry-After"])
@@ -332,6 +335,6 @@ async def chat():
 if __name__ == "__main__":
     CHECKS = {function.__name__.rstrip("_"): function for function in (
         heartbeat, actions, echo, fragments, ping, server_pings, client_closes, protocol_error, invalid_utf8, too_big,
-        ping_flood, subprotocol_first, subprotocol_listed, deflate, publish_, crowd, burst, refused, origins,
+        ping_flood, subprotocol_first, subprotocol_listed, deflate, publish_, crowd, burst, not_found, refused, origins,
         unix_socket, shutdown, restart, chat)}
     asyncio.run(CHECKS[sys.argv[1]]())
