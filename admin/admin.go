@@ -67,6 +67,7 @@ type Server struct {
 	listener *limitListener
 	gate     *turnstile
 	gone     atomic.Bool // to another process
+	once     *once
 	http     *http.Server
 	end      context.CancelFunc // tells streams to end
 }
@@ -106,7 +107,7 @@ func New(cfg Config, backend Backend) (*Server, error) {
 		ErrorLog:          slog.NewLogLogger(cfg.Logger.Handler(), slog.LevelWarn),
 	}
 	h.RegisterOnShutdown(end)
-	return &Server{listener: limitConns(l, cfg.MaxConns), gate: gate, http: h, end: end}, nil
+	return &Server{listener: limitConns(l, cfg.MaxConns), gate: gate, once: api.once, http: h, end: end}, nil
 }
 
 // Addr is the address that was bound.

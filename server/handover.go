@@ -28,6 +28,9 @@ type Heir struct {
 	// action runs, before the loops stop: what the application lets in from elsewhere shall wait from
 	// here on. An error calls the whole off.
 	Hold func(context.Context) error
+	// Extra, if set, is called when Hold has returned. What it returns is the
+	// other process's Estate.Extra. An error calls the whole off.
+	Extra func() ([]byte, error)
 	// Fault, if set, is called at each step, with its name: a test's.
 	Fault func(step string)
 }
@@ -83,6 +86,7 @@ type testator struct {
 	done Handed
 
 	began     time.Time // to stand still
+	extra     []byte
 	settled   bool
 	gated     bool
 	halt      *halt
@@ -194,6 +198,11 @@ func (t *testator) quieten() (err error) {
 			return fmt.Errorf("holding what comes from elsewhere: %w", err)
 		}
 	}
+	if t.h.Extra != nil {
+		if t.extra, err = t.h.Extra(); err != nil {
+			return err
+		}
+	}
 	t.s.gate.Lock()
 	t.gated = true
 	if err := t.s.waitFor(walkPatience, func(l *loop) bool { return len(l.walks) == 0 }); err != nil {
@@ -214,7 +223,7 @@ func (t *testator) quieten() (err error) {
 func (t *testator) giveAway() error {
 	k := t.h.Link
 	k.patience(heirPatience + time.Duration(t.s.connected.Load())*heirEach)
-	w := &estateWriter{link: k, fault: func() { t.fault("state") }}
+	w := &estateWriter{link: k, extra: t.extra, fault: func() { t.fault("state") }}
 	if err := t.s.writeDown(w); err != nil {
 		return err
 	}

@@ -29,6 +29,7 @@ import (
 //	         bytes rest, bytes the request that waits, uvarint n, n × bytes topic,
 //	         uvarint n, n × { i64 age (ns), u8 flags, shared: uvarint frame, uvarint
 //	         bytes still to be sent; own: bytes }: the send queue
+//	extra    the application's own bytes, whatever they are; there may be none
 //	end      u64 clients, u64 frames
 //
 // The records come in this order, so whoever reads them has met a frame before
@@ -53,6 +54,7 @@ const (
 	recordServer = 1 + iota
 	recordFrame
 	recordClient
+	recordExtra
 	recordEnd
 )
 
@@ -183,6 +185,11 @@ func appendNode(b []byte, n *nodeRecord) []byte {
 		return appendBytes(b, n.data)
 	}
 	return binary.AppendUvarint(binary.AppendUvarint(b, n.frame), n.left)
+}
+
+func appendExtra(b, extra []byte) []byte {
+	b, start := beginRecord(b, recordExtra)
+	return finishRecord(append(b, extra...), start)
 }
 
 func appendEnd(b []byte, r *endRecord) []byte {

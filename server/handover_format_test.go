@@ -51,6 +51,7 @@ func encodeSample() []byte {
 	for i := range clients {
 		b = appendClient(b, &clients[i])
 	}
+	b = appendExtra(b, []byte("of the application"))
 	return appendEnd(b, &endRecord{uint64(len(clients)), uint64(len(frames))})
 }
 
@@ -100,6 +101,7 @@ type decoded struct {
 	server  serverRecord
 	frames  []frameRecord
 	clients []clientRecord
+	extra   []byte
 	end     endRecord
 	order   []byte
 }
@@ -123,6 +125,8 @@ func decodeAll(b []byte) (d decoded, err error) {
 			var c clientRecord
 			err = readClient(body, deliveries, &c)
 			d.clients = append(d.clients, c)
+		case recordExtra:
+			d.extra = body
 		case recordEnd:
 			d.end, err = readEnd(body)
 		}
@@ -147,6 +151,8 @@ func (d *decoded) encode() (b []byte) {
 		case recordClient:
 			b = appendClient(b, &d.clients[client])
 			client++
+		case recordExtra:
+			b = appendExtra(b, d.extra)
 		case recordEnd:
 			b = appendEnd(b, &d.end)
 		}
@@ -189,6 +195,8 @@ func FuzzState(f *testing.F) {
 			if err == nil {
 				usable(t, &r, deliveries)
 			}
+		case recordExtra:
+			again = appendExtra(nil, body)
 		case recordEnd:
 			r, e := readEnd(body)
 			again, err = appendEnd(nil, &r), e

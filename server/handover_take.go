@@ -25,6 +25,16 @@ type Estate struct {
 	fault     func(string)
 	listeners []heirloom
 	files     []heirloom
+	extra     []byte
+}
+
+// Extra is what the older process's application had to say, once TakeOver has
+// returned; it is the caller's. A nil Estate has none.
+func (e *Estate) Extra() []byte {
+	if e == nil {
+		return nil
+	}
+	return e.extra
 }
 
 // Inherit makes the first contact with the older process at the other end of
@@ -293,6 +303,9 @@ func (t *taker) one(kind byte, body []byte) error {
 			t.s.cfg.Estate.fault("state")
 		}
 		return t.s.loops[t.s.loopOf(t.record.id)].restore(&t.record, fd, t.frames)
+	case recordExtra:
+		t.s.cfg.Estate.extra = append([]byte(nil), body...)
+		return nil
 	default:
 		r, err := readEnd(body)
 		if err == nil && (r.clients != t.count || r.frames != uint64(len(t.frames)) || len(t.fds) > 0) {

@@ -11,6 +11,7 @@ import (
 type estateWriter struct {
 	link  *Link
 	fault func() // called once, about midway
+	extra []byte // of the application
 	buf   []byte
 	fds   []int
 	bytes int64
@@ -76,6 +77,9 @@ func (s *Server) writeDown(w *estateWriter) error {
 				w.fault()
 			}
 		}
+	}
+	if len(w.extra) > 0 {
+		w.buf = appendExtra(w.buf, w.extra)
 	}
 	w.buf = appendEnd(w.buf, &w.end)
 	return w.flush()

@@ -100,6 +100,9 @@ func (d *daemon) begin() (adminAddress string, err error) {
 		}
 	}
 	if d.admin != nil {
+		if err := d.admin.Remember(d.estate.Extra()); err != nil {
+			d.log.Warn("publishes that are repeated may come twice", "error", err)
+		}
 		adminAddress = d.admin.Addr()
 		go func() { d.adminEnded <- d.admin.Serve() }()
 	}
@@ -140,7 +143,7 @@ func (d *daemon) upgrade(f *serveFlags) (r upgradeReport, err error) {
 		}
 		defer file.Close()
 		h.Files = map[string]*os.File{adminFile(f): file}
-		h.Hold = d.admin.Hold
+		h.Hold, h.Extra = d.admin.Hold, d.admin.Remembered
 	}
 	done, err := d.server.HandOver(h)
 	if err != nil {

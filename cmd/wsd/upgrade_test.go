@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -318,6 +319,40 @@ func TestUpgradeBySignal(t *testing.T) {
 	l.pid = int(line["pid"].(float64))
 	c.check()
 	l.succeed()
+}
+
+// A publish that is repeated with its key after an upgrade is not published again.
+func TestUpgradeRemembersKeys(t *testing.T) {
+	l := found(t, "", []string{"LINEAGE=" + t.Name()})
+	p := l.dial("/ws")
+	publish := func() string {
+		q, err := http.NewRequest("POST", "http://"+l.admin+"/v1/publish?all", strings.NewReader("once"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		q.Header.Set("Idempotency-Key", "k1")
+		answer, err := http.DefaultClient.Do(q)
+		if err != nil {
+			t.Fatal(err)
+		}
+		answer.Body.Close()
+		return answer.Status + " " + answer.Header.Get("Idempotency-Replayed")
+	}
+	if got := publish(); got != "200 OK " {
+		t.Error(got)
+	}
+	for range 2 {
+		l.succeed()
+		if got := publish(); got != "200 OK true" {
+			t.Error(got)
+		}
+	}
+	if got := hear(t, p); got != "once" {
+		t.Error(got)
+	}
+	if got := ask(t, p, `{"actioncode":"heart_beat"}`); got != heartBeat {
+		t.Errorf("published again: %s", got)
+	}
 }
 
 func TestUpgradeOfNobody(t *testing.T) {

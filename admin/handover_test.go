@@ -1,0 +1,200 @@
+package admin
+
+import (
+	"context"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+)
+
+// side is an admin server at work, and whoever answers behind it.
+func side(t *testing.T, cfg Config) *Server {
+	t.Helper()
+	if cfg.Listen == "" {
+		cfg.Listen = "127.0.0.1:0"
+	}
+	s, err := New(cfg, &fake{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- s.Serve() }()
+	t.Cleanup(func() {
+		s.Close()
+		if err := <-ended; err != nil {
+			t.Errorf("Serve: %v", err)
+		}
+	})
+	return s
+}
+
+func status(c *http.Client, url string) string {
+	r, err := c.Get(url)
+	if err != nil {
+		return err.Error()
+	}
+	defer r.Body.Close()
+	_, _ = io.Copy(io.Discard, r.Body)
+	return r.Status
+}
+
+// Requests wait while held, and go on when released, in number and order as if
+// nothing had been.
+func TestHoldAndRelease(t *testing.T) {
+	s := side(t, Config{})
+	url := "http://" + s.Addr() + "/readyz"
+	if got := status(http.DefaultClient, url); got != "200 OK" {
+		t.Fatal(got)
+	}
+	for range 3 {
+		if err := s.Hold(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		answers := make(chan string, 2)
+		for range 2 { // one over the open connection, one over a new one
+			go func() { answers <- status(http.DefaultClient, url) }()
+		}
+		impatient, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+		q, _ := http.NewRequestWithContext(impatient, "GET", url, nil)
+		if _, err := http.DefaultClient.Do(q); err == nil {
+			t.Error("a request was answered while held")
+		}
+		cancel()
+		if len(answers) > 0 {
+			t.Error("requests were answered while held")
+		}
+		s.Release()
+		for range 2 {
+			if got := <-answers; got != "200 OK" {
+				t.Error(got)
+			}
+		}
+	}
+}
+
+// Hold waits for the request under way, but not for ever.
+func TestHoldWaits(t *testing.T) {
+	began, finish := make(chan struct{}), make(chan struct{})
+	gate := &turnstile{next: http.HandlerFunc(func(http.ResponseWriter, *http.Request) { began <- struct{}{}; <-finish })}
+	s := &Server{gate: gate}
+	go gate.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("POST", "/v1/publish?all", nil))
+	<-began
+	short, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
+	defer cancel()
+	if err := s.Hold(short); err == nil {
+		t.Error("it did not wait")
+	}
+	s.Release()
+	held := make(chan error)
+	go func() { held <- s.Hold(t.Context()) }()
+	close(finish)
+	if err := <-held; err != nil {
+		t.Error(err)
+	}
+}
+
+// After Forward the newer side answers all: requests that waited, those over
+// connections that are open to the older one, and those over new ones; with the
+// token that they carry.
+func TestForward(t *testing.T) {
+	old, err := New(Config{Listen: "127.0.0.1:0"}, &fake{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	served := make(chan error, 1)
+	go func() { served <- old.Serve() }()
+	client := &http.Client{Transport: &http.Transport{}}
+	base := "http://" + old.Addr()
+	if got := status(client, base+"/healthz"); got != "200 OK" {
+		t.Fatal(got)
+	}
+	raw, err := net.Dial("tcp", old.Addr()) // and one that says nothing yet
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer raw.Close()
+	until(t, func() bool { return old.listener.open() >= 3 }) // the one that Accept waits for included
+	if err := old.Hold(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	file, err := old.File()
+	if err != nil {
+		t.Fatal(err)
+	}
+	young := side(t, Config{Listen: old.Addr(), Inherited: file, TokenFile: tokenFile(t, "secret")})
+	over := make(chan error, 1)
+	go func() {
+		ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+		defer cancel()
+		over <- old.Forward(ctx)
+	}()
+	// Without the token that only the newer side wants: all get the same answer.
+	if got := status(client, base+"/v1/stats"); got != "401 Unauthorized" {
+		t.Errorf("over the open connection: %s", got)
+	}
+	if _, err := io.WriteString(raw, "GET /v1/stats HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer secret\r\n\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	answer, err := io.ReadAll(raw) // up to the end of the connection
+	if err != nil || !strings.HasPrefix(string(answer), "HTTP/1.1 200 OK") || !strings.Contains(string(answer), "Connection: close") {
+		t.Errorf("over the silent connection: %v %s", err, answer)
+	}
+	if err := <-over; err != nil {
+		t.Error(err)
+	}
+	if err := <-served; err != nil {
+		t.Error(err)
+	}
+	if got := status(client, "http://"+young.Addr()+"/readyz"); got != "200 OK" {
+		t.Errorf("afterwards: %s", got)
+	}
+}
+
+func TestRemember(t *testing.T) {
+	a := &Server{once: newOnce(time.Minute, 3)}
+	run := func(s *Server, key string) reply {
+		return s.once.do(t.Context(), key, [32]byte{1}, func() reply { return reply{status: 200, outcome: outcome{LastClient: 7}} })
+	}
+	for _, key := range []string{"a", "b", "c"} {
+		run(a, key)
+	}
+	state, err := a.Remembered()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for keys, want := range map[int]string{0: "", 2: "bc", 10: "abc"} {
+		b := &Server{once: newOnce(time.Minute, keys)}
+		if err := b.Remember(state); err != nil {
+			t.Fatal(err)
+		}
+		got := ""
+		for _, e := range b.once.ended {
+			got += e.key
+		}
+		if got != want {
+			t.Errorf("of %d keys, %q are known, want %q", keys, got, want)
+		}
+		if keys > 0 {
+			if r := run(b, "c"); !r.replayed || r.outcome.LastClient != 7 {
+				t.Errorf("repeated: %+v", r)
+			}
+		}
+	}
+	if err := a.Remember([]byte("{")); err == nil {
+		t.Error("garbage was taken")
+	}
+}
+
+// until polls for a condition.
+func until(t *testing.T, holds func() bool) {
+	t.Helper()
+	for end := time.Now().Add(20 * time.Second); !holds(); time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatal("waited in vain")
+		}
+	}
+}
