@@ -153,54 +153,6 @@ func (p *phaseRun) catchUp() error {
 	}
 }
 
-// untilPoint is how long it is until the next point: a little after the
-// workers' own ticks, so that it has whole seconds. On a machine that is too
-// busy to sample every second some are left out.
-func (p *phaseRun) untilPoint() time.Duration {
-	const after = int64(100 * time.Millisecond)
-	passed := p.clock.now() - p.start - after
-	return time.Duration(tickEvery - (passed%tickEvery+tickEvery)%tickEvery)
-}
-
-// lastPoint is a phase's last sample. It is a point of the series if it stands
-// for more than a moment, whose rates would be nonsense.
-func (p *phaseRun) lastPoint() {
-	n, before := len(p.series), p.last.At
-	p.point()
-	if n > 0 && p.last.At-before < tickEvery/2 {
-		p.series = p.series[:n]
-	}
-}
-
-// point closes one second: it samples the server and tells the observer.
-func (p *phaseRun) point() {
-	s := sample(p.plan, p.clock.now())
-	var total Counts
-	up := 0
-	for i := range p.counts {
-		total.Add(&p.counts[i])
-		up += p.up[i]
-	}
-	dt := float64(s.At-p.last.At) / 1e9
-	rate := func(now, before uint64) float64 { return ratio(float64(now-before), dt) }
-	pt := Point{
-		At: float64(s.At-p.begin) / 1e9, Up: up,
-		Handshakes: rate(total.Handshakes, p.lastTotal.Handshakes),
-		Messages:   rate(total.Messages, p.lastTotal.Messages),
-		Deliveries: rate(total.Deliveries, p.lastTotal.Deliveries),
-		Errors:     rate(total.errors(), p.lastTotal.errors()),
-		P50:        float64(p.latency.Quantile(.5)) / 1e3, P99: float64(p.latency.Quantile(.99)) / 1e3,
-		ServerCPU: ratio(s.CPUSeconds-p.last.CPUSeconds, dt), ServerRSS: s.RSSBytes,
-		KernelBytes: s.SlabBytes + s.SocketBytes - p.base.SlabBytes - p.base.SocketBytes,
-	}
-	p.series = append(p.series, pt)
-	p.last, p.lastTotal = s, total
-	p.latency.reset()
-	p.opt.Observer.Progress(&Progress{
-		Phase: p.spec, Elapsed: time.Duration(s.At - p.start), Clients: p.plan.Clients, Counts: total, Point: pt,
-	})
-}
-
 func (p *phaseRun) finish(interrupted bool) *PhaseReport {
 	p.lastPoint()
 	out := &PhaseReport{Name: p.spec.Name, Kind: p.spec.Kind, Interrupted: interrupted, Series: p.series}
