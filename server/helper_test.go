@@ -311,7 +311,17 @@ func (p *peer) send(s string) {
 }
 
 // next reads a frame, whatever it is.
-func (p *peer) next() (ws.Frame, error) { return ws.ReadFrame(p.br) }
+func (p *peer) next() (f ws.Frame, err error) {
+	if f.Header, err = ws.ReadHeader(p.br); err != nil {
+		return f, err
+	}
+	if f.Header.Length > 64<<20 {
+		return f, errors.New("the server sends more than any test asks for")
+	}
+	f.Payload = make([]byte, f.Header.Length)
+	_, err = io.ReadFull(p.br, f.Payload)
+	return f, err
+}
 
 // recv reads a message.
 func (p *peer) recv() string {

@@ -16,7 +16,7 @@ const (
 
 // quick has time-outs that pass while a test waits.
 func quick(cfg Config) Config {
-	cfg.IdleTimeout, cfg.PongTimeout, cfg.CloseTimeout = 100*time.Millisecond, 100*time.Millisecond, 100*time.Millisecond
+	cfg.IdleTimeout, cfg.PongTimeout, cfg.CloseTimeout = 100*time.Millisecond, 600*time.Millisecond, 200*time.Millisecond
 	return cfg
 }
 
