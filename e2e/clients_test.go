@@ -96,12 +96,14 @@ func unworried(t *testing.T, server *program) {
 }
 
 // serve runs wsd serve on free ports and returns it with the environment that
-// tells a script where it is.
+// tells a script where it is. Closes have to come to their end by themselves:
+// the time-out for that is far beyond the test's patience.
 func serve(t *testing.T, flags ...string) (*program, []string) {
 	t.Helper()
 	socket := filepath.Join(t.TempDir(), "wsd.sock")
 	server := start(t, nil, wsd, append([]string{"serve", "--listen=127.0.0.1:0", "--listen=unix:" + socket, "--echo-path=/echo",
-		"--admin=127.0.0.1:0", "--max-message=" + limit, "--drain-time=300ms", "--log-format=json"}, flags...)...)
+		"--admin=127.0.0.1:0", "--max-message=" + limit, "--drain-time=300ms", "--log-format=json",
+		"--close-timeout=10m"}, flags...)...)
 	found := server.find(`"msg":"serving","listen":\["(127\.[^"]+)".*"admin":"([^"]+)"`)
 	return server, []string{"WSD_URL=ws://" + found[0] + "/ws", "WSD_ECHO=ws://" + found[0] + "/echo",
 		"WSD_ADMIN=http://" + found[1], "WSD_SOCKET=" + socket, "WSD_LIMIT=" + limit}

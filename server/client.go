@@ -82,6 +82,9 @@ const (
 	flagStuck
 	// flagCounted: it counts in its address's share.
 	flagCounted
+	// flagEnded: the peer hung up, which no further event will say: only a read
+	// that finds the end, however many come before it, is the last.
+	flagEnded
 	// flagSubscribed: it has had a topic.
 	flagSubscribed
 	// flagFinish: once its queue is written the connection ends.

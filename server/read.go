@@ -24,16 +24,13 @@ import (
 // readable reads from a client that an event named. ended: the peer hung up.
 func (l *loop) readable(slot uint32, c *client, ended bool) {
 	c.set(flagReadable)
+	if ended {
+		c.set(flagEnded)
+	}
 	if l.held(c) {
 		return // whoever lifts the hold reads on
 	}
 	l.read(slot, c)
-	if ended && c.state != stateDead {
-		// The short read was not the last: the end itself is still to come,
-		// and no further event will announce it.
-		c.set(flagReadable)
-		l.readLater(slot, c)
-	}
 }
 
 // held: its bytes stay in the kernel for now, which makes the sender feel the
@@ -54,7 +51,7 @@ func (l *loop) read(slot uint32, c *client) {
 	switch {
 	case n > 0:
 		l.count.bytesIn += uint64(n)
-		if n < len(l.scratch) {
+		if n < len(l.scratch) && !c.is(flagEnded) {
 			c.clear(flagReadable)
 		} else {
 			l.readLater(slot, c)
