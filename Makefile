@@ -11,7 +11,7 @@ ARGS        ?=
 BENCH       ?= .
 FUZZTIME    ?= 60s
 
-.PHONY: build run test race e2e lint fuzz bench docs cross clean help
+.PHONY: build run test race e2e lint fuzz bench upgrade-demo docs cross clean help
 
 build: ## build the program: bin/wsd
 	go build -trimpath -ldflags '-X main.version=$(VERSION)' -o bin/wsd ./cmd/wsd
@@ -44,6 +44,9 @@ fuzz: ## run every fuzz target for FUZZTIME each
 bench: ## run the Go benchmarks that match BENCH
 	go test -run '^$$' -bench '$(BENCH)' -benchmem ./...
 
+upgrade-demo: ## ten live upgrades in a row under 15,000 clients, and what they noticed
+	UPGRADE_CLIENTS=15000 go test -count=1 -v -run '^TestUpgrades$$' ./cmd/wsd
+
 docs: ## write docs/configuration.md anew from the flags
 	go test ./cmd/wsd -run '^TestConfigurationDocs$$' -update
 
@@ -55,4 +58,4 @@ clean: ## remove what was built
 	rm -rf bin
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "  %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)

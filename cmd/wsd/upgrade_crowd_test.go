@@ -270,14 +270,36 @@ func (c *crowd) lost() {
 	}
 }
 
+// more waits until the publisher has published n messages more.
+func (c *crowd) more(n int64) {
+	c.t.Helper()
+	seen := c.published.Load()
+	end := time.Now().Add(patience + time.Duration(len(c.fans))*20*time.Millisecond) // the host may be busy
+	for c.published.Load() < seen+n && c.failed.Load() == nil {
+		if time.Now().After(end) {
+			c.t.Fatal("the publisher waits in vain")
+		}
+		time.Sleep(2 * time.Millisecond)
+	}
+}
+
+// slowest tells the longest that any client waited since it was called last.
+func (c *crowd) slowest() string {
+	var beat, news int64
+	for _, f := range c.fans {
+		beat, news = max(beat, f.longestBeat.Swap(0)), max(news, f.longestNews.Swap(0))
+	}
+	return fmt.Sprintf("slowest heartbeat %v, message %v",
+		time.Duration(beat).Round(time.Millisecond), time.Duration(news).Round(time.Millisecond))
+}
+
 // totals are figures over all clients.
 func (c *crowd) totals() string {
-	var beats, messages, beat, news int64
+	var beats, messages int64
 	for _, f := range c.fans {
 		beats += f.answers.Load()
 		messages += f.next.Load()
-		beat, news = max(beat, f.longestBeat.Load()), max(news, f.longestNews.Load())
 	}
-	return fmt.Sprintf("%d clients; %d heartbeats answered, the slowest after %v; %d messages × %d clients = %d received, the latest %v after its publisher began",
-		len(c.fans), beats, time.Duration(beat).Round(time.Millisecond), c.published.Load(), len(c.fans), messages, time.Duration(news).Round(time.Millisecond))
+	return fmt.Sprintf("%d clients: %d heartbeats answered; %d messages published, %d received",
+		len(c.fans), beats, c.published.Load(), messages)
 }

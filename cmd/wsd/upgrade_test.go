@@ -147,17 +147,21 @@ func TestUpgrades(t *testing.T) {
 	l := found(t, "", []string{"LINEAGE=" + t.Name()})
 	n := clientsOf(t)
 	every := time.Duration(max(n/3, 200)) * time.Millisecond // some 3,000 heartbeats a second at most
-	c := gather(t, l.running, n, every, max(every/50, 10*time.Millisecond))
+	c := gather(t, l.running, n, every, every/10)
+	c.more(20)
+	c.slowest() // connecting took its time
+	c.more(20)
+	t.Logf("without upgrades: %s", c.slowest())
 	for i := range 10 {
-		seen := c.published.Load()
-		until(t, "messages come between upgrades", func() bool { return c.published.Load() > seen+5 || c.failed.Load() != nil })
+		c.more(4)
 		before := l.pid
 		said := l.succeed()
 		if said[3] != fmt.Sprint(n) {
 			t.Errorf("%s clients were handed over, want %d", said[3], n)
 		}
-		t.Logf("upgrade %d: pause %s", i+1, said[4])
 		until(t, "the old process ends", func() bool { return gone(before) })
+		c.more(4)
+		t.Logf("upgrade %d: pause %s; %s", i+1, said[4], c.slowest())
 	}
 	c.check()
 	t.Log(c.totals())
