@@ -196,19 +196,23 @@ func TestCoalesce(t *testing.T) {
 	}
 }
 
-// TestPost: like Publish, without waiting.
+// TestPost: like Publish, without waiting, so that many walks are under way at
+// once: none overtakes another.
 func TestPost(t *testing.T) {
-	s := start(t, Config{})
-	p := s.dial()
-	for i := range 100 {
+	s := start(t, Config{Loops: 1})
+	peers := s.dialMany(300)
+	const n = 60
+	for i := range n {
 		if err := s.Post(All(), Message{Data: fmt.Append(nil, i)}); err != nil {
 			t.Fatal(err)
 		}
 	}
-	for i := range 100 {
-		p.expect(fmt.Sprint(i))
+	for _, p := range peers {
+		for i := range n {
+			p.expect(fmt.Sprint(i))
+		}
+		p.Close()
 	}
-	p.leave()
 	s.stop()
 	if err := s.Post(All(), Message{}); !errors.Is(err, ErrStopped) {
 		t.Errorf("after the end: %v", err)
