@@ -73,12 +73,14 @@ func (e *engine) retrying() (n int) {
 	return n
 }
 
-// heed looks for the end of the phase among the commands.
+// heed looks for the end of the phase, or of what is published in it, among
+// the commands.
 func (e *engine) heed() {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if len(e.inbox) > 0 && e.inbox[0].End != nil {
-		e.phase.ending = true
+		e.phase.told = true
+		e.phase.ending = e.phase.ending || e.inbox[0].End.Now
 		e.phase.published = e.inbox[0].End.Published
 		e.inbox = e.inbox[1:]
 	}
@@ -88,7 +90,7 @@ func (e *engine) heed() {
 func (e *engine) settle() error {
 	ph := &e.phase
 	until := e.now + e.part.Plan.Grace.ns()
-	for e.now < until && (e.pend.count > 0 || ph.fans && !ph.ending) {
+	for e.now < until && (e.pend.count > 0 || ph.fans && !ph.told) {
 		if err := e.pump(min(until, ph.tickAt)); err != nil {
 			return err
 		}

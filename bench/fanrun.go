@@ -13,6 +13,9 @@ type fanRun struct {
 	pub   *publisher
 	base  uint32 // number of the first message
 	done  chan struct{}
+	ready chan struct{} // closed when all workers have begun the phase
+
+	waiting int // workers that have not; of the coordinator's goroutine
 
 	mu      sync.Mutex
 	due     []int64        // when each was due
@@ -26,10 +29,15 @@ type fanRun struct {
 func (p *phaseRun) startFan(ctx context.Context) *fanRun {
 	f := &fanRun{
 		phase: p, pub: newPublisher(p.plan, !p.spec.Text), base: p.published + 1,
-		done: make(chan struct{}), left: make(map[uint32]int), arrived: make(chan struct{}, 1),
+		done: make(chan struct{}), ready: make(chan struct{}), waiting: len(p.workers), left: make(map[uint32]int), arrived: make(chan struct{}, 1),
 	}
 	go func() {
 		defer close(f.done)
+		select {
+		case <-f.ready: // a message must not reach a worker before the phase does
+		case <-ctx.Done():
+			return
+		}
 		if p.spec.Kind == Publish {
 			f.inTurn(ctx)
 		} else {
@@ -115,6 +123,13 @@ func (f *fanRun) await(ctx context.Context, n uint32) {
 		case <-ctx.Done():
 			return
 		}
+	}
+}
+
+// began: one more worker has begun the phase.
+func (f *fanRun) began() {
+	if f.waiting--; f.waiting == 0 {
+		close(f.ready)
 	}
 }
 

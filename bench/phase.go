@@ -15,6 +15,7 @@ type phaseState struct {
 	closed  bool  // closed loop
 	fans    bool  // messages are being published
 	ending  bool  // the coordinator said that it is over
+	told    bool  // the coordinator said how much was published
 	tickAt  int64
 
 	// number is the last request's; those of this phase are above numberBase.
@@ -63,7 +64,8 @@ func (e *engine) begin(c *startCommand) (err error) {
 	ph.spec, ph.start, ph.end = spec, c.At, c.At+spec.Duration.ns()
 	ph.open, ph.closed = spec.Kind == Open, spec.Kind == Closed
 	ph.fans = spec.Kind == Publish || spec.PublishRate > 0
-	ph.ending, ph.published, ph.lastAnswer = false, 0, 0
+	ph.ending, ph.told = false, false
+	ph.published, ph.lastAnswer = 0, 0
 	ph.numberBase = ph.number
 	ph.tickAt = c.At + tickEvery
 	ph.upAtStart = e.up
@@ -82,6 +84,9 @@ func (e *engine) begin(c *startCommand) (err error) {
 	}
 	for i := range e.clients[:e.polite] {
 		e.clients[i].seen = e.lastPublished()
+	}
+	if ph.fans {
+		e.emit(event{Began: true})
 	}
 	return nil
 }

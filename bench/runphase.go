@@ -17,7 +17,6 @@ type phaseRun struct {
 	results []*WorkerResult
 	missing int // results still to come
 	counts  []Counts
-	ended   bool
 
 	// Since the last point.
 	latency   Hist
@@ -93,10 +92,10 @@ func (p *phaseRun) collect(ctx context.Context) error {
 			second.Reset(p.untilPoint())
 		case <-published:
 			published = nil
-			p.end()
+			p.end(p.spec.Kind == Publish)
 		case <-done:
 			done = nil
-			p.end()
+			p.end(true)
 		case <-bound.C:
 			return fmt.Errorf("%d workers did not report in time", p.missing)
 		}
@@ -104,18 +103,15 @@ func (p *phaseRun) collect(ctx context.Context) error {
 	return nil
 }
 
-// end ends the phase early, on all workers.
-func (p *phaseRun) end() {
-	if p.ended {
-		return
-	}
-	p.ended = true
+// end tells all workers how much was published, and with now that the phase is
+// over early.
+func (p *phaseRun) end(now bool) {
 	n := 0
 	if p.fan != nil {
 		n = p.fan.sent()
 	}
 	for _, w := range p.workers {
-		w.post(command{End: &endCommand{Published: n}})
+		w.post(command{End: &endCommand{Published: n, Now: now}})
 	}
 }
 
@@ -128,6 +124,8 @@ func (p *phaseRun) hear(ev tagged) error {
 		p.up[ev.worker] = ev.Tick.Up
 		p.latency.Merge(&ev.Tick.Latency)
 		p.latency.Merge(&ev.Tick.Fanout)
+	case ev.Began:
+		p.fan.began()
 	case ev.Fan != nil && p.fan != nil:
 		p.fan.reached(ev.Fan.Number)
 	case ev.Result != nil:

@@ -31,15 +31,18 @@ type startCommand struct {
 	PublishBase uint32 `json:"publish_base"` // number of its first published message
 }
 
-// endCommand ends the running phase early: all was published, or Ctrl-C.
+// endCommand says that nothing more will be published in the running phase
+// and, with Now, that it is over before its time.
 type endCommand struct {
-	Published int `json:"published"`
+	Published int  `json:"published"`
+	Now       bool `json:"now"`
 }
 
 // event is told by a worker. One field is set.
 type event struct {
 	Ready  *readyEvent   `json:"ready,omitempty"`
 	Tick   *Tick         `json:"tick,omitempty"`
+	Began  bool          `json:"began,omitempty"` // the phase, in which messages are published
 	Fan    *fanEvent     `json:"fan,omitempty"`
 	Result *WorkerResult `json:"result,omitempty"`
 	Error  string        `json:"error,omitempty"`
