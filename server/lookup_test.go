@@ -202,14 +202,22 @@ func TestPost(t *testing.T) {
 	s := start(t, Config{Loops: 1})
 	peers := s.dialMany(300)
 	const n = 60
+	// The walk over a few has less far to go than the one over all before it.
+	last := Client(uuid.MustParse(peers[len(peers)-1].id()))
 	for i := range n {
-		if err := s.Post(All(), Message{Data: fmt.Append(nil, i)}); err != nil {
+		to := All()
+		if i%2 == 1 {
+			to = last
+		}
+		if err := s.Post(to, Message{Data: fmt.Append(nil, i)}); err != nil {
 			t.Fatal(err)
 		}
 	}
-	for _, p := range peers {
+	for k, p := range peers {
 		for i := range n {
-			p.expect(fmt.Sprint(i))
+			if i%2 == 0 || k == len(peers)-1 {
+				p.expect(fmt.Sprint(i))
+			}
 		}
 		p.Close()
 	}
