@@ -98,7 +98,8 @@ func New(cfg Config, backend Backend) (*Server, error) {
 	ending, end := context.WithCancel(context.Background())
 	api := newAPI(ending, cfg, backend)
 	g := &guard{token: token, configured: hostOnly(cfg.Listen), next: api.routes()}
-	gate := &turnstile{next: g}
+	gate := api.gate
+	gate.next = g
 	h := &http.Server{
 		Handler:           gate,
 		ReadHeaderTimeout: headerTimeout,

@@ -43,6 +43,9 @@ func (t *turnstile) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case forward != nil:
 		w.Header().Set("Connection", "close")
 		forward.ServeHTTP(w, r)
+	case r.URL.Path == streamPath: // it enters again for each of its lines
+		t.leave()
+		t.next.ServeHTTP(w, r)
 	default:
 		defer t.leave()
 		t.next.ServeHTTP(w, r)
@@ -86,7 +89,8 @@ func (t *turnstile) leave() {
 
 // Hold returns when no request is under way, or with ctx's error. Requests that
 // come from here on wait for Release or Forward, one of which has to follow,
-// also on an error. Profiles and streams of events go on and are not waited for.
+// also on an error. Profiles and streams of events go on and are not waited for;
+// a stream of publishes waits between two of them.
 func (s *Server) Hold(ctx context.Context) error {
 	t := s.gate
 	t.mu.Lock()
@@ -121,9 +125,11 @@ func (t *turnstile) open(forward http.Handler) {
 
 // Forward ends Hold, and this side: its listener, which another process serves
 // from now on, is closed here, and requests go there. Serve returns nil. The
-// connections that are open have until ctx is done to bring their next request.
+// connections that are open have until ctx is done to bring their next request;
+// streams of publishes end, to be taken up there.
 func (s *Server) Forward(ctx context.Context) error {
 	s.gate.open(forwarder(s.Addr()))
+	s.end()
 	s.gone.Store(true)
 	err := s.listener.Close()
 	for s.listener.open() > 0 && ctx.Err() == nil {

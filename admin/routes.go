@@ -21,10 +21,11 @@ type api struct {
 	once      *once
 	ahead     ahead
 	resources *resources
+	gate      *turnstile // what publishes go through
 }
 
 func newAPI(ending context.Context, cfg Config, backend Backend) *api {
-	return &api{backend: backend, maxPublish: cfg.MaxPublish, log: cfg.Logger, version: cfg.Version, path: cfg.Path, ending: ending, resources: newResources(),
+	return &api{backend: backend, maxPublish: cfg.MaxPublish, log: cfg.Logger, version: cfg.Version, path: cfg.Path, ending: ending, resources: newResources(), gate: &turnstile{},
 		once: newOnce(cfg.IdempotencyWindow, max(cfg.IdempotencyKeys, 0))}
 }
 
@@ -47,7 +48,7 @@ func (a *api) calls() []route {
 		{"GET", "/v1/stats", a.stats},
 		{"GET", "/metrics", metrics(a).ServeHTTP},
 		{"POST", "/v1/publish", a.publish},
-		{"POST", "/v1/publish/stream", a.publishStream},
+		{"POST", streamPath, a.publishStream},
 		{"GET", "/v1/clients", a.allClients},
 		{"GET", "/v1/clients/{id}", a.oneClient},
 		{"DELETE", "/v1/clients/{id}", a.closeClient},

@@ -100,6 +100,8 @@ func (a *api) publishStream(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
+const streamPath = "/v1/publish/stream"
+
 const ndjson = "application/x-ndjson"
 
 func (s *stream) options() error {
@@ -146,8 +148,22 @@ func (s *stream) run() string {
 		case !tooLong && len(bytes.TrimSpace(text)) == 0:
 			continue
 		}
-		s.answer(n, s.publish(text, tooLong))
+		if !s.turn(n, text, tooLong) {
+			return "stopping"
+		}
 	}
+}
+
+// turn publishes and answers one line, as soon as it may. It reports false when
+// that is for another process to do, which has taken over.
+func (s *stream) turn(n int, text []byte, tooLong bool) bool {
+	forward, ok := s.api.gate.enter(s.r.Context())
+	if !ok || forward != nil {
+		return false
+	}
+	defer s.api.gate.leave()
+	s.answer(n, s.publish(text, tooLong))
+	return true
 }
 
 func (s *stream) publish(text []byte, tooLong bool) reply {

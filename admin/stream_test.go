@@ -3,6 +3,7 @@ package admin
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -269,6 +270,60 @@ func TestStreamEndsWithTheServer(t *testing.T) {
 	}
 	if answer, _ := answers.ReadString('\n'); !strings.Contains(answer, `"end":"stopping"`) {
 		t.Errorf("the last word was %q", answer)
+	}
+}
+
+// A process that hands over does not wait for streams to end. Their lines wait,
+// go on if the handover fails, and otherwise are for the newer process.
+func TestStreamDuringHandover(t *testing.T) {
+	f := &fake{}
+	s, err := New(Config{Listen: "127.0.0.1:0", Logger: slog.New(slog.DiscardHandler)}, f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	served := make(chan error, 1)
+	go func() { served <- s.Serve() }()
+	lines, answers := dialogue(t, "http://"+s.Addr(), "")
+	say := func() {
+		if _, err := fmt.Fprintln(lines, `{"all":true,"text":"x"}`); err != nil {
+			t.Error(err)
+		}
+	}
+	hear := func() string {
+		answer, err := answers.ReadString('\n')
+		if err != nil {
+			t.Error(err)
+		}
+		return answer
+	}
+	say()
+	hear()
+	if err := s.Hold(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	say()
+	time.Sleep(20 * time.Millisecond)
+	if messages, _ := f.published(); len(messages) != 1 {
+		t.Errorf("%d were published while held", len(messages))
+	}
+	s.Release()
+	if answer := hear(); !strings.Contains(answer, `"line":2`) {
+		t.Errorf("released, it said %q", answer)
+	}
+	if err := s.Hold(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	say()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+	defer cancel()
+	if err := s.Forward(ctx); err != nil {
+		t.Error(err)
+	}
+	if answer := hear(); !strings.Contains(answer, `"lines":2,"published":2`) || !strings.Contains(answer, `"end":"stopping"`) {
+		t.Errorf("the last word was %q", answer)
+	}
+	if err := <-served; err != nil {
+		t.Error(err)
 	}
 }
 
