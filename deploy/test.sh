@@ -1,0 +1,130 @@
+#!/usr/bin/env bash
+# Tests the packages: checks of Debian's and of rpm's, the texts, then the .deb
+# installed in throw-away copies of this machine (its files below an overlay,
+# a network of its own), first without systemd running, then with. As root on
+# Debian with Go; installs the tools that are missing. About two minutes.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+export LC_ALL=C.UTF-8
+say() { echo "=== $*"; }
+
+[ "$(id -u)" = 0 ] || {
+	echo "deploy/test.sh mounts and starts containers: run it as root" >&2
+	exit 1
+}
+
+tools() {
+	local missing=() pair
+	for pair in lintian:lintian rpm:rpm rpmlint:rpmlint mandoc:mandoc fish:fish zsh:zsh shellcheck:shellcheck \
+		man:man-db systemd-nspawn:systemd-container systemd-analyze:systemd dbus-daemon:dbus setpriv:util-linux \
+		deb-systemd-helper:init-system-helpers; do
+		command -v "${pair%%:*}" >/dev/null || missing+=("${pair#*:}")
+	done
+	/usr/bin/python3 -c 'import websockets' 2>/dev/null || missing+=(python3-websockets)
+	[ ${#missing[@]} = 0 ] && return
+	say "installing ${missing[*]}"
+	apt-get update -qq
+	DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+}
+
+check_packages() {
+	lintian --allow-root --fail-on error,warning dist/*.deb
+	rpmlint --config deploy/package/rpm/rpmlint.toml dist/*.rpm
+	rpm -qp --info --scripts dist/*.rpm >/dev/null
+	# Both hold the same, but for what only one of them needs.
+	diff <(rpm -qlp dist/*.rpm | sed 's#/zsh/site-functions/#/zsh/vendor-completions/#') \
+		<(dpkg -c dist/*.deb | awk '$1 !~ /^d/ { print substr($6, 2) }' | grep -v 'lintian\|changelog' |
+			cat - <(echo /etc/wsd) | sort)
+}
+
+check_texts() {
+	shellcheck deploy/test.sh deploy/test/*.sh deploy/package/build.sh deploy/package/deb/{postinst,prerm,postrm}
+	shellcheck -s sh deploy/package/rpm/{pre,post,preun,postun}
+	local at=$work/unpacked
+	dpkg -x dist/*.deb "$at"
+	for page in "$at"/usr/share/man/man1/*.gz; do
+		mandoc -T lint -W warning <(zcat "$page")
+	done
+	bash -n "$at/usr/share/bash-completion/completions/wsd"
+	shellcheck -s bash "$at/usr/share/bash-completion/completions/wsd"
+	zsh -n "$at/usr/share/zsh/vendor-completions/_wsd"
+	local offered
+	offered=$(fish -c "source $at/usr/share/fish/vendor_completions.d/wsd.fish; complete -C 'wsd serve --slow-consumer=dr'" | cut -f1 | paste -sd ' ')
+	[ "$offered" = "--slow-consumer=drop-new --slow-consumer=drop-old" ] || {
+		echo "fish offers: $offered"
+		return 1
+	}
+	# The kernel takes every line of the sysctl file.
+	grep -vE '^(#|-|$)' "$at/usr/share/doc/wsd/examples/90-wsd.conf" | while IFS=' =' read -r key _; do
+		[ -e "/proc/sys/${key//./\/}" ] || echo "note: this kernel has no $key"
+	done
+}
+
+# copy NAME: this machine's files to change at will, at $work/NAME/root.
+copy() {
+	local at=$work/$1
+	mkdir -p "$at/up" "$at/work" "$at/root" "$at/test"
+	mount -t overlay overlay -o "lowerdir=/,upperdir=$at/up,workdir=$at/work" "$at/root"
+	# Containers' images forbid their packages to start services.
+	rm -f "$at/root/usr/sbin/policy-rc.d"
+	cp deploy/test/* "$at/test/"
+}
+
+# contain NAME ARGS...: a container with that copy and no way out of it.
+contain() {
+	local at=$work/$1
+	shift
+	timeout --foreground 300 systemd-nspawn --quiet --directory="$at/root" --machine="wsd-${at##*/}" --register=no --keep-unit \
+		--private-network --console=pipe --bind-ro="$PWD/dist:/dist" --bind="$at/test:/test" "$@" </dev/null
+}
+
+boot() {
+	copy booted
+	cat >"$work/booted/root/etc/systemd/system/wsd-test.service" <<-'UNIT'
+		[Unit]
+		Requires=basic.target dbus.socket
+		After=basic.target dbus.socket
+		SuccessAction=exit
+		FailureAction=exit
+		SuccessActionExitStatus=0
+		FailureActionExitStatus=1
+		[Service]
+		Type=oneshot
+		ExecStart=/bin/bash /test/booted.sh
+		StandardOutput=append:/test/log
+		StandardError=inherit
+	UNIT
+	local ended=0
+	contain booted --boot systemd.unit=wsd-test.service systemd.journald.forward_to_console=0 >"$work/booted/console" 2>&1 || ended=$?
+	cat "$work/booted/test/log" || cat "$work/booted/console"
+	[ $ended = 0 ] || {
+		echo "the container ended with $ended"
+		return 1
+	}
+}
+
+# On a tmpfs, as an overlay needs its upper files on another file system.
+work=$(mktemp -d)
+mount -t tmpfs -o mode=0755 wsd-test "$work"
+clean() {
+	local root
+	for root in "$work"/*/root; do
+		! mountpoint -q "$root" || umount "$root"
+	done
+	umount "$work" && rmdir "$work"
+}
+trap clean EXIT
+
+tools
+say "packages"
+[ -n "$(ls dist/*.deb dist/*.rpm 2>/dev/null)" ] || deploy/package/build.sh
+check_packages
+say "texts"
+check_texts
+say "installed, without systemd"
+copy installed
+contain installed --as-pid2 /bin/bash /test/installed.sh
+say "installed, with systemd"
+boot
+say "container image and Kubernetes manifests"
+(cd deploy/check && go vet ./... && go test -count=1 ./...)
