@@ -42,7 +42,7 @@ type chartBand struct {
 // Size of the drawing, and of its margins.
 const (
 	chartW, chartWide, chartH          = 720.0, 1460.0, 270.0
-	marginL, marginR, marginT, marginB = 76.0, 14.0, 24.0, 30.0
+	marginL, marginR, marginT, marginB = 76.0, 34.0, 24.0, 30.0
 )
 
 // scale maps values to places on the drawing.

@@ -52,7 +52,7 @@ type pageTable struct {
 func (r *Report) WriteHTML(w io.Writer) error {
 	p := page{
 		Report: r, When: r.Started.Format("2006-01-02 15:04 UTC"), Line: strings.Join(r.Command, " "),
-		Title: fmt.Sprintf("%s clients, %s", countText(uint64(r.Plan.Clients)), strings.Join(r.Plan.Targets, ", ")),
+		Title: fmt.Sprintf("%s clients, %s", countText(uint64(r.Plan.Clients)), r.against()),
 		Tiles: r.tiles(), Tables: []pageTable{r.latencyTable(), r.costTable()}, Trouble: r.trouble(),
 	}
 	for _, c := range r.charts() {
@@ -64,6 +64,14 @@ func (r *Report) WriteHTML(w io.Writer) error {
 		p.Sysctls = append(p.Sysctls, k+" = "+r.Host.Sysctls[k])
 	}
 	return pageTemplate.Execute(w, p)
+}
+
+// against names what the load was put on.
+func (r *Report) against() string {
+	if n := len(r.Plan.Targets); n > 1 {
+		return fmt.Sprintf("%s and %d more", r.Plan.Targets[0], n-1)
+	}
+	return r.Plan.Targets[0]
 }
 
 func (c *chart) plot() plot {

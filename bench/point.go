@@ -23,7 +23,7 @@ func (p *phaseRun) lastPoint() {
 
 // point closes one second: it samples the server and tells the observer.
 func (p *phaseRun) point() {
-	s := sample(p.plan, p.clock.now())
+	s := sample(p.plan, &p.clock)
 	var total Counts
 	up := 0
 	for i := range p.counts {

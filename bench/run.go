@@ -153,7 +153,7 @@ func (r *run) startWorkers(parts []Part) error {
 			return fmt.Errorf("%d of %d workers did not start within 30 s", len(parts)-ready, len(parts))
 		}
 	}
-	r.base = sample(r.plan, r.clock.now())
+	r.base = sample(r.plan, &r.clock)
 	return nil
 }
 

@@ -43,7 +43,7 @@ func (r *run) phase(ctx context.Context, i int) (*PhaseReport, error) {
 		run: r, spec: &r.plan.Phases[i], index: i, results: make([]*WorkerResult, n), missing: n,
 		counts: make([]Counts, n), upAtStart: append([]int(nil), r.up...),
 	}
-	p.before = sample(r.plan, r.clock.now())
+	p.before = sample(r.plan, &r.clock)
 	p.last = p.before
 	p.start = r.clock.now() + r.lead()
 	for _, w := range r.workers {

@@ -26,11 +26,12 @@ type Sample struct {
 const ticksPerSecond = 100 // USER_HZ, the same on all architectures wsd runs on
 
 // sample looks at the server's processes, or its metrics, and at the machine.
-func sample(p *Plan, now int64) Sample {
-	s := Sample{At: now}
+func sample(p *Plan, clk *clock) Sample {
+	var s Sample
 	for _, pid := range p.PIDs {
 		s.addProcess(strconv.Itoa(pid))
 	}
+	s.At = clk.now() // when there are many processes to look at, that takes a while
 	for _, url := range p.Metrics {
 		s.addMetrics(url)
 	}

@@ -13,7 +13,7 @@ import (
 func (r *Report) WriteTable(w io.Writer) {
 	fmt.Fprintf(w, "\n%s clients, %d generator %s, %s, Linux %s, %d processors\n\n",
 		countText(uint64(r.Plan.Clients)), r.Workers, plural(r.Workers, "process", "processes"),
-		r.Plan.Targets[0], r.Host.Kernel, r.Host.Processors)
+		r.against(), r.Host.Kernel, r.Host.Processors)
 	r.writeLatencies(w)
 	r.writeCosts(w)
 	for i := range r.Phases {
