@@ -11,7 +11,7 @@ ARGS        ?=
 BENCH       ?= .
 FUZZTIME    ?= 60s
 
-.PHONY: build run test race e2e lint fuzz bench upgrade-demo docs cross clean help
+.PHONY: build run test race e2e lint fuzz bench upgrade-demo docs man package package-test cross clean help
 
 build: ## build the program: bin/wsd
 	go build -trimpath -ldflags '-X main.version=$(VERSION)' -o bin/wsd ./cmd/wsd
@@ -50,12 +50,21 @@ upgrade-demo: ## ten live upgrades in a row under 15,000 clients, and what they 
 docs: ## write docs/configuration.md anew from the flags
 	go test ./cmd/wsd -run '^TestConfigurationDocs$$' -update
 
+man: build ## write the manual pages: bin/man
+	bin/wsd man --date "$$(git log -1 --format=%cs)" bin/man
+
+package: ## build the .deb and the .rpm for ARCH (this machine's, or amd64, arm64): dist/
+	deploy/package/build.sh
+
+package-test: package ## check and install them, in throw-away copies of this Debian machine; as root
+	deploy/test.sh
+
 cross: ## build where it will not run in CI: arm64, and macOS, where it says that it needs Linux
 	GOOS=linux GOARCH=arm64 go build -o /dev/null ./cmd/wsd
 	GOOS=darwin GOARCH=arm64 go build ./...
 
 clean: ## remove what was built
-	rm -rf bin
+	rm -rf bin dist
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
