@@ -83,7 +83,7 @@ type logFlags struct {
 
 type adminFlags struct {
 	Admin          string `default:"127.0.0.1:8067" placeholder:"ADDRESS" help:"Where publishers and operators connect over HTTP; empty: nowhere. Other than loopback needs --admin-token-file."`
-	AdminTokenFile string `placeholder:"FILE" help:"Bearer token that every request has to carry, health checks excepted."`
+	AdminTokenFile string `placeholder:"FILE" help:"Bearer token that every request has to carry, but for health checks and the empty frame of the status page."`
 	MaxPublish     size   `default:"1MiB" help:"Size of a published message."`
 
 	IdempotencyWindow span  `default:"10m" help:"How long the answer to a publish with an Idempotency-Key is remembered."`
