@@ -162,6 +162,24 @@ func TestHistogramIsCumulative(t *testing.T) {
 	}
 }
 
+// BenchmarkScrape is what a scrape costs the server, its HTTP part left out.
+func BenchmarkScrape(b *testing.B) {
+	s, err := server.New(server.Config{Listen: []string{"127.0.0.1:0"}, Logger: slog.New(slog.DiscardHandler), DrainTime: -1})
+	if err != nil {
+		b.Fatal(err)
+	}
+	if err := s.Start(); err != nil {
+		b.Fatal(err)
+	}
+	defer func() { _ = s.Stop(context.Background(), false) }()
+	r := newRegistry(newAPI(b.Context(), Config{}.withDefaults(), s))
+	for b.Loop() {
+		if _, err := r.Gather(); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
 // wsClient is a WebSocket client that asks and waits for the answer.
 type wsClient struct {
 	t    *testing.T

@@ -3,6 +3,7 @@ package admin
 import (
 	"errors"
 	"io/fs"
+	"net/http/httptest"
 	"os"
 	"strings"
 	"testing"
@@ -117,6 +118,17 @@ func TestShortage(t *testing.T) {
 		if (err == nil) != (c.want == "") || err != nil && !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%+v: %v", c.u, err)
 		}
+	}
+}
+
+// A server that is well, on a machine that is not, is not ready.
+func TestNotReadyForWantOfMemory(t *testing.T) {
+	a := newAPI(t.Context(), Config{}.withDefaults(), &fake{})
+	a.resources.root = files("proc/meminfo", "MemTotal: 1000000 kB\nMemAvailable: 30000 kB\n")
+	w := httptest.NewRecorder()
+	a.readyz(w, httptest.NewRequest("GET", "/readyz", nil))
+	if w.Code != 503 || !strings.Contains(w.Body.String(), "short of memory: 29 of 976 MiB") {
+		t.Errorf("%d %s", w.Code, w.Body)
 	}
 }
 

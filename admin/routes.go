@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/pprof"
+	"time"
 )
 
 // api has the handlers.
@@ -16,6 +17,7 @@ type api struct {
 	version    string
 	path       string          // where clients connect
 	ending     context.Context // done when the admin side ends
+	streamIdle time.Duration
 
 	// For any goroutine.
 	once      *once
@@ -25,7 +27,7 @@ type api struct {
 }
 
 func newAPI(ending context.Context, cfg Config, backend Backend) *api {
-	return &api{backend: backend, maxPublish: cfg.MaxPublish, log: cfg.Logger, version: cfg.Version, path: cfg.Path, ending: ending, resources: newResources(), gate: &turnstile{},
+	return &api{backend: backend, maxPublish: cfg.MaxPublish, log: cfg.Logger, version: cfg.Version, path: cfg.Path, streamIdle: streamIdle, ending: ending, resources: newResources(), gate: &turnstile{},
 		once: newOnce(cfg.IdempotencyWindow, max(cfg.IdempotencyKeys, 0))}
 }
 

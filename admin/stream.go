@@ -247,5 +247,5 @@ func (s *stream) flush() error {
 func (s *stream) patience() {
 	now := time.Now()
 	_ = s.c.SetWriteDeadline(now.Add(answerTimeout))
-	_ = s.c.SetReadDeadline(now.Add(streamIdle))
+	_ = s.c.SetReadDeadline(now.Add(s.api.streamIdle))
 }

@@ -11,6 +11,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"net/http/httptest"
 	"reflect"
 	"strings"
 	"testing"
@@ -270,6 +271,19 @@ func TestStreamEndsWithTheServer(t *testing.T) {
 	}
 	if answer, _ := answers.ReadString('\n'); !strings.Contains(answer, `"end":"stopping"`) {
 		t.Errorf("the last word was %q", answer)
+	}
+}
+
+// A stream that says nothing for too long ends, and says so.
+func TestStreamIdle(t *testing.T) {
+	a := newAPI(t.Context(), Config{}.withDefaults(), &fake{})
+	a.streamIdle = 20 * time.Millisecond
+	s := httptest.NewServer(a.routes())
+	defer s.Close()
+	lines, answers := dialogue(t, s.URL, "")
+	defer lines.Close()
+	if answer, err := answers.ReadString('\n'); err != nil || !strings.Contains(answer, `"end":"idle"`) {
+		t.Errorf("%q %v", answer, err)
 	}
 }
 
