@@ -102,7 +102,7 @@ func (e *engine) Control(op ws.OpCode, payload []byte) error {
 // sendFirst sends the plan's first message.
 func (e *engine) sendFirst(slot uint32, c *client) {
 	c.mark(e.now)
-	e.write(slot, c, e.phase.first.frame(slot, 0))
+	e.write(c, e.phase.first.frame(slot, 0))
 }
 
 func (e *engine) firstAnswer(c *client) {

@@ -38,7 +38,7 @@ func (e *engine) beginStorm() {
 		if c.phase != open || c.has(flagFirst) {
 			continue
 		}
-		e.drop(uint32(i), c)
+		e.drop(c)
 		c.set(flagReturning)
 		ph.away++
 		if spread := ph.spec.Spread.ns(); spread > 0 {
@@ -51,7 +51,7 @@ func (e *engine) beginStorm() {
 
 // drop ends a connection of ours, as if the client had vanished. Requests that
 // it has outstanding are its own business, not lost.
-func (e *engine) drop(slot uint32, c *client) {
+func (e *engine) drop(c *client) {
 	e.release(c)
 	if c.phase == open && c.manners == polite {
 		e.up--

@@ -6,7 +6,7 @@
 //	                  ^                        one engine: slab of clients, one epoll
 //	                  └────── ticks, results ──┘
 //
-// A client is a record of 72 bytes in a slab that the garbage collector does
+// A client is a record of 64 bytes in a slab that the garbage collector does
 // not look into. It has no goroutine, no timer and, while nothing is half sent
 // or half received, no buffer. All times are CLOCK_MONOTONIC nanoseconds, which
 // the processes of one host share, so results of workers merge exactly.

@@ -133,7 +133,7 @@ func (e *engine) run() error {
 func (e *engine) close() {
 	for i := range e.clients {
 		if c := &e.clients[i]; c.phase != down && c.phase != gone {
-			e.drop(uint32(i), c)
+			e.drop(c)
 		}
 	}
 	e.poll.Close()
@@ -186,7 +186,7 @@ func (e *engine) handle(ev *netpoll.Event) {
 		return
 	}
 	if c.out != 0 && ev.Writable() {
-		e.flush(slot, c)
+		e.flush(c)
 	}
 	if c.manners.readsLate() && c.phase == open && !ev.Ended() {
 		return

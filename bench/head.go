@@ -56,7 +56,7 @@ func (f *fanReader) read(msg []byte) (n uint32, at int64, ok bool) {
 	rest := msg[len(f.prefix):headSize]
 	number, ok1 := digits(rest[:10])
 	due, ok2 := digits(rest[11:30])
-	if !ok1 || !ok2 {
+	if !ok1 || !ok2 || number >= 1<<32 || rest[10] != ' ' || rest[30] != ' ' {
 		return 0, 0, false
 	}
 	f.last = append(f.last[:0], msg[:headSize]...)

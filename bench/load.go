@@ -56,7 +56,7 @@ func (e *engine) send(slot uint32, c *client, intended int64) {
 	e.pend.push(c, intended, sent, ph.number)
 	ph.counts.Sent++
 	ph.counts.BytesOut += uint64(len(ph.stencil.payload))
-	e.write(slot, c, ph.stencil.frame(slot, ph.number))
+	e.write(c, ph.stencil.frame(slot, ph.number))
 }
 
 func (e *engine) beginOpen() {

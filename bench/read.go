@@ -58,7 +58,7 @@ func (e *engine) consume(slot uint32, c *client, in []byte) bool {
 		e.bufs.drop(&c.in)
 	}
 	if len(out) > 0 {
-		e.write(slot, c, out)
+		e.write(c, out)
 	}
 	if err != nil {
 		e.lostConnection(slot, c, closeKind(err))
@@ -78,7 +78,7 @@ func (e *engine) keep(c *client, rest []byte) {
 
 // write sends p, or keeps what the kernel does not take for flush. A broken
 // connection is noticed when it is read.
-func (e *engine) write(slot uint32, c *client, p []byte) {
+func (e *engine) write(c *client, p []byte) {
 	if c.out == 0 {
 		n, err := netpoll.Write(int(c.fd), p)
 		if n == len(p) {
@@ -92,7 +92,7 @@ func (e *engine) write(slot uint32, c *client, p []byte) {
 	e.bufs.add(&c.out, p)
 }
 
-func (e *engine) flush(slot uint32, c *client) {
+func (e *engine) flush(c *client) {
 	n, err := netpoll.Write(int(c.fd), e.bufs.get(c.out))
 	if err == nil {
 		e.bufs.cut(&c.out, n)

@@ -69,7 +69,7 @@ func (e *engine) flood(t timer, c *client, rate float64) {
 	}
 	e.outbuf = out[:0]
 	if c.out == 0 {
-		e.write(t.slot, c, out)
+		e.write(c, out)
 	}
 	e.timers.push(t)
 }

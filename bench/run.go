@@ -161,6 +161,9 @@ func (r *run) startWorker(part Part, local bool, emit func(event)) (worker, erro
 	if local {
 		return startLocal(part, emit)
 	}
+	if r.opt.Worker == nil {
+		return nil, errors.New("more than one worker, and Options.Worker does not say how to start them")
+	}
 	cmd, err := r.opt.Worker()
 	if err != nil {
 		return nil, err
