@@ -121,13 +121,15 @@ func (d *daemon) run(f *serveFlags) error {
 		return err
 	}
 	logStart(d.log, f, d.server.Addrs(), adminAddress, d.server.Limits())
+	k := d.listenForUpgrades()
+	defer k.close()
 	d.super.ready(d.status())
 	_ = d.estate.Close() // the process at the other end may be gone already
 	watching, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	go d.super.watch(watching, d.super.patience(), d.server.Alive, d.status)
 
-	heir, failed := d.awaitEnd(f, signals, upgrades)
+	heir, failed := d.awaitEnd(f, k, signals, upgrades)
 	if heir != nil {
 		cancel()
 		return errors.Join(failed, d.depart(*heir))
@@ -138,9 +140,7 @@ func (d *daemon) run(f *serveFlags) error {
 
 // awaitEnd serves until a signal or a failure ends that, and does the upgrades
 // that are asked for meanwhile; if one succeeds, heir tells about it.
-func (d *daemon) awaitEnd(f *serveFlags, signals, upgrades <-chan os.Signal) (heir *upgradeReport, err error) {
-	k := d.listenForUpgrades()
-	defer k.close()
+func (d *daemon) awaitEnd(f *serveFlags, k *control, signals, upgrades <-chan os.Signal) (heir *upgradeReport, err error) {
 	for {
 		var reply chan<- upgradeReport
 		select {
@@ -158,10 +158,14 @@ func (d *daemon) awaitEnd(f *serveFlags, signals, upgrades <-chan os.Signal) (he
 			d.log.Error("upgrade failed", "error", err)
 			r.Error = err.Error()
 		}
+		ended := err == nil || errors.Is(err, server.ErrHeirDied)
+		if ended {
+			k.shut() // before the answer: the next one to ask is the new process's
+		}
 		if reply != nil {
 			reply <- r
 		}
-		if err == nil || errors.Is(err, server.ErrHeirDied) {
+		if ended {
 			return &r, err
 		}
 	}

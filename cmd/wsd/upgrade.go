@@ -9,6 +9,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -102,6 +103,7 @@ func onlyServer() (int, error) {
 type control struct {
 	listener net.Listener
 	requests chan chan<- upgradeReport
+	once     sync.Once
 	closing  chan struct{}
 	ended    chan struct{} // closed when nobody waits for an answer any more
 }
@@ -119,10 +121,17 @@ func (d *daemon) listenForUpgrades() *control {
 	return k
 }
 
-func (k *control) close() {
+// shut takes the socket's name away: this process is not asked any more.
+func (k *control) shut() {
 	if k.listener != nil {
-		close(k.closing)
+		k.once.Do(func() { close(k.closing) })
 		k.listener.Close()
+	}
+}
+
+// close waits for the last answer to be given.
+func (k *control) close() {
+	if k.shut(); k.listener != nil {
 		<-k.ended
 	}
 }

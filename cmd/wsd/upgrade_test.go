@@ -39,10 +39,11 @@ func found(t *testing.T, file string, env []string, args ...string) *lineage {
 			t.Fatal(err)
 		}
 		cmd = exec.Command(self)
-		env = append([]string{asProgram + "=1"}, env...)
+		env = append(env, asProgram+"=1")
 	}
 	cmd.Args = append([]string{cmd.Path, "serve", "--log-format=json", "--listen=127.0.0.1:0", "--admin=127.0.0.1:0", "--drain-time=0"}, args...)
-	cmd.Env = append(os.Environ(), env...)
+	mark := fmt.Sprintf("LINEAGE=%d.%s", os.Getpid(), t.Name()) // another run of the tests may be under way
+	cmd.Env = append(append(os.Environ(), env...), mark)
 	cmd.Stdout, cmd.Stderr = log, log
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -144,7 +145,7 @@ func clientsOf(t *testing.T) int {
 
 // Ten upgrades in a row: no client notices.
 func TestUpgrades(t *testing.T) {
-	l := found(t, "", []string{"LINEAGE=" + t.Name()})
+	l := found(t, "", nil)
 	n := clientsOf(t)
 	every := time.Duration(max(n/3, 200)) * time.Millisecond // some 3,000 heartbeats a second at most
 	c := gather(t, l.running, n, every, every/10)
@@ -222,7 +223,7 @@ func TestUpgradeFaults(t *testing.T) {
 		for fault, want := range table {
 			t.Run(fault, func(t *testing.T) {
 				t.Parallel()
-				l := found(t, "", []string{faultVariable + "=" + fault, "LINEAGE=" + t.Name()})
+				l := found(t, "", []string{faultVariable + "=" + fault})
 				c := gather(t, l.running, 60, 50*time.Millisecond, 5*time.Millisecond)
 				until(t, "messages come", func() bool { return c.published.Load() > 5 })
 				o := l.upgrade()
@@ -277,7 +278,7 @@ func TestUpgradeAcrossBuilds(t *testing.T) {
 		return file
 	}
 	file := build("wsd", "-X main.version=v1")
-	l := found(t, file, []string{"LINEAGE=" + t.Name()})
+	l := found(t, file, nil)
 	c := gather(t, l.running, 50, 50*time.Millisecond, 5*time.Millisecond)
 	place := func(with string) {
 		if err := os.Rename(with, file); err != nil {
@@ -310,7 +311,7 @@ func TestUpgradeAcrossBuilds(t *testing.T) {
 
 // SIGUSR2 does the same without an answer.
 func TestUpgradeBySignal(t *testing.T) {
-	l := found(t, "", []string{"LINEAGE=" + t.Name()})
+	l := found(t, "", nil)
 	c := gather(t, l.running, 10, 50*time.Millisecond, 5*time.Millisecond)
 	l.signal(signalUpgrade)
 	if code := l.exit(); code != exitOK {
@@ -327,7 +328,7 @@ func TestUpgradeBySignal(t *testing.T) {
 
 // A publish that is repeated with its key after an upgrade is not published again.
 func TestUpgradeRemembersKeys(t *testing.T) {
-	l := found(t, "", []string{"LINEAGE=" + t.Name()})
+	l := found(t, "", nil)
 	p := l.dial("/ws")
 	publish := func() string {
 		q, err := http.NewRequest("POST", "http://"+l.admin+"/v1/publish?all", strings.NewReader("once"))
