@@ -8,15 +8,19 @@ import "time"
 func (p *phaseRun) untilPoint() time.Duration {
 	const after = int64(100 * time.Millisecond)
 	passed := p.clock.now() - p.start - after
-	return time.Duration(tickEvery - (passed%tickEvery+tickEvery)%tickEvery)
+	if passed < 0 {
+		return time.Duration(tickEvery - passed)
+	}
+	return time.Duration(tickEvery - passed%tickEvery)
 }
 
 // lastPoint is a phase's last sample. It is a point of the series if it stands
 // for more than a moment, whose rates would be nonsense.
 func (p *phaseRun) lastPoint() {
-	n, before := len(p.series), p.last.At
+	n := len(p.series)
+	brief := p.heard-p.lastHeard < .5
 	p.point()
-	if n > 0 && p.last.At-before < tickEvery/2 {
+	if n > 0 && brief {
 		p.series = p.series[:n]
 	}
 }
@@ -30,8 +34,8 @@ func (p *phaseRun) point() {
 		total.Add(&p.counts[i])
 		up += p.up[i]
 	}
-	dt := float64(s.At-p.last.At) / 1e9
-	rate := func(now, before uint64) float64 { return ratio(float64(now-before), dt) }
+	counted := p.heard - p.lastHeard // seconds that the counts are about
+	rate := func(now, before uint64) float64 { return ratio(float64(now-before), counted) }
 	pt := Point{
 		At: float64(s.At-p.begin) / 1e9, Up: up,
 		Handshakes: rate(total.Handshakes, p.lastTotal.Handshakes),
@@ -39,11 +43,11 @@ func (p *phaseRun) point() {
 		Deliveries: rate(total.Deliveries, p.lastTotal.Deliveries),
 		Errors:     rate(total.errors(), p.lastTotal.errors()),
 		P50:        float64(p.latency.Quantile(.5)) / 1e3, P99: float64(p.latency.Quantile(.99)) / 1e3,
-		ServerCPU: ratio(s.CPUSeconds-p.last.CPUSeconds, dt), ServerRSS: s.RSSBytes,
+		ServerCPU: ratio(s.CPUSeconds-p.last.CPUSeconds, float64(s.At-p.last.At)/1e9), ServerRSS: s.RSSBytes,
 		KernelBytes: s.SlabBytes + s.SocketBytes - p.base.SlabBytes - p.base.SocketBytes,
 	}
 	p.series = append(p.series, pt)
-	p.last, p.lastTotal = s, total
+	p.last, p.lastTotal, p.lastHeard = s, total, p.heard
 	p.latency.reset()
 	p.opt.Observer.Progress(&Progress{
 		Phase: p.spec, Elapsed: time.Duration(s.At - p.start), Clients: p.plan.Clients, Counts: total, Point: pt,

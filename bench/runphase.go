@@ -22,7 +22,9 @@ type phaseRun struct {
 	latency   Hist
 	last      Sample
 	lastTotal Counts
+	lastHeard float64
 	series    []Point
+	heard     float64 // seconds of the phase that the counts cover
 
 	fan       *fanRun // nil: nothing is published
 	upAtStart []int
@@ -121,6 +123,7 @@ func (p *phaseRun) hear(ev tagged) error {
 		return errors.New(ev.Error)
 	case ev.Tick != nil:
 		p.counts[ev.worker] = ev.Tick.Counts
+		p.heard = max(p.heard, time.Duration(ev.Tick.At).Seconds())
 		p.up[ev.worker] = ev.Tick.Up
 		p.latency.Merge(&ev.Tick.Latency)
 		p.latency.Merge(&ev.Tick.Fanout)
@@ -131,6 +134,7 @@ func (p *phaseRun) hear(ev tagged) error {
 	case ev.Result != nil:
 		p.results[ev.worker] = ev.Result
 		p.counts[ev.worker] = ev.Result.Counts
+		p.heard = max(p.heard, ev.Result.Seconds)
 		p.up[ev.worker] = ev.Result.Up
 		p.missing--
 	}
