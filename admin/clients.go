@@ -5,10 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"net/url"
 	"strconv"
 	"time"
-	"unicode/utf8"
 
 	"github.com/google/uuid"
 
@@ -53,25 +51,6 @@ func (a *api) oneClient(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	answer(w, http.StatusOK, newClient(info))
-}
-
-func (a *api) closeClient(w http.ResponseWriter, r *http.Request) {
-	id, q, ok := a.clientCall(w, r, "code", "reason")
-	if !ok {
-		return
-	}
-	code, reason, err := closing(q)
-	if err != nil {
-		problem(w, http.StatusBadRequest, err.Error())
-		return
-	}
-	ctx, cancel := context.WithTimeout(r.Context(), askPatience)
-	defer cancel()
-	if !a.backend.CloseClient(ctx, id, code, reason) {
-		unknown(w, ctx, id)
-		return
-	}
-	w.WriteHeader(http.StatusNoContent)
 }
 
 // clientCall reads the id and the query of a call about one client, or answers
@@ -148,80 +127,4 @@ func (a *api) fullPage(ctx context.Context, cursor string, limit int) (list []se
 			return list, next, err
 		}
 	}
-}
-
-// closed is the answer to closing all subscribers of a topic.
-type closed struct {
-	Closed int `json:"closed"`
-}
-
-func (a *api) closeTopic(w http.ResponseWriter, r *http.Request) {
-	q, err := query(r, "code", "reason")
-	if err != nil {
-		problem(w, http.StatusBadRequest, err.Error())
-		return
-	}
-	code, reason, err := closing(q)
-	topic := r.PathValue("topic")
-	if _, wrong := toTopics([]string{topic}); err == nil {
-		err = wrong
-	}
-	if err != nil {
-		problem(w, http.StatusBadRequest, err.Error())
-		return
-	}
-	ctx, cancel := context.WithTimeout(r.Context(), askPatience)
-	defer cancel()
-	n, err := a.backend.CloseTopic(ctx, topic, code, reason)
-	if err != nil {
-		problem(w, http.StatusServiceUnavailable, fmt.Sprintf("%d were closed, then: %v", n, err))
-		return
-	}
-	answer(w, http.StatusOK, closed{n})
-}
-
-// query reads parameters that may each be given once. Others are refused.
-func query(r *http.Request, may ...string) (map[string]string, error) {
-	q, err := url.ParseQuery(r.URL.RawQuery)
-	if err != nil {
-		return nil, errors.New("the query is malformed")
-	}
-	given := map[string]string{}
-	for _, name := range may {
-		value, there, err := take(q, name)
-		if err != nil {
-			return nil, err
-		}
-		if there {
-			given[name] = value
-		}
-	}
-	for name := range q {
-		return nil, fmt.Errorf("there is no parameter %q here", name)
-	}
-	return given, nil
-}
-
-// closeDefault is policy violation: somebody decided that the client goes.
-const closeDefault = 1008
-
-// closing reads the code and the reason of a close frame (RFC 6455, 5.5.1 and
-// 7.4).
-func closing(q map[string]string) (int, string, error) {
-	code := closeDefault
-	if text, given := q["code"]; given {
-		var err error
-		if code, err = strconv.Atoi(text); err != nil || !mayClose(code) {
-			return 0, "", errors.New("code is one that a server may close with: 1000 to 1003, 1007 to 1014, or 3000 to 4999")
-		}
-	}
-	reason := q["reason"]
-	if len(reason) > 123 || !utf8.ValidString(reason) {
-		return 0, "", errors.New("reason may have 123 bytes of UTF-8")
-	}
-	return code, reason, nil
-}
-
-func mayClose(code int) bool {
-	return code >= 1000 && code <= 1003 || code >= 1007 && code <= 1014 || code >= 3000 && code <= 4999
 }

@@ -47,19 +47,6 @@ func parseOrder(query string) (order, error) {
 	return o, err
 }
 
-// take removes a parameter that may be given once.
-func take(q url.Values, name string) (value string, given bool, err error) {
-	values, given := q[name]
-	delete(q, name)
-	if len(values) > 1 {
-		return "", true, fmt.Errorf("%s may be given once", name)
-	}
-	if given {
-		value = values[0]
-	}
-	return value, given, nil
-}
-
 func takeNoWait(q url.Values) (bool, error) {
 	value, given, err := take(q, "wait")
 	if err != nil || !given || value == "true" {

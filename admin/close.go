@@ -1,0 +1,83 @@
+package admin
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"strconv"
+	"unicode/utf8"
+)
+
+func (a *api) closeClient(w http.ResponseWriter, r *http.Request) {
+	id, q, ok := a.clientCall(w, r, "code", "reason")
+	if !ok {
+		return
+	}
+	code, reason, err := closing(q)
+	if err != nil {
+		problem(w, http.StatusBadRequest, err.Error())
+		return
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), askPatience)
+	defer cancel()
+	if !a.backend.CloseClient(ctx, id, code, reason) {
+		unknown(w, ctx, id)
+		return
+	}
+	w.WriteHeader(http.StatusNoContent)
+}
+
+// closed is the answer to closing all subscribers of a topic.
+type closed struct {
+	Closed int `json:"closed"`
+}
+
+func (a *api) closeTopic(w http.ResponseWriter, r *http.Request) {
+	q, err := query(r, "code", "reason")
+	if err != nil {
+		problem(w, http.StatusBadRequest, err.Error())
+		return
+	}
+	code, reason, err := closing(q)
+	topic := r.PathValue("topic")
+	if _, wrong := toTopics([]string{topic}); err == nil {
+		err = wrong
+	}
+	if err != nil {
+		problem(w, http.StatusBadRequest, err.Error())
+		return
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), askPatience)
+	defer cancel()
+	n, err := a.backend.CloseTopic(ctx, topic, code, reason)
+	if err != nil {
+		problem(w, http.StatusServiceUnavailable, fmt.Sprintf("%d were closed, then: %v", n, err))
+		return
+	}
+	answer(w, http.StatusOK, closed{n})
+}
+
+// closeDefault is policy violation: somebody decided that the client goes.
+const closeDefault = 1008
+
+// closing reads the code and the reason of a close frame (RFC 6455, 5.5.1 and
+// 7.4).
+func closing(q map[string]string) (int, string, error) {
+	code := closeDefault
+	if text, given := q["code"]; given {
+		var err error
+		if code, err = strconv.Atoi(text); err != nil || !mayClose(code) {
+			return 0, "", errors.New("code is one that a server may close with: 1000 to 1003, 1007 to 1014, or 3000 to 4999")
+		}
+	}
+	reason := q["reason"]
+	if len(reason) > 123 || !utf8.ValidString(reason) {
+		return 0, "", errors.New("reason may have 123 bytes of UTF-8")
+	}
+	return code, reason, nil
+}
+
+func mayClose(code int) bool {
+	return code >= 1000 && code <= 1003 || code >= 1007 && code <= 1014 || code >= 3000 && code <= 4999
+}
