@@ -241,3 +241,20 @@ func TestNewFails(t *testing.T) {
 	}
 	checkNoMore(t, before)
 }
+
+// TestStartFails: a server that could not begin can be stopped, and leaves nothing.
+func TestStartFails(t *testing.T) {
+	before := inUse()
+	s := newSite(t, Config{Loops: 3})
+	p := s.connect()
+	if err := s.watcher.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Start(); err == nil {
+		t.Error("started without a watcher")
+	}
+	s.stop()
+	s.checkEmpty()
+	p.Close()
+	checkNoMore(t, before)
+}

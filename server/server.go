@@ -231,27 +231,44 @@ func (s *Server) listenOn(addr string) (*netpoll.Listener, error) {
 	return netpoll.Listen(addr, s.options())
 }
 
-// Start begins to serve and returns at once.
+// Start begins to serve and returns at once. After an error, too, the server
+// has to be stopped.
 func (s *Server) Start() error {
 	if s.started.Swap(true) {
 		return errors.New("the server was started, or stopped, before")
 	}
+	var err error
 	for _, l := range s.loops {
-		if l.accept != nil {
-			if err := l.accept.arm(l); err != nil {
-				return err
-			}
+		if err == nil {
+			err = s.startLoop(l)
 		}
-		s.running.Add(1)
-		if err := s.watcher.Watch(l.poll, s.runner(l)); err != nil {
-			s.running.Done()
-			return err
+		if err != nil { // it will not run: what it holds is given back here
+			if s.cfg.Estate != nil {
+				l.surrender() // the older process's
+			}
+			l.shut()
+			_ = l.poll.Close()
 		}
 	}
 	go func() {
 		s.running.Wait()
 		close(s.ended)
 	}()
+	return err
+}
+
+// startLoop has the watcher run l when there is something to do.
+func (s *Server) startLoop(l *loop) error {
+	if l.accept != nil {
+		if err := l.accept.arm(l); err != nil {
+			return err
+		}
+	}
+	s.running.Add(1)
+	if err := s.watcher.Watch(l.poll, s.runner(l)); err != nil {
+		s.running.Done()
+		return err
+	}
 	return nil
 }
 

@@ -198,7 +198,12 @@ func (s *Server) ask(f func(*loop)) {
 	answers := make(chan struct{}, len(s.loops))
 	patience := time.After(statsPatience)
 	for _, l := range s.loops {
-		l.post(func(l *loop) { f(l); answers <- struct{}{} })
+		if !l.post(func(l *loop) { f(l); answers <- struct{}{} }) {
+			l.running.Lock() // it is over, or will be in a moment
+			f(l)
+			l.running.Unlock()
+			answers <- struct{}{}
+		}
 	}
 	for range s.loops {
 		select {
