@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
-# Tests the packages: checks of Debian's and of rpm's, the texts, then the .deb
-# installed in throw-away copies of this machine (its files below an overlay,
-# a network of its own), first without systemd running, then with. As root on
-# Debian with Go; installs the tools that are missing. About two minutes.
+# Tests the packages of this kind of machine in dist/: the checks of Debian and
+# rpm, the texts, then both installed in throw-away copies of this machine (an
+# overlay over its files, a network of its own), first without systemd running,
+# then with. As root on Debian with Go; installs the tools that are missing. Two
+# minutes, a boot included.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 export LC_ALL=C.UTF-8
@@ -28,12 +29,12 @@ tools() {
 }
 
 check_packages() {
-	lintian --allow-root --fail-on error,warning dist/*.deb
-	rpmlint --config deploy/package/rpm/rpmlint.toml dist/*.rpm
-	rpm -qp --info --scripts dist/*.rpm >/dev/null
+	lintian --allow-root --fail-on error,warning "$deb"
+	rpmlint --config deploy/package/rpm/rpmlint.toml "$rpm"
+	rpm -qp --info --scripts "$rpm" >/dev/null
 	# Both hold the same, but for what only one of them needs.
-	diff <(rpm -qlp dist/*.rpm | sed 's#/zsh/site-functions/#/zsh/vendor-completions/#') \
-		<(dpkg -c dist/*.deb | awk '$1 !~ /^d/ { print substr($6, 2) }' | grep -v 'lintian\|changelog' |
+	diff <(rpm -qlp "$rpm" | sed 's#/zsh/site-functions/#/zsh/vendor-completions/#') \
+		<(dpkg -c "$deb" | awk '$1 !~ /^d/ { print substr($6, 2) }' | grep -v 'lintian\|changelog' |
 			cat - <(echo /etc/wsd) | sort)
 }
 
@@ -41,7 +42,7 @@ check_texts() {
 	shellcheck deploy/test.sh deploy/test/*.sh deploy/package/build.sh deploy/package/deb/{postinst,prerm,postrm}
 	shellcheck -s sh deploy/package/rpm/{pre,post,preun,postun}
 	local at=$work/unpacked
-	dpkg -x dist/*.deb "$at"
+	dpkg -x "$deb" "$at"
 	for page in "$at"/usr/share/man/man1/*.gz; do
 		mandoc -T lint -W warning <(zcat "$page")
 	done
@@ -68,6 +69,8 @@ copy() {
 	# Containers' images forbid their packages to start services.
 	rm -f "$at/root/usr/sbin/policy-rc.d"
 	cp deploy/test/* "$at/test/"
+	cp "$deb" "$at/test/wsd.deb"
+	cp "$rpm" "$at/test/wsd.rpm"
 }
 
 # contain NAME ARGS...: a container with that copy and no way out of it.
@@ -75,7 +78,7 @@ contain() {
 	local at=$work/$1
 	shift
 	timeout --foreground 300 systemd-nspawn --quiet --directory="$at/root" --machine="wsd-${at##*/}" --register=no --keep-unit \
-		--private-network --console=pipe --bind-ro="$PWD/dist:/dist" --bind="$at/test:/test" "$@" </dev/null
+		--private-network --console=pipe --bind="$at/test:/test" "$@" </dev/null
 }
 
 boot() {
@@ -117,7 +120,8 @@ trap clean EXIT
 
 tools
 say "packages"
-[ -n "$(ls dist/*.deb dist/*.rpm 2>/dev/null)" ] || deploy/package/build.sh
+deb=$(ls dist/wsd_*_"$(dpkg --print-architecture)".deb)
+rpm=$(ls dist/wsd-*."$(uname -m)".rpm)
 check_packages
 say "texts"
 check_texts

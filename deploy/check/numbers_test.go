@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/moby/buildkit/frontend/dockerfile/instructions"
 	apps "k8s.io/api/apps/v1"
 	core "k8s.io/api/core/v1"
 	networking "k8s.io/api/networking/v1"
@@ -21,11 +22,16 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// wsd runs the program from the tree.
+// wsd runs the program from the tree, in the environment of the image.
 func wsd(t *testing.T, args ...string) []byte {
 	t.Helper()
 	cmd := exec.Command("go", append([]string{"run", "./cmd/wsd"}, args...)...)
-	cmd.Dir, cmd.Stderr = "../..", os.Stderr
+	cmd.Dir, cmd.Stderr, cmd.Env = "../..", os.Stderr, os.Environ()
+	for _, set := range of[*instructions.EnvCommand](stages(t)[1]) {
+		for _, pair := range set.Env { // it goes before a configuration file
+			cmd.Env = append(cmd.Env, pair.String())
+		}
+	}
 	out, err := cmd.Output()
 	if err != nil {
 		t.Fatalf("wsd %q: %v", args, err)

@@ -43,7 +43,9 @@ changelog() {
 		"$(git log -1 --format=%h)" "The wsd developers <wsd@example.org>" "$(date -u -R -d "@$SOURCE_DATE_EPOCH")"
 }
 
-rm -rf "$STAGE" dist/wsd[-_]* && mkdir -p "$STAGE/man"
+declare -A machine=([amd64]=x86_64 [arm64]=aarch64)
+rm -rf "$STAGE" dist/wsd_*_"$ARCH".deb dist/wsd-*."${machine[$ARCH]}".rpm
+mkdir -p "$STAGE/man"
 build "$ARCH" "$STAGE/wsd"
 own=$STAGE/wsd # one that runs here writes the rest
 if [ "$ARCH" != "$(go env GOHOSTARCH)" ]; then

@@ -14,7 +14,7 @@ drop_in() { # lines for [Service]
 url=ws://127.0.0.1:8066/ws
 
 say "install: it is enabled, started and ready"
-dpkg -i /dist/wsd_*.deb
+dpkg -i /test/wsd.deb
 expect state active "$(systemctl is-active wsd.service)"
 expect enabled enabled "$(systemctl is-enabled wsd.service)"
 wsd health --ready
@@ -59,7 +59,7 @@ pid=$(property MainPID)
 client $url /test/package &
 holds=$!
 until_true 20 test -e /test/package.connected
-dpkg -i /dist/wsd_*.deb
+dpkg -i /test/wsd.deb
 until_true 30 changed
 touch /test/package
 wait $holds || fail "the client was lost"

@@ -7,7 +7,7 @@ set -euo pipefail
 unset NOTIFY_SOCKET # the container's own
 
 say "install"
-dpkg -i /dist/wsd_*.deb
+dpkg -i /test/wsd.deb
 getent passwd wsd
 expect "the user's shell" /usr/sbin/nologin "$(getent passwd wsd | cut -d: -f7)"
 wsd version
@@ -57,6 +57,20 @@ dpkg -r wsd
 say "purge: nothing stays but the user"
 dpkg -P wsd
 [ ! -e /etc/wsd ] || fail "/etc/wsd is still there"
-find / -xdev \( -path /proc -o -path /test -o -path /dist \) -prune -o \( -name 'wsd*.service*' -o -name 'wsd*.socket' -o -path '*/doc/wsd*' \) -print |
+find / -xdev \( -path /proc -o -path /test \) -prune -o \( -name 'wsd*.service*' -o -name 'wsd*.socket' -o -path '*/doc/wsd*' \) -print |
 	grep -v '/work/\|^/root/\|^/tmp/' && fail "left behind, see above"
-say "the package installs, serves and goes"
+say "the .rpm likewise"
+userdel wsd
+# Debian's rpm knows nothing of what dpkg installed.
+rpm --force-debian --nodeps -i /test/wsd.rpm
+as_user wsd serve --config /etc/wsd/wsd.yaml --drain-time=100ms &
+server=$!
+until_true 20 wsd health --ready
+client ws://127.0.0.1:8066/ws
+kill $server
+wait $server || fail "it ended with $?"
+rpm --force-debian -V --nodeps wsd
+rpm --force-debian -e wsd
+[ ! -e /usr/bin/wsd ] || fail "the program is still there"
+
+say "the packages install, serve and go"
