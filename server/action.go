@@ -78,7 +78,12 @@ func (l *loop) act(msg, out []byte) (_ []byte, held bool) {
 	}
 	l.ctx = dispatch.Context{Context: l.server.ctx, Client: (*here)(l), Envelope: env}
 	if fan {
-		if code := l.mayFanOut(&l.ctx); code != dispatch.OK {
+		code := l.mayFanOut(&l.ctx)
+		if code == dispatch.OK && l.server.underway.Load() >= fanOutsAtOnce {
+			l.count.busy++
+			code = dispatch.Busy
+		}
+		if code != dispatch.OK {
 			return l.refuse(a, out, code), false
 		}
 	}

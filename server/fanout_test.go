@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+
+	"github.com/google/uuid"
 )
 
 // TestFanOutRefused: addressing others takes the operator's or the token's
@@ -69,5 +71,36 @@ func TestFanOut(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestFanOutFlood: while a loop is behind, clients cannot pile up answers to all
+// without end: they are told to try again later.
+func TestFanOutFlood(t *testing.T) {
+	s := start(t, Config{Mux: testMux(), ClientFanout: true, Loops: 2})
+	p := s.dial()
+	for s.loopOf(uuid.MustParse(p.id())) != 0 {
+		p = s.dial()
+	}
+	release, held := make(chan struct{}), make(chan struct{})
+	s.loops[1].post(func(*loop) { close(held); <-release })
+	<-held
+	const n, more = fanOutsAtOnce, 100
+	ask := text(`{"actioncode":"echo","data":1,"is_broadcast":true}`)
+	go p.try(strings.Repeat(ask, n+more))
+	for range more { // those to all have yet to come round
+		p.expect(answer(10, "busy", "null", "echo", ""))
+	}
+	close(release)
+	for range n {
+		p.expect(good("1", "echo"))
+	}
+	over := func() bool { return s.underway.Load() == 0 }
+	eventually(t, says("the other loop has caught up"), over)
+	p.write(ask)
+	p.expect(good("1", "echo"))
+	eventually(t, says("all have arrived"), over)
+	if st := s.Stats(); st.ActionsBusy != more || st.Actions["echo"][10] != more {
+		t.Errorf("%d busy, %v", st.ActionsBusy, st.Actions["echo"])
 	}
 }

@@ -150,6 +150,7 @@ func (s *Server) spread(d *delivery) bool {
 	default:
 	}
 	s.publishes.Add(1)
+	s.underway.Add(1)
 	d.left.Store(int32(len(s.loops)))
 	for _, l := range s.loops {
 		l.post(func(l *loop) { l.deliver(d) })
@@ -220,19 +221,30 @@ func (l *loop) matching(t Target) slots {
 	return &found
 }
 
-// walkSlice is how many clients all walks together serve in one turn.
-const walkSlice = 256
+const (
+	// walkSlice is how many clients all walks together serve in one turn.
+	walkSlice = 256
+	// walksAtOnce is how many of them are moved on; younger ones wait.
+	walksAtOnce = 32
+	// fanOutsAtOnce bounds the deliveries under way that clients may add to:
+	// beyond it the answer is code 10. Publishers are bounded by their waiting.
+	fanOutsAtOnce = 1024
+)
 
-// walk moves every walk on a little. A younger one never overtakes an older
-// one, so each client gets its messages in the order they were published.
+// walk moves the oldest walks on a little. A younger one never overtakes an
+// older one, so each client gets its messages in the order they were published.
 func (l *loop) walk() {
 	if len(l.walks) == 0 {
 		return
 	}
-	share := max(walkSlice/len(l.walks), 8)
+	moving, waiting := l.walks, l.walks[len(l.walks):]
+	if len(moving) > walksAtOnce {
+		moving, waiting = moving[:walksAtOnce], moving[walksAtOnce:]
+	}
+	share := walkSlice / len(moving)
 	limit := uint32(math.MaxUint32)
 	going := l.walks[:0]
-	for _, w := range l.walks {
+	for _, w := range moving {
 		l.stride(w, share, limit)
 		if w.more {
 			limit = w.at
@@ -241,6 +253,10 @@ func (l *loop) walk() {
 			l.arrived(w)
 		}
 	}
+	if len(going) == len(moving) {
+		return
+	}
+	going = append(going, waiting...)
 	clear(l.walks[len(going):])
 	l.walks = going
 }
@@ -307,6 +323,7 @@ func (l *loop) arrived(w *walk) {
 		}
 	}
 	if d.left.Add(-1) == 0 {
+		l.server.underway.Add(-1)
 		l.count.publishSeconds.duration(time.Duration(d.last.Load()))
 		close(d.done)
 		l.yield = true

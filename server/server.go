@@ -56,6 +56,7 @@ type Server struct {
 	refused   atomic.Int64
 	pending   atomic.Int64 // bytes in all send queues
 	publishes atomic.Uint64
+	underway  atomic.Int64  // deliveries whose walks have not ended
 	panics    atomic.Uint64 // in what the application has run on loops
 	shares    shares
 	ids       ids
