@@ -24,6 +24,7 @@ type Assertion struct {
 var figures = map[string]func(p *PhaseReport) (v float64, ok bool){
 	"p50":   quantileOf(.5),
 	"p90":   quantileOf(.9),
+	"p95":   quantileOf(.95),
 	"p99":   quantileOf(.99),
 	"p999":  quantileOf(.999),
 	"p9999": quantileOf(.9999),
@@ -156,7 +157,7 @@ func (r *Report) check(a *Assertion) error {
 
 func (a *Assertion) valueText(v float64) string {
 	switch a.metric {
-	case "p50", "p90", "p99", "p999", "p9999", "max", "mean", "lag", "last", "cpu":
+	case "p50", "p90", "p95", "p99", "p999", "p9999", "max", "mean", "lag", "last", "cpu":
 		return micros(int64(v))
 	}
 	return strconv.FormatFloat(v, 'g', -1, 64)

@@ -78,6 +78,10 @@ func TestStorm(t *testing.T) {
 	if storm.Latency.count() != 20 || storm.Handshakes != 20 || storm.Up != 40 || storm.errors() != 0 {
 		t.Errorf("%d back, %d up, %+v", storm.Latency.count(), storm.Up, storm.Counts)
 	}
+	var b strings.Builder
+	if storm.writeTrouble(&b); !strings.Contains(b.String(), "50 % were back after") {
+		t.Errorf("%q", b.String())
+	}
 	if s.opened.Load() != 60 {
 		t.Errorf("server had %d connections, not 40 and 20", s.opened.Load())
 	}

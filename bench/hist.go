@@ -103,6 +103,7 @@ type histJSON struct {
 	Mean  float64 `json:"mean"`
 	P50   float64 `json:"p50"`
 	P90   float64 `json:"p90"`
+	P95   float64 `json:"p95"`
 	P99   float64 `json:"p99"`
 	P999  float64 `json:"p999"`
 	P9999 float64 `json:"p9999"`
@@ -122,7 +123,7 @@ func (h *Hist) MarshalJSON() ([]byte, error) {
 	q := func(q float64) float64 { return float64(h.Quantile(q)) / 1e3 }
 	return json.Marshal(histJSON{
 		Count: h.Count(), Min: float64(h.min) / 1e3, Mean: h.Mean() / 1e3,
-		P50: q(.5), P90: q(.9), P99: q(.99), P999: q(.999), P9999: q(.9999),
+		P50: q(.5), P90: q(.9), P95: q(.95), P99: q(.99), P999: q(.999), P9999: q(.9999),
 		Max: float64(h.max) / 1e3, HDR: string(raw),
 	})
 }

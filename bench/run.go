@@ -50,6 +50,7 @@ type run struct {
 	targets []target
 	workers []worker
 	events  chan tagged
+	over    chan struct{} // closed when the run is
 	report  *Report
 
 	begin     int64
@@ -69,7 +70,10 @@ type tagged struct {
 // is running, and what there is gets reported. An error means that there is no
 // report, or that it ends before the plan.
 func Run(ctx context.Context, plan *Plan, opt Options) (*Report, error) {
-	r := &run{plan: plan, opt: opt, runID: rand.Uint32(), events: make(chan tagged, 1024)}
+	r := &run{
+		plan: plan, opt: opt, runID: rand.Uint32(),
+		events: make(chan tagged, 1024), over: make(chan struct{}),
+	}
 	if opt.Observer == nil {
 		r.opt.Observer = silent{}
 	}
@@ -131,7 +135,12 @@ func (r *run) prepare(ctx context.Context) (all []Part, err error) {
 // until all are ready.
 func (r *run) startWorkers(parts []Part) error {
 	for i, part := range parts {
-		emit := func(ev event) { r.events <- tagged{i, ev} }
+		emit := func(ev event) {
+			select {
+			case r.events <- tagged{i, ev}:
+			case <-r.over: // nobody needs it any more, and no worker must block
+			}
+		}
 		w, err := r.startWorker(part, len(parts) == 1, emit)
 		if err != nil {
 			return err
@@ -172,10 +181,7 @@ func (r *run) startWorker(part Part, local bool, emit func(event)) (worker, erro
 }
 
 func (r *run) stop() {
-	go func() { // events nobody needs any more must not block a worker
-		for range r.events {
-		}
-	}()
+	close(r.over)
 	for _, w := range r.workers {
 		w.post(command{Quit: true})
 	}

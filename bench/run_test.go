@@ -5,8 +5,12 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"runtime"
+	"strings"
 	"testing"
 	"time"
+
+	"wsd/netpoll"
 )
 
 // The test binary is also its own worker.
@@ -204,4 +208,39 @@ func (i *interrupter) Progress(p *Progress) {
 	if p.Counts.Messages > 0 {
 		i.cancel()
 	}
+}
+
+// A worker that does not start, or ends too soon, ends the run.
+func TestWorkerDies(t *testing.T) {
+	s := start(t, &testServer{})
+	for name, worker := range map[string]func() (*exec.Cmd, error){
+		"no such program": func() (*exec.Cmd, error) { return exec.Command("/nowhere/wsd"), nil },
+		"ends at once":    func() (*exec.Cmd, error) { return exec.Command("true"), nil },
+		"not given":       nil,
+	} {
+		p := &Plan{Targets: []string{s.url()}, Clients: 4, Workers: 2, Phases: []Phase{{Kind: Ramp}}}
+		if _, err := Run(t.Context(), p, Options{Worker: worker}); err == nil || !strings.Contains(err.Error(), "worker") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// A run leaves neither goroutines nor descriptors behind.
+func TestNothingLeaks(t *testing.T) {
+	s := start(t, &testServer{})
+	once := func(workers int) { load(t, s, Plan{Clients: 20, Workers: workers}, closedLoop(20)) }
+	once(1)
+	once(2)
+	settled := func() bool { s.mu.Lock(); defer s.mu.Unlock(); return len(s.conns) == 0 }
+	await(t, settled)
+	fds, _ := netpoll.DescriptorsOpen()
+	goroutines := runtime.NumGoroutine()
+	for range 3 {
+		once(1)
+		once(2)
+	}
+	await(t, func() bool {
+		now, _ := netpoll.DescriptorsOpen()
+		return settled() && now <= fds && runtime.NumGoroutine() <= goroutines
+	})
 }

@@ -148,8 +148,12 @@ func perEvent(us float64) string {
 	return fmt.Sprintf("%.2f µs", us)
 }
 
-// writeTrouble has a line for everything that went wrong, and for the groups.
+// writeTrouble has a line for everything that went wrong or was provoked.
 func (p *PhaseReport) writeTrouble(w io.Writer) {
+	if h := p.Latency; p.Kind == Storm && h != nil {
+		fmt.Fprintf(w, "  %s: 50 %% were back after %s, 95 %% after %s, 100 %% after %s\n",
+			p.Name, micros(h.Quantile(.5)), micros(h.Quantile(.95)), micros(h.Max()))
+	}
 	for _, c := range []struct {
 		n    uint64
 		text string
