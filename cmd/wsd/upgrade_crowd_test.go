@@ -2,9 +2,9 @@ package main
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"encoding/binary"
+	"encoding/json"
 	"fmt"
 	"io"
 	"net"
@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/gobwas/ws"
+	"github.com/gobwas/ws/wsutil"
 )
 
 // crowd is many clients that send heartbeats, and one publisher whose messages
@@ -29,6 +30,7 @@ type crowd struct {
 	stop      chan struct{}
 	done      sync.WaitGroup
 	published atomic.Int64
+	churned   atomic.Int64           // clients that came and went
 	failed    atomic.Pointer[string] // what went wrong for the publisher first
 }
 
@@ -85,7 +87,7 @@ func (c *crowd) join(address string) *fan {
 		return net.Dial("tcp", address)
 	}}
 	conn, early, _, err := dialer.Dial(context.Background(), "ws://localhost/ws")
-	if err != nil || early != nil {
+	if err != nil || early != nil { // nothing is published yet
 		c.t.Errorf("a client could not connect: %v", err)
 		return f
 	}
@@ -149,10 +151,67 @@ func (c *crowd) publishOne() error {
 		return fmt.Errorf("message %d: %s %s %w", n, answer.Status, text, err)
 	}
 	c.published.Add(1)
-	if matched := fmt.Sprintf(`{"matched":%d,`, len(c.fans)); !bytes.HasPrefix(text, []byte(matched)) {
-		return fmt.Errorf("message %d did not reach all: %s", n, text)
+	var result struct{ Matched int }
+	if err := json.Unmarshal(text, &result); err != nil || result.Matched < len(c.fans) {
+		return fmt.Errorf("message %d did not reach all: %s %w", n, text, err)
 	}
 	return nil
+}
+
+// churn has clients come and go, one after the other: none may be refused.
+func (c *crowd) churn(r *running) {
+	c.done.Add(1)
+	go func() {
+		defer c.done.Done()
+		for {
+			select {
+			case <-time.After(2 * time.Millisecond):
+			case <-c.stop:
+				return
+			}
+			if err := c.comeAndGo(r.listen); err != nil {
+				text := "one who came: " + err.Error()
+				c.failed.CompareAndSwap(nil, &text)
+				return
+			}
+			c.churned.Add(1)
+		}
+	}()
+}
+
+// comeAndGo connects, asks, and leaves in the proper way.
+func (c *crowd) comeAndGo(address string) error {
+	conn, err := net.Dial("tcp", address)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	_ = conn.SetDeadline(time.Now().Add(patience))
+	dialer := ws.Dialer{NetDial: func(context.Context, string, string) (net.Conn, error) { return conn, nil }}
+	_, in, _, err := dialer.Dial(context.Background(), "ws://localhost/ws")
+	if err != nil {
+		return err
+	}
+	if in == nil { // else it holds what came right behind the response
+		in = bufio.NewReader(conn)
+	}
+	if err := wsutil.WriteClientText(conn, []byte(`{"actioncode":"heart_beat"}`)); err != nil {
+		return err
+	}
+	for answered := false; ; {
+		op, payload, err := readFrame(in)
+		switch {
+		case err != nil:
+			return err
+		case op == ws.OpClose && answered:
+			return nil
+		case op == ws.OpText && string(payload) == heartBeat:
+			answered = true
+			if err := ws.WriteFrame(conn, ws.MaskFrame(ws.NewCloseFrame(ws.NewCloseFrameBody(1000, "")))); err != nil {
+				return err
+			}
+		}
+	}
 }
 
 func (f *fan) fail(format string, args ...any) {
@@ -300,6 +359,6 @@ func (c *crowd) totals() string {
 		beats += f.answers.Load()
 		messages += f.next.Load()
 	}
-	return fmt.Sprintf("%d clients: %d heartbeats answered; %d messages published, %d received",
-		len(c.fans), beats, c.published.Load(), messages)
+	return fmt.Sprintf("%d clients: %d heartbeats answered; %d messages published, %d received; %d other clients came and went",
+		len(c.fans), beats, c.published.Load(), messages, c.churned.Load())
 }
