@@ -219,6 +219,14 @@ func (s *Server) listen() error {
 		}
 		take(addr, ln)
 	}
+	// One that came from elsewhere has none of our options, or those of an older
+	// configuration; its clients have what it has. One of another protocol than
+	// TCP (MPTCP, say) may not know them all, and serves with what it knows.
+	for _, ln := range a.listeners {
+		if err := netpoll.Adopt(ln.Fd(), s.options()); err != nil {
+			s.log.Warn("a listening socket does not take all options", "address", ln.Addr(), "error", err)
+		}
+	}
 	var err error
 	a.reserve, err = netpoll.Reserve()
 	return err
