@@ -244,3 +244,14 @@ func TestNothingLeaks(t *testing.T) {
 		return settled() && now <= fds && runtime.NumGoroutine() <= goroutines
 	})
 }
+
+// Messages larger than any socket buffer go out and come in by pieces.
+func TestLargeMessages(t *testing.T) {
+	s := start(t, &testServer{})
+	large := Phase{Kind: Closed, Bytes: 900_000, Depth: 3, Duration: Duration(200 * time.Millisecond)}
+	_, p := load(t, s, Plan{Clients: 4, Grace: Duration(20 * time.Second)}, large)
+	wantClean(t, p["closed"])
+	if c := p["closed"]; c.Messages == 0 || c.Messages != uint64(s.messages.Load()) || c.BytesIn != c.Messages*900_000 {
+		t.Errorf("server has %d messages: %+v", s.messages.Load(), c.Counts)
+	}
+}
