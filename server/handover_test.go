@@ -5,6 +5,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -14,6 +17,7 @@ import (
 	"github.com/google/uuid"
 
 	"wsd/dispatch"
+	"wsd/netpoll"
 )
 
 // pass hands s over to a new server in this process, made with cfg.
@@ -116,20 +120,7 @@ func TestHandover(t *testing.T) {
 			}
 		}
 		stage.EchoPath, stage.MaxPerAddress, stage.MessageRate = cfg.EchoPath, cfg.MaxPerAddress, cfg.MessageRate
-		old := s.Stats()
-		young, done := s.pass(stage)
-		if done.Clients != 7 || done.Version != "test" || done.Bytes == 0 || done.Pause <= 0 {
-			t.Errorf("handed over: %+v", done)
-		}
-		if young.Addrs()[0] != s.Addrs()[0] {
-			t.Errorf("listens on %v, was on %v", young.Addrs(), s.Addrs())
-		}
-		st := young.Stats()
-		if st.Accepted != old.Accepted || st.Opened != old.Opened || st.MessagesIn < old.MessagesIn || st.Uptime < old.Uptime ||
-			st.Clients.Connected != old.Clients.Connected || st.Subscribed != 2 || st.Actions["subscribe"][0] != 1 {
-			t.Errorf("before %s\nafter  %s", describe(old), describe(st))
-		}
-		s = young
+		s = s.passSame(stage, 7)
 		plain.alive()
 		if got := plain.id(); got != id {
 			t.Errorf("id %s, was %s", got, id)
@@ -158,6 +149,25 @@ func TestHandover(t *testing.T) {
 	joining.alive()
 	closing.closedWith(4000)
 	s.until("the shares add up", func(Stats) bool { return s.shared() == 6 })
+}
+
+// passSame is pass for so many clients, after which the totals are the same.
+func (s *site) passSame(cfg Config, clients int) *site {
+	s.t.Helper()
+	old := s.Stats()
+	young, done := s.pass(cfg)
+	if done.Clients != clients || done.Version != "test" || done.Bytes == 0 || done.Pause <= 0 {
+		s.t.Errorf("handed over: %+v", done)
+	}
+	if young.Addrs()[0] != s.Addrs()[0] {
+		s.t.Errorf("listens on %v, was on %v", young.Addrs(), s.Addrs())
+	}
+	st := young.Stats()
+	if st.Accepted != old.Accepted || st.Opened != old.Opened || st.MessagesIn < old.MessagesIn || st.Uptime < old.Uptime ||
+		st.Clients.Connected != old.Clients.Connected || st.Subscribed != 2 || st.Actions["subscribe"][0] != 1 {
+		s.t.Errorf("before %s\nafter  %s", describe(old), describe(st))
+	}
+	return young
 }
 
 func (s *Server) shared() (n int) {
@@ -411,4 +421,36 @@ func TestHandoverFails(t *testing.T) {
 	}
 	s.pass(Config{})
 	p.alive()
+}
+
+// Listeners go by what they were configured as: the same goes on, one that is
+// not asked for any more ends, one that had been passed on goes on in any case.
+func TestHandoverListeners(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "s")
+	passed, err := netpoll.Listen("127.0.0.1:0", netpoll.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := start(t, Config{Listen: []string{"127.0.0.1:0", "unix:" + path}, Inherited: []int{passed.Fd()}})
+	inherited, tcp, unix := s.Addrs()[0], s.Addrs()[1], s.Addrs()[2]
+	for _, listen := range [][]string{{"unix:" + path}, {"127.0.0.1:0", "unix:" + path}, {"unix:" + path}} {
+		s, _ = s.pass(Config{Listen: listen})
+		for _, addr := range []string{inherited, unix} {
+			p := connectTo(t, addr)
+			p.shake("/ws")
+			p.alive()
+			p.leave()
+		}
+		if c, err := net.Dial("tcp", tcp); err == nil {
+			c.Close()
+			t.Error("a listener that nobody asked for goes on")
+		}
+		if s.Addrs()[0] != inherited {
+			t.Errorf("listens on %v, had inherited %s", s.Addrs(), inherited)
+		}
+	}
+	s.stop()
+	if _, err := os.Stat(path); err == nil {
+		t.Error("the socket's file is left behind")
+	}
 }

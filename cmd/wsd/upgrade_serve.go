@@ -98,6 +98,7 @@ func (d *daemon) begin() (adminAddress string, err error) {
 		if err := d.server.TakeOver(); err != nil {
 			return "", fmt.Errorf("taking over: %w", err)
 		}
+		d.log.Info("took over", "clients", d.server.Stats().Clients.Connected)
 	}
 	if d.admin != nil {
 		if err := d.admin.Remember(d.estate.Extra()); err != nil {
@@ -143,7 +144,7 @@ func (d *daemon) upgrade(f *serveFlags) (r upgradeReport, err error) {
 		}
 		defer file.Close()
 		h.Files = map[string]*os.File{adminFile(f): file}
-		h.Hold, h.Extra = d.admin.Hold, d.admin.Remembered
+		h.Hold, h.Extra = d.hold, d.admin.Remembered
 	}
 	done, err := d.server.HandOver(h)
 	if err != nil {
@@ -157,6 +158,23 @@ func (d *daemon) upgrade(f *serveFlags) (r upgradeReport, err error) {
 	link.AwaitClose(heirAnnounce)
 	return upgradeReport{PID: heir.cmd.Process.Pid, Version: done.Version, Clients: done.Clients,
 		Bytes: done.Bytes, Pause: done.Pause.Seconds()}, nil
+}
+
+// holdPatience is how long requests under way on the admin side may take to end.
+const holdPatience = 2 * time.Second
+
+// hold lets requests wait and those under way end. One that does not end, say
+// because its body trickles in, is left behind: what it publishes then is
+// refused (503), or has reached all.
+func (d *daemon) hold(ctx context.Context) error {
+	bounded, cancel := context.WithTimeout(ctx, holdPatience)
+	defer cancel()
+	err := d.admin.Hold(bounded)
+	if ctx.Err() == nil && errors.Is(err, context.DeadlineExceeded) {
+		d.log.Warn("a request on the admin side does not end and is left behind")
+		return nil
+	}
+	return err
 }
 
 // heir is the new process.

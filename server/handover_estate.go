@@ -1,0 +1,109 @@
+package server
+
+import (
+	"os"
+	"slices"
+
+	"wsd/netpoll"
+)
+
+// Estate is what an older process hands over.
+type Estate struct {
+	link      *Link
+	fault     func(string)
+	listeners []heirloom
+	files     []heirloom
+	extra     []byte
+}
+
+// Extra is what the older process's application had to say, once TakeOver has
+// returned; it is the caller's. A nil Estate has none.
+func (e *Estate) Extra() []byte {
+	if e == nil {
+		return nil
+	}
+	return e.extra
+}
+
+// Inherit makes the first contact with the older process at the other end of
+// link, whose end it takes over. version is ours, for its log. fault, if set, is
+// called at each step of the way, with its name: a test's.
+func Inherit(link *Link, version string, fault func(step string)) (*Estate, error) {
+	e := &Estate{link: link, fault: fault}
+	if fault == nil {
+		e.fault = func(string) {}
+	}
+	e.fault("started")
+	link.patience(heirStart)
+	format := formatNumber()
+	h := hello{oldest: format, newest: format, version: version}
+	if err := link.say(sayHello, h.append(nil), nil); err != nil {
+		return nil, err
+	}
+	e.fault("hello")
+	body, fds, err := link.expect(sayWelcome)
+	if err != nil {
+		return nil, err
+	}
+	list, err := readHeirlooms(body, fds)
+	if err != nil {
+		closeAll(fds)
+		return nil, err
+	}
+	for _, h := range list {
+		if h.listener {
+			e.listeners = append(e.listeners, h)
+		} else {
+			e.files = append(e.files, h)
+		}
+	}
+	e.fault("welcome")
+	return e, nil
+}
+
+// File is a descriptor of Heir.Files, which is the caller's from here on; nil
+// if there is none of that name.
+func (e *Estate) File(name string) *os.File {
+	if e == nil {
+		return nil
+	}
+	i := slices.IndexFunc(e.files, func(h heirloom) bool { return h.name == name })
+	if i < 0 {
+		return nil
+	}
+	f := os.NewFile(uintptr(e.files[i].fd), name)
+	e.files = slices.Delete(e.files, i, i+1)
+	return f
+}
+
+// Passed reports whether there are listeners that the older process had not
+// opened itself, but had been started with (Config.Inherited).
+func (e *Estate) Passed() bool {
+	return e != nil && slices.ContainsFunc(e.listeners, func(h heirloom) bool { return h.name == "" })
+}
+
+// listener is the one that was configured as addr, or any of those that were
+// not configured at all (addr ""); nil if there is none.
+func (e *Estate) listener(addr string) (*netpoll.Listener, error) {
+	if e == nil {
+		return nil, nil
+	}
+	i := slices.IndexFunc(e.listeners, func(h heirloom) bool { return h.name == addr })
+	if i < 0 {
+		return nil, nil
+	}
+	h := e.listeners[i]
+	e.listeners = slices.Delete(e.listeners, i, i+1)
+	if h.path {
+		return netpoll.InheritPath(h.fd)
+	}
+	return netpoll.Inherit(h.fd)
+}
+
+// drop closes what nobody asked for: what the new configuration does not name.
+func (e *Estate) drop() {
+	for _, h := range append(e.listeners, e.files...) {
+		_ = netpoll.Close(h.fd)
+	}
+	e.listeners, e.files = nil, nil
+}

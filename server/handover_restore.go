@@ -1,0 +1,232 @@
+package server
+
+import (
+	"fmt"
+	"time"
+
+	"wsd/netpoll"
+)
+
+// From records to clients. Nothing here acts: no socket is read or written, and
+// what is overdue is left to the first turns of the loops.
+
+// taker rebuilds a server from records.
+type taker struct {
+	s      *Server
+	buf    []byte // of a record not whole yet
+	fds    []int  // for the clients to come
+	frames []*delivery
+	record clientRecord
+	ended  bool
+	count  uint64
+}
+
+// take takes in the next bytes of the stream.
+func (t *taker) take(p []byte) error {
+	in := p
+	if len(t.buf) > 0 {
+		t.buf = append(t.buf, p...)
+		in = t.buf
+	}
+	for {
+		kind, body, n, err := cutRecord(in)
+		if err == nil && n > 0 && t.ended {
+			err = garbled("something follows the end")
+		}
+		if err == nil && n > 0 {
+			err = t.one(kind, body)
+		}
+		if err != nil {
+			return err
+		}
+		if n == 0 {
+			if len(in) != len(t.buf) { // else it is t.buf, and grows where it is
+				t.buf = append(t.buf[:0], in...)
+			}
+			return nil
+		}
+		in = in[n:]
+	}
+}
+
+// one takes in one record.
+func (t *taker) one(kind byte, body []byte) error {
+	switch kind {
+	case recordServer:
+		r, err := readServer(body)
+		if err == nil {
+			t.s.rebase(&r)
+		}
+		return err
+	case recordFrame:
+		r, err := readFrame(body)
+		t.frames = append(t.frames, &delivery{frame: r.frame, coalesce: r.coalesce, deadline: r.deadline})
+		return err
+	case recordClient:
+		if err := readClient(body, t.frames, &t.record); err != nil {
+			return err
+		}
+		if len(t.fds) == 0 {
+			return garbled("a client without a descriptor")
+		}
+		fd := t.fds[0]
+		t.fds = t.fds[1:]
+		if t.count++; t.count == 1 {
+			t.s.cfg.Estate.fault("state")
+		}
+		return t.s.loops[t.s.loopOf(t.record.id)].restore(&t.record, fd, t.frames)
+	case recordExtra:
+		t.s.cfg.Estate.extra = append([]byte(nil), body...)
+		return nil
+	default:
+		r, err := readEnd(body)
+		if err == nil && (r.clients != t.count || r.frames != uint64(len(t.frames)) || len(t.fds) > 0) {
+			err = garbled("something is missing")
+		}
+		t.ended = true
+		return err
+	}
+}
+
+// rebase continues the older process's clock and counters. Its ticks go on from
+// the same beginning, so that no stamp of a client lies before it.
+func (s *Server) rebase(r *serverRecord) {
+	age := max(time.Since(time.Unix(0, r.epoch)), time.Duration(r.frozen-r.epoch), 0)
+	start := time.Now().Add(-age)
+	for _, l := range s.loops {
+		l.start = start
+		l.wheel.now = l.ticks(age)
+		l.active = l.wheel.now
+	}
+	s.began = time.Unix(0, r.began)
+	s.publishes.Store(r.publishes)
+	s.panics.Store(r.panics)
+	s.loops[0].count.read(s.mux.Actions(), r.counters)
+}
+
+// restore makes a client of what was written down. fd is the loop's from here
+// on, whatever happens.
+func (l *loop) restore(r *clientRecord, fd int, frames []*delivery) error {
+	s := l.server
+	if _, double := l.byID[r.id]; double {
+		_ = netpoll.Close(fd)
+		return garbled("two clients of one id")
+	}
+	slot, c := l.clients.alloc()
+	c.id, c.addr, c.port, c.fd, c.proto = r.id, r.addr, r.port, int32(fd), r.proto
+	c.since = min(r.since, l.clock()) // publishes are for those who were there before
+	c.stamp = l.ago(r.age)
+	c.messages, c.bytes, c.controls = r.buckets[0], r.buckets[1], r.buckets[2]
+	c.refilled = l.millis() - r.refilled
+	for _, f := range wiredFlags {
+		if r.flags&f.wire != 0 {
+			c.set(f.flag)
+		}
+	}
+	l.restoreState(slot, c, r.state)
+	l.restoreExtra(slot, c, r)
+	if err := l.restoreTopics(slot, c, r.topics); err != nil {
+		return err
+	}
+	l.restoreQueue(slot, c, r.queue, frames)
+	if at, due := l.nextLook(c); due {
+		l.plan(slot, c, at)
+	}
+	// The kernel reports what is there to be read, or room to write, at once.
+	interest := netpoll.Edge
+	if c.head != 0 {
+		interest = netpoll.EdgeWrite
+		c.set(flagWriting)
+	}
+	if err := l.poll.Add(fd, c.token(slot), interest); err != nil {
+		return fmt.Errorf("watching client %d: %w", s.connected.Load(), err)
+	}
+	return nil
+}
+
+// ago is the tick so many nanoseconds ago.
+func (l *loop) ago(age int64) uint32 {
+	return l.wheel.now - min(l.ticks(time.Duration(age)), l.wheel.now)
+}
+
+func (l *loop) restoreState(slot uint32, c *client, st state) {
+	s := l.server
+	c.state = st
+	l.count.states[st]++
+	s.connected.Add(1)
+	switch st {
+	case stateJoining:
+		s.joining.Add(1)
+	case stateRefused:
+		s.refused.Add(1)
+	case stateOpen:
+		l.byID[c.id] = slot
+	}
+	if peer := c.remote(); s.cfg.MaxPerAddress > 0 && peer.IsValid() && (st == stateJoining || st == stateOpen || st == stateClosing) {
+		s.shares.add(peer)
+		c.set(flagCounted)
+	}
+}
+
+func (l *loop) restoreExtra(slot uint32, c *client, r *clientRecord) {
+	if len(r.rest) > 0 {
+		l.extras.make(c).rest = append(l.buffers.get(len(r.rest)), r.rest...)
+	}
+	if len(r.waiting) > 0 {
+		l.slot, l.cur = slot, c
+		l.putOff(r.waiting)
+	}
+	if r.flags&wireAgain != 0 {
+		l.readLater(slot, c)
+	}
+}
+
+// restoreTopics is not bound by limits: it had them before those were set.
+func (l *loop) restoreTopics(slot uint32, c *client, topics []string) error {
+	t := &l.topics
+	each, all, total := t.MaxPerClient, t.MaxTopics, t.MaxTotal
+	t.MaxPerClient, t.MaxTopics, t.MaxTotal = 0, 0, 0
+	defer func() { t.MaxPerClient, t.MaxTopics, t.MaxTotal = each, all, total }()
+	for _, name := range topics {
+		c.set(flagSubscribed)
+		if err := t.Subscribe(slot, name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (l *loop) restoreQueue(slot uint32, c *client, queue []nodeRecord, frames []*delivery) {
+	for i := range queue {
+		r := &queue[i]
+		nd := node{drop: r.flags&wireDrop != 0}
+		if r.flags&wireShared != 0 {
+			nd.from = frames[r.frame]
+			nd.data = nd.from.frame[len(nd.from.frame)-int(r.left):]
+		} else {
+			nd.data = append([]byte(nil), r.data...)
+		}
+		l.enqueue(slot, c, nd)
+		l.queue.at(c.tail).since = l.ago(r.age)
+	}
+}
+
+// nextLook is when look has to see the client; look itself would act.
+func (l *loop) nextLook(c *client) (at uint32, due bool) {
+	cfg := &l.server.cfg
+	switch c.state {
+	case stateJoining, stateRefused:
+		return c.stamp + l.timeout(cfg.HandshakeTimeout), true
+	case stateOpen:
+	default:
+		return c.stamp + l.timeout(cfg.CloseTimeout), true
+	}
+	if cfg.FirstMessageTimeout > 0 && !c.is(flagSpoke) {
+		return l.ticksSince(c) + l.timeout(cfg.FirstMessageTimeout), true
+	}
+	at = c.stamp + l.timeout(cfg.IdleTimeout)
+	if c.is(flagPinged) {
+		at += l.timeout(cfg.PongTimeout)
+	}
+	return at, cfg.IdleTimeout > 0
+}
