@@ -10,8 +10,10 @@ PACKAGES     = $(shell go list ./... | grep -v '/e2e')
 ARGS        ?=
 BENCH       ?= .
 FUZZTIME    ?= 60s
+ROUNDS      ?= 3
+CLIENTS     ?= 200000
 
-.PHONY: build run test race e2e lint fuzz bench upgrade-demo docs man package package-test cross clean help
+.PHONY: compare scale build run test race e2e lint fuzz bench upgrade-demo docs man package package-test cross clean help
 
 build: ## build the program: bin/wsd
 	go build -trimpath -ldflags '-X main.version=$(VERSION)' -o bin/wsd ./cmd/wsd
@@ -46,6 +48,12 @@ bench: ## run the Go benchmarks that match BENCH
 
 upgrade-demo: ## ten live upgrades in a row under 15,000 clients, and what they noticed
 	UPGRADE_CLIENTS=15000 go test -count=1 -v -run '^TestUpgrades$$' ./cmd/wsd
+
+compare: build ## run six other Go servers and a C floor beside wsd, ROUNDS times: bench/peers/comparison
+	go -C bench/peers run ./compare --wsd "$(CURDIR)/bin/wsd" --rounds $(ROUNDS) --out "$(CURDIR)/bench/peers/comparison"
+
+scale: build ## hold CLIENTS on this machine, idle and with heartbeats: docs/benchmarks
+	WSD="$(CURDIR)/bin/wsd" bench/scale.sh $(CLIENTS)
 
 docs: ## write docs/configuration.md anew from the flags
 	go test ./cmd/wsd -run '^TestConfigurationDocs$$' -update
