@@ -1,0 +1,42 @@
+package server
+
+import (
+	"reflect"
+	"testing"
+)
+
+// Whoever gives a client, or what hangs on it, something new to remember has to
+// say here whether it goes along in a handover, and see to it that it does.
+func TestEveryFieldIsConsidered(t *testing.T) {
+	const (
+		goes    = "is written down"
+		follows = "follows from the rest, or is about the process"
+	)
+	for _, c := range []struct {
+		of     reflect.Type
+		fields map[string]string
+	}{
+		{reflect.TypeFor[client](), map[string]string{
+			"id": goes, "addr": goes, "since": goes, "proto": goes, "fd": goes, "generation": follows, "stamp": goes,
+			"next": follows, "prev": follows, "extra": goes, "head": goes, "tail": follows, "pending": follows,
+			"messages": goes, "bytes": goes, "controls": goes, "refilled": goes, "port": goes, "flags": goes, "state": goes, "due": follows,
+		}},
+		{reflect.TypeFor[extra](), map[string]string{"rest": goes, "waiting": goes, "call": "is over by then", "free": follows}},
+		{reflect.TypeFor[node](), map[string]string{"data": goes, "from": goes, "next": follows, "since": goes, "drop": goes}},
+	} {
+		for i := range c.of.NumField() {
+			if name := c.of.Field(i).Name; c.fields[name] == "" {
+				t.Errorf("%s.%s: does it go along in a handover? (handover_write.go, handover_restore.go)", c.of.Name(), name)
+			}
+		}
+	}
+	wired := flags(0)
+	for _, f := range wiredFlags {
+		wired |= f.flag
+	}
+	// An end of the stream, too, is told again by the epoll of the new process.
+	followed := flagReadable | flagEnded | flagAgain | flagWriting | flagStuck | flagCounted | flagSubscribed
+	if all := flagFinish<<1 - 1; wired|followed != all || wired&followed != 0 {
+		t.Errorf("flags %b go along, %b follow, and there are %b", wired, followed, all)
+	}
+}
