@@ -67,16 +67,23 @@ wait $holds || fail "the client was lost"
 say "the watchdog, now told by the newer process: a process that hangs is replaced"
 drop_in WatchdogSec=2 TimeoutAbortSec=1
 systemctl restart wsd.service
-systemctl reload wsd.service
 pid=$(property MainPID)
+systemctl reload wsd.service
 until_true 30 changed
 sleep 5 # more than two of the watchdog's patience: a healthy one stays
 expect restarts 0 "$(property NRestarts)"
+restarted() { [ "$(property NRestarts)" = "$1" ] && wsd health --ready; }
 kill -STOP "$(property MainPID)"
-restarted() { [ "$(property NRestarts)" = 1 ] && wsd health --ready; }
-until_true 30 restarted
+until_true 30 restarted 1
 client $url
 
+say "a newer process that dies is replaced as well, though systemd did not start it"
+pid=$(property MainPID)
+systemctl reload wsd.service
+until_true 30 changed
+kill -KILL "$(property MainPID)"
+until_true 30 restarted 2
+client $url
 systemctl reset-failed wsd.service # and the count of its starts
 
 say "a drain longer than TimeoutStopSec= is not cut"
@@ -98,7 +105,6 @@ client $url
 expect state active "$(systemctl is-active wsd.service)"
 systemctl restart --no-block wsd.service
 for i in 1 2 3 4 5 6 7 8 9 10; do client $url >/dev/null || fail "client $i was refused"; done
-pid=$(property MainPID)
 until_true 30 wsd health --ready
 pid=$(property MainPID)
 client $url /test/socket &
