@@ -54,6 +54,11 @@ touch /test/upgraded
 wait $holds || fail "the client was lost"
 expect restarts 0 "$(property NRestarts)"
 
+say "wsd upgrade, by root, does the same and tells"
+pid=$(property MainPID)
+wsd upgrade
+until_true 30 changed
+
 say "an upgrade of the package does the same"
 pid=$(property MainPID)
 client $url /test/package &
