@@ -89,6 +89,9 @@ const (
 	flagSubscribed
 	// flagFinish: once its queue is written the connection ends.
 	flagFinish
+	// flagRefused: it takes no client's place but one of those kept for saying
+	// no, until it is gone.
+	flagRefused
 )
 
 func (c *client) is(f flags) bool { return c.flags&f != 0 }

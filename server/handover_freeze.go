@@ -249,10 +249,10 @@ func (l *loop) erase(slot uint32, c *client) {
 	if c.is(flagCounted) {
 		s.shares.leave(c.addr)
 	}
-	switch c.state {
-	case stateJoining:
+	if c.state == stateJoining {
 		s.joining.Add(-1)
-	case stateRefused:
+	}
+	if c.is(flagRefused) {
 		s.refused.Add(-1)
 	}
 	s.connected.Add(-1)

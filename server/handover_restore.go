@@ -159,6 +159,7 @@ func (l *loop) restoreState(slot uint32, c *client, st state) {
 		s.joining.Add(1)
 	case stateRefused:
 		s.refused.Add(1)
+		c.set(flagRefused)
 	case stateOpen:
 		l.byID[c.id] = slot
 	}

@@ -24,6 +24,7 @@ func (l *loop) join(n newcomer) (slot uint32, c *client) {
 	state := stateJoining
 	if n.refuse {
 		state = stateRefused
+		c.set(flagRefused)
 	}
 	l.enter(slot, c, state)
 	l.count.accepted++

@@ -21,10 +21,10 @@ import (
 
 // setState moves the client on, keeping the counts.
 func (l *loop) setState(c *client, to state) {
-	switch c.state {
-	case stateJoining:
+	if c.state == stateJoining {
 		l.server.joining.Add(-1)
-	case stateRefused:
+	}
+	if to == stateDead && c.is(flagRefused) {
 		l.server.refused.Add(-1)
 	}
 	l.count.states[c.state]--
