@@ -3,6 +3,7 @@ package server
 import (
 	"bytes"
 	"encoding/hex"
+	"errors"
 	"flag"
 	"math/rand/v2"
 	"os"
@@ -252,7 +253,7 @@ func TestStateInAnyPieces(t *testing.T) {
 	whole := encodeSample()
 	for size := 1; size <= len(whole); size = size*3/2 + 1 {
 		s := newSite(t, Config{Listen: []string{"none"}})
-		k := &taker{s: s.Server}
+		k := &taker{s: s.Server, watch: newRegistrar(s.loops)}
 		for range 3 {
 			k.fds = append(k.fds, pollable(t))
 		}
@@ -261,6 +262,9 @@ func TestStateInAnyPieces(t *testing.T) {
 			if err := k.take(b[:min(size, len(b))]); err != nil {
 				t.Fatalf("in pieces of %d: %v", size, err)
 			}
+		}
+		if err := k.watch.wait(); err != nil {
+			t.Fatal(err)
 		}
 		if !k.ended || s.connected.Load() != 3 || s.loops[0].count.accepted != 3 {
 			t.Errorf("in pieces of %d: %d clients", size, s.connected.Load())
@@ -328,7 +332,8 @@ func TestRebase(t *testing.T) {
 		s.rebase(&serverRecord{epoch: now.Add(-48 * time.Hour).UnixNano(), began: 1, frozen: now.UnixNano()})
 		for _, l := range s.loops {
 			r := clientRecord{id: [16]byte{byte(l.number)}, since: now.Add(-time.Hour).UnixNano(), age: int64(time.Minute), state: stateOpen}
-			if err := l.restore(&r, pollable(t), nil); err != nil {
+			watch := newRegistrar(s.loops)
+			if err := errors.Join(l.restore(&r, pollable(t), nil, watch), watch.wait()); err != nil {
 				t.Fatal(err)
 			}
 			c := l.clients.at(l.byID[r.id])

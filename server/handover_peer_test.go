@@ -71,8 +71,9 @@ func TestTakeOverFails(t *testing.T) {
 		"garbage":            {func(p *played) { p.tell(sayState, "no state at all") }, "garbled"},
 		"no descriptor":      {func(p *played) { p.tell(sayState, string(appendClient(good, &clients[0]))) }, "without a descriptor"},
 		"a descriptor that cannot be watched": {func(p *played) {
-			p.tell(sayState, string(appendClient(good, &clients[0])), unpollable(p.t))
-		}, "watching client"},
+			b := appendClient(good[:len(good):len(good)], &clients[0])
+			p.tell(sayState, string(appendEnd(b, &endRecord{1, 2})), unpollable(p.t))
+		}, "watching a client"},
 		"the same client twice": {func(p *played) {
 			b := appendClient(appendClient(good[:len(good):len(good)], &clients[0]), &clients[0])
 			p.tell(sayState, string(b), pollable(p.t), pollable(p.t))

@@ -1,7 +1,6 @@
 package server
 
 import (
-	"fmt"
 	"time"
 
 	"wsd/netpoll"
@@ -16,6 +15,7 @@ type taker struct {
 	buf    []byte // of a record not whole yet
 	fds    []int  // for the clients to come
 	frames []*delivery
+	watch  *registrar
 	record clientRecord
 	ended  bool
 	count  uint64
@@ -74,7 +74,7 @@ func (t *taker) one(kind byte, body []byte) error {
 		if t.count++; t.count == 1 {
 			t.s.cfg.Estate.fault("state")
 		}
-		return t.s.loops[t.s.loopOf(t.record.id)].restore(&t.record, fd, t.frames)
+		return t.s.loops[t.s.loopOf(t.record.id)].restore(&t.record, fd, t.frames, t.watch)
 	case recordExtra:
 		t.s.cfg.Estate.extra = append([]byte(nil), body...)
 		return nil
@@ -106,8 +106,7 @@ func (s *Server) rebase(r *serverRecord) {
 
 // restore makes a client of what was written down. fd is the loop's from here
 // on, whatever happens.
-func (l *loop) restore(r *clientRecord, fd int, frames []*delivery) error {
-	s := l.server
+func (l *loop) restore(r *clientRecord, fd int, frames []*delivery, watch *registrar) error {
 	if _, double := l.byID[r.id]; double {
 		_ = netpoll.Close(fd)
 		return garbled("two clients of one id")
@@ -132,15 +131,13 @@ func (l *loop) restore(r *clientRecord, fd int, frames []*delivery) error {
 	if at, due := l.nextLook(c); due {
 		l.plan(slot, c, at)
 	}
-	// The kernel reports what is there to be read, or room to write, at once.
+	// The kernel will report what is there to be read, or room to write.
 	interest := netpoll.Edge
 	if c.head != 0 {
 		interest = netpoll.EdgeWrite
 		c.set(flagWriting)
 	}
-	if err := l.poll.Add(fd, c.token(slot), interest); err != nil {
-		return fmt.Errorf("watching client %d: %w", s.connected.Load(), err)
-	}
+	watch.add(l.number, registration{fd, c.token(slot), interest})
 	return nil
 }
 

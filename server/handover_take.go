@@ -63,8 +63,19 @@ func (s *Server) receive(e *Estate) error {
 		return err
 	}
 	e.fault("prepared")
-	t := &taker{s: s}
-	defer func() { closeAll(t.fds) }()
+	t := &taker{s: s, watch: newRegistrar(s.loops)}
+	err := t.takeAll(e)
+	if failed := t.watch.wait(); err == nil {
+		err = failed
+	}
+	closeAll(t.fds) // of clients that never came
+	if err == nil {
+		e.fault("restored")
+	}
+	return err
+}
+
+func (t *taker) takeAll(e *Estate) error {
 	for !t.ended {
 		// The older process bounds how long this takes; but if it hangs, this
 		// one shall not wait for ever.
@@ -78,7 +89,6 @@ func (s *Server) receive(e *Estate) error {
 			return err
 		}
 	}
-	e.fault("restored")
 	return nil
 }
 
