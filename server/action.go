@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"runtime/debug"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -270,9 +271,9 @@ func (l *loop) resume(k *call, c *client, frame []byte) {
 }
 
 // checkCalls answers code 10 to clients whose handler takes too long. All have
-// the same time-out, so the oldest is the next to expire.
+// the same time-out, so the oldest is the next to expire. Those that have ended
+// are forgotten, wherever they stand: each holds a copy of its request.
 func (l *loop) checkCalls() {
-	done := 0
 	for _, k := range l.calls {
 		if !k.ended.Load() {
 			if l.wheel.now < k.deadline {
@@ -286,9 +287,6 @@ func (l *loop) checkCalls() {
 			l.resume(k, c, conn.EndFrame(out, mark, ws.OpText))
 			k.cancel()
 		}
-		done++
 	}
-	if done > 0 {
-		l.calls = append(l.calls[:0], l.calls[done:]...)
-	}
+	l.calls = slices.DeleteFunc(l.calls, func(k *call) bool { return k.ended.Load() })
 }

@@ -22,6 +22,7 @@ type client struct {
 
 	fd         int32
 	generation uint32 // of the slot; an event that carries another one is stale
+	pinged     uint32 // tick of the ping that flagPinged speaks of
 	stamp      uint32 // tick of the last byte received; in joining, closing and lingering: of the entry
 	next, prev uint32 // neighbours in the wheel's bucket; next also links free slots
 	extra      uint32 // index in loop.extras plus one

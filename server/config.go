@@ -14,7 +14,7 @@ import (
 // Config is everything a Server can be told. The zero value works: it listens
 // on :8066, serves /ws with the built-in actions, and has the defaults given
 // here. Where a field says that 0 means a default, a negative value turns the
-// limit off.
+// limit off, where there may be none; New says where there may not.
 type Config struct {
 	// Listen are the addresses for clients: "host:port", ":port", "unix:/path".
 	// None means ":8066". A Server that is only mounted in another router

@@ -17,7 +17,7 @@ func TestEveryFieldIsConsidered(t *testing.T) {
 		fields map[string]string
 	}{
 		{reflect.TypeFor[client](), map[string]string{
-			"id": goes, "addr": goes, "since": goes, "proto": goes, "fd": goes, "generation": follows, "stamp": goes,
+			"id": goes, "addr": goes, "since": goes, "proto": goes, "fd": goes, "generation": follows, "stamp": goes, "pinged": follows,
 			"next": follows, "prev": follows, "extra": goes, "head": goes, "tail": follows, "pending": follows,
 			"messages": goes, "bytes": goes, "controls": goes, "refilled": goes, "port": goes, "flags": goes, "state": goes, "due": follows,
 		}},

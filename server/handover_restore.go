@@ -224,7 +224,8 @@ func (l *loop) nextLook(c *client) (at uint32, due bool) {
 	}
 	at = c.stamp + l.timeout(cfg.IdleTimeout)
 	if c.is(flagPinged) {
-		at += l.timeout(cfg.PongTimeout)
+		c.pinged = l.wheel.now // the answer may be late for the pause's sake
+		at = c.pinged + l.timeout(cfg.PongTimeout)
 	}
 	return at, cfg.IdleTimeout > 0
 }

@@ -95,6 +95,7 @@ func (l *loop) feedAfter(slot uint32, c *client, rest []byte) {
 func (l *loop) open(slot uint32, c *client) {
 	l.count.opened++
 	l.byID[c.id] = slot
+	c.since = l.clock() // the first message is waited for from here on
 	l.fillBuckets(c)
 	l.enter(slot, c, stateOpen)
 }

@@ -163,6 +163,7 @@ func TestLateLoop(t *testing.T) {
 	s.each(func(l *loop) {
 		c := l.clients.at(0)
 		c.set(flagPinged)
+		c.pinged = l.wheel.now - l.timeout(s.cfg.PongTimeout)
 		p.try(frame(ws.OpPong, "")) // it is in the kernel when this returns
 		l.look(0, c)
 		if c.state != stateOpen || c.is(flagPinged) {
@@ -175,4 +176,18 @@ func TestLateLoop(t *testing.T) {
 		}
 	})
 	p.closedWith(1008)
+}
+
+// TestStall: the time in which the server itself stood still is not held
+// against a client that has not even got its ping.
+func TestStall(t *testing.T) {
+	s := start(t, Config{Loops: 1})
+	p := s.dial()
+	s.each(func(l *loop) {
+		l.turnWheel(l.wheel.now + l.timeout(s.cfg.IdleTimeout) + l.timeout(s.cfg.PongTimeout) + 2*wheelSize)
+		if c := l.clients.at(0); c.state != stateOpen || !c.is(flagPinged) {
+			t.Errorf("after a stall: state %d, flags %b", c.state, c.flags)
+		}
+	})
+	p.pinged()
 }

@@ -58,6 +58,10 @@ func (l *loop) look(slot uint32, c *client) {
 func (l *loop) lookOpen(slot uint32, c *client, silent uint32) {
 	cfg := &l.server.cfg
 	if c.is(flagPinged) {
+		if at := c.pinged + l.timeout(cfg.PongTimeout); l.wheel.now < at {
+			l.plan(slot, c, at) // further ahead than the wheel reaches
+			return
+		}
 		// One more look before the verdict: what it sent may lie unread in
 		// the kernel, because this loop was late. An overloaded server must
 		// not close the healthy.
@@ -91,6 +95,7 @@ func (l *loop) lookOpen(slot uint32, c *client, silent uint32) {
 		return
 	}
 	c.set(flagPinged)
+	c.pinged = l.wheel.now
 	l.count.pings++
 	l.send(slot, c, pingFrame)
 	if c.state == stateOpen {
@@ -100,7 +105,7 @@ func (l *loop) lookOpen(slot uint32, c *client, silent uint32) {
 
 var pingFrame = conn.Compile(ws.OpPing, nil)
 
-// ticksSince is the tick at which the client was accepted.
+// ticksSince is the tick at which the client's handshake was over.
 func (l *loop) ticksSince(c *client) uint32 {
 	return uint32((c.since - l.start.UnixNano()) / int64(l.tick))
 }

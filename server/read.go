@@ -97,7 +97,7 @@ func (l *loop) continueReading() {
 		if c.state == stateDead || l.held(c) {
 			continue
 		}
-		if e := l.extras.of(c); e != nil && len(e.rest) > 0 && c.state == stateOpen {
+		if e := l.extras.of(c); e != nil && len(e.rest) > 0 && (c.state == stateOpen || c.state == stateClosing) {
 			l.receive(slot, c, nil)
 		}
 		if c.is(flagReadable) && c.state != stateDead && !l.held(c) {

@@ -316,6 +316,9 @@ func (l *loop) checkStuck() {
 		l.dropAged(c, limit)
 		if c.head == 0 || c.state == stateDead {
 			c.clear(flagStuck)
+			if c.state == stateOpen && !l.held(c) {
+				l.readLater(slot, c) // what was dropped may have held it
+			}
 			continue
 		}
 		kept = append(kept, slot)

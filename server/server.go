@@ -366,6 +366,9 @@ func (s *Server) release() {
 	if !s.started.Swap(true) {
 		defer close(s.ended)
 		for _, l := range s.loops {
+			if s.cfg.Estate != nil {
+				l.surrender() // the older process's, which goes on with it
+			}
 			l.shut()
 			_ = l.poll.Close()
 		}

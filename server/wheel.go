@@ -13,6 +13,7 @@ package server
 type wheel struct {
 	buckets [wheelSize]uint32 // first slot plus one; linked through client.next and prev
 	now     uint32            // ticks since the loop began; all before it are done
+	due     []uint32          // slots of the bucket being looked at, between looks unused
 }
 
 // wheelSize bounds how many ticks ahead a look can be planned; who is due
@@ -49,18 +50,32 @@ func (l *loop) unplan(slot uint32, c *client) {
 
 // turnWheel moves time on to tick now and looks at every client that is due.
 func (l *loop) turnWheel(now uint32) {
-	if now-l.wheel.now > wheelSize { // the loop stood still for long: once round is enough
-		l.wheel.now = now - wheelSize
+	past := l.wheel.now
+	if now-past > wheelSize { // the loop stood still for long: once round is enough
+		past = now - wheelSize
 	}
-	for l.wheel.now < now {
-		l.wheel.now++
-		// Who is planned from here on goes to another bucket: at most
-		// wheelSize-1 ahead.
-		for head := &l.wheel.buckets[l.wheel.now%wheelSize]; *head != 0; {
-			slot := *head - 1
-			c := l.clients.at(slot)
-			l.unplan(slot, c)
-			l.look(slot, c)
-		}
+	// The looks see the real time: a loop that was late must not think that a
+	// ping it sends now has been waiting for its answer.
+	l.wheel.now = now
+	for past < now {
+		past++
+		l.lookAt(past % wheelSize)
+	}
+}
+
+// lookAt looks at every client of a bucket, once: it is emptied first, since
+// whoever is not due after all may be planned into it again.
+func (l *loop) lookAt(bucket uint32) {
+	due := l.wheel.due[:0]
+	for head := &l.wheel.buckets[bucket]; *head != 0; {
+		slot := *head - 1
+		l.unplan(slot, l.clients.at(slot))
+		due = append(due, slot)
+	}
+	for _, slot := range due {
+		l.look(slot, l.clients.at(slot))
+	}
+	if l.wheel.due = due; cap(due) > 1<<16 {
+		l.wheel.due = nil // a burst is over
 	}
 }
