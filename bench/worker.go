@@ -89,7 +89,10 @@ func startRemote(cmd *exec.Cmd, part Part, emit func(event)) (*remoteWorker, err
 			emit(ev)
 		}
 	}()
-	return w, w.enc.Encode(part)
+	if err := w.enc.Encode(part); err != nil {
+		return w, fmt.Errorf("worker %d does not listen: %w", part.Index, err)
+	}
+	return w, nil
 }
 
 func (w *remoteWorker) post(c command) {
