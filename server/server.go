@@ -162,6 +162,11 @@ func (s *Server) watcherFailed(err error) {
 	s.log.Error("the watcher is gone: loops that go idle stay so", "error", err)
 }
 
+// indexRoom is for how many clients a loop's index of ids has room from the
+// start, about a megabyte: an index that grows leaves as much behind for the
+// collector as it takes.
+const indexRoom = 1 << 15
+
 func (s *Server) newLoop(i int) (*loop, error) {
 	poll, err := netpoll.NewPoller()
 	if err != nil {
@@ -169,7 +174,7 @@ func (s *Server) newLoop(i int) (*loop, error) {
 	}
 	l := &loop{
 		server: s, number: i, poll: poll, start: time.Now(), tick: s.cfg.tick(),
-		byID: make(map[uuid.UUID]uint32), events: make([]netpoll.Event, batch),
+		byID: make(map[uuid.UUID]uint32, min(s.limits.MaxClients/s.cfg.Loops, indexRoom)), events: make([]netpoll.Event, batch),
 		scratch: make([]byte, readSize), out: make([]byte, 0, flushSize),
 		topics: topic.Table{MaxPerClient: s.cfg.MaxTopicsPerClient, MaxTopics: s.cfg.MaxTopics},
 	}
