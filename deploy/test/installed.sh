@@ -58,7 +58,7 @@ say "purge: nothing stays but the user"
 dpkg -P wsd
 [ ! -e /etc/wsd ] || fail "/etc/wsd is still there"
 find / -xdev \( -path /proc -o -path /test \) -prune -o \( -name 'wsd*.service*' -o -name 'wsd*.socket' -o -path '*/doc/wsd*' \) -print |
-	grep -v '/work/\|^/root/\|^/tmp/' && fail "left behind, see above"
+	grep -v '/deploy/\|^/root/\|^/tmp/' && fail "left behind, see above"
 say "the .rpm likewise"
 userdel wsd
 # Debian's rpm knows nothing of what dpkg installed.
