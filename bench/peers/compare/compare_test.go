@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"encoding/xml"
 	"errors"
+	"fmt"
 	"io"
 	"math"
 	"os"
@@ -23,8 +24,10 @@ func TestRun(t *testing.T) {
 	}
 	t.Setenv(fakeWsd, "1")
 	out := t.TempDir()
+	// An address of its own: on 127.0.0.1 any client may hold the port.
+	host := fmt.Sprintf("127.%d.%d.251", 64+os.Getpid()>>8&63, os.Getpid()&255)
 	args := []string{"--wsd", self, "--only", "wsd,floor", "--peers", "..", "--quick", "--out", out,
-		"--listen", "127.0.0.1:18166", "--admin", "127.0.0.1:18167",
+		"--listen", host + ":18166", "--admin", host + ":18167",
 		"--extra", "again=" + self + " serve --listen {listen} --admin {admin}"}
 	if err := run(t.Context(), args); err != nil {
 		t.Fatal(err)

@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -49,7 +50,8 @@ type live struct {
 
 func start(t *testing.T, name string, args ...string) live {
 	t.Helper()
-	s := live{listen: freePort(t), admin: freePort(t)}
+	var s live
+	s.listen, s.admin = addresses(t)
 	argv := append([]string{filepath.Join(bin, name), "--listen", s.listen, "--admin", s.admin}, args...)
 	p, err := Start(t.Context(), Launch{Argv: argv, CPU: -1, Ready: []string{s.listen, s.admin}})
 	if err != nil {
@@ -60,15 +62,27 @@ func start(t *testing.T, name string, args ...string) live {
 	return s
 }
 
-func freePort(t *testing.T) string {
+// addresses finds two for a server that is about to start, on a loopback
+// address of its own: on 127.0.0.1 a client of another test may be given the
+// port as its own between here and the server's listen.
+func addresses(t *testing.T) (listen, admin string) {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	pid := os.Getpid()
+	host := fmt.Sprintf("127.%d.%d.%d:0", 64+pid>>8&63, pid&255, 1+servers.Add(1)%250)
+	first, err := net.Listen("tcp", host)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close()
-	return l.Addr().String()
+	defer first.Close()
+	second, err := net.Listen("tcp", host)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer second.Close()
+	return first.Addr().String(), second.Addr().String()
 }
+
+var servers atomic.Int32 // counts the addresses given out
 
 func within(t *testing.T) context.Context {
 	t.Helper()
@@ -314,7 +328,8 @@ func TestParse(t *testing.T) {
 }
 
 func TestStartFails(t *testing.T) {
-	_, err := Start(t.Context(), Launch{Argv: []string{filepath.Join(bin, "gws"), "--parse", "xml"}, CPU: -1, Ready: []string{freePort(t)}})
+	listen, _ := addresses(t)
+	_, err := Start(t.Context(), Launch{Argv: []string{filepath.Join(bin, "gws"), "--parse", "xml"}, CPU: -1, Ready: []string{listen}})
 	if err == nil || !strings.Contains(err.Error(), `--parse "xml"`) {
 		t.Errorf("error %v does not carry what the server said", err)
 	}
