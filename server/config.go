@@ -13,8 +13,9 @@ import (
 
 // Config is everything a Server can be told. The zero value works: it listens
 // on :8066, serves /ws with the built-in actions, and has the defaults given
-// here. Where a field says that 0 means a default, a negative value turns the
-// limit off, where there may be none; New says where there may not.
+// here. New refuses what is out of range, with the name of the flag: time-outs
+// may be from 1 ms to 1,000 hours, sizes for one client up to 1 GiB. A negative
+// value is refused, too, but for the fields that say what it means.
 type Config struct {
 	// Listen are the addresses for clients: "host:port", ":port", "unix:/path".
 	// None means ":8066". A Server that is only mounted in another router
@@ -40,7 +41,7 @@ type Config struct {
 	// look at a cookie). It runs on the client's loop and must not block.
 	Accept func(*conn.Request) error
 
-	// Loops is how many loops own the clients; 0 means GOMAXPROCS.
+	// Loops is how many loops own the clients, at most 1024; 0 means GOMAXPROCS.
 	Loops int
 
 	// MaxClients is how many clients may be connected, joining ones included.
@@ -58,7 +59,8 @@ type Config struct {
 	RetryAfter time.Duration
 	// Origins, Hosts and Subprotocols are allow-lists; empty ones allow all.
 	Origins, Hosts, Subprotocols []string
-	// MaxHeader is the limit of a handshake request in bytes; 0 means 8 KiB.
+	// MaxHeader is the limit of a handshake request in bytes, 256 to 1 MiB; 0
+	// means 8 KiB.
 	MaxHeader int
 
 	// HandshakeTimeout is how long a handshake may take in all, from accept to
@@ -67,31 +69,38 @@ type Config struct {
 	// FirstMessageTimeout is how soon after the handshake a client has to send
 	// its first message; 0 means no such deadline.
 	FirstMessageTimeout time.Duration
-	// IdleTimeout: a client silent for so long gets a ping; 0 means 60 s.
+	// IdleTimeout: a client silent for so long gets a ping; 0 means 60 s,
+	// negative that nobody does, and that silence is no reason to be closed.
 	IdleTimeout time.Duration
-	// PongTimeout: silent for so long after that ping, it is closed; 0 means 20 s.
+	// PongTimeout: silent for so long after that ping, it is closed; 0 means
+	// 20 s. The two add up, whichever is longer: there is one ping, and who
+	// says nothing is closed IdleTimeout + PongTimeout after its last byte.
 	PongTimeout time.Duration
 	// CloseTimeout is how long the peer may take to answer a close; 0 means 5 s.
 	CloseTimeout time.Duration
 	// UserTimeout is how long sent data may stay unacknowledged (TCP_USER_TIMEOUT)
-	// until a peer that vanished is given up; 0 means 30 s.
+	// until a peer that vanished is given up; 0 means 30 s, negative the
+	// system's setting. At most 596 hours.
 	UserTimeout time.Duration
 
 	// MaxMessage is the limit of a whole message in bytes; 0 means 64 KiB.
 	MaxMessage int
-	// MaxFragments is how many frames a message may be cut into; 0 means 1024.
+	// MaxFragments is how many frames a message may be cut into, at most 65,535;
+	// 0 means 1024.
 	MaxFragments int
 	// MessageRate, ByteRate and ControlRate bound what one client may send per
 	// second: messages, bytes, control frames (burst: two seconds' worth).
-	// 0 means no bound for the first two and 50 for control frames.
+	// 0 means no bound for the first two and 50 for control frames, of which
+	// a negative value means any number.
 	MessageRate, ByteRate, ControlRate int
 
 	// PendingLimit bounds the bytes that may wait for one client beyond what
-	// the kernel took; 0 means 256 KiB. A single message larger than that may
-	// wait alone.
+	// the kernel took; 0 means 256 KiB. Each message counts 48 more, which is
+	// what remembering it costs. A single message larger than the limit may wait
+	// alone.
 	PendingLimit int
-	// PendingTotal bounds them for all clients together, a message shared by
-	// many counted for each; 0 means 1 GiB. At it the policy applies to every
+	// PendingTotal bounds them, counted the same way, for all clients together,
+	// a message shared by many counted for each; 0 means 1 GiB. At it the policy applies to every
 	// client with something waiting, and who does not take its answers is cut
 	// off. The rest of a message that was sent in part waits in any case.
 	PendingTotal int64
@@ -100,7 +109,8 @@ type Config struct {
 	// SlowConsumer is what happens to a client at a limit.
 	SlowConsumer Policy
 	// NotsentLowat bounds what waits unsent in the kernel per client
-	// (TCP_NOTSENT_LOWAT), in bytes; 0 means 128 KiB.
+	// (TCP_NOTSENT_LOWAT), in bytes; 0 means 128 KiB, negative the system's
+	// setting.
 	NotsentLowat int
 
 	// ClientFanout allows every client is_broadcast and client_ids.
@@ -108,10 +118,10 @@ type Config struct {
 	// Topics are patterns of topics that clients may subscribe to; none means all.
 	Topics []string
 	// MaxTopicsPerClient and MaxTopics bound subscriptions of one client and
-	// topics in all per loop; 0 means 64 and 1,000,000.
+	// topics in all per loop; 0 means 64 and 1,000,000, negative no bound.
 	MaxTopicsPerClient, MaxTopics int
 
-	// Workers is how many pooled handlers run at once; 0 means 256. When all are
+	// Workers is how many pooled handlers run at once, at most 1,048,576; 0 means 256. When all are
 	// busy the answer is code 10, at once.
 	Workers int
 	// ActionTimeout is how long a pooled handler may take before its client
@@ -214,25 +224,7 @@ func (c *Config) check() error {
 	if !c.SlowConsumer.valid() {
 		return fmt.Errorf("--slow-consumer: %d is no policy", c.SlowConsumer)
 	}
-	for _, f := range []struct {
-		flag     string
-		value, n int64
-	}{
-		{"loops", int64(c.Loops), 1}, {"max-clients", int64(c.MaxClients), 0}, {"max-handshakes", int64(c.MaxHandshakes), 1},
-		{"handshake-rate", int64(c.HandshakeRate), 0}, {"max-per-address", int64(c.MaxPerAddress), 0},
-		{"max-header", int64(c.MaxHeader), 256}, {"max-message", int64(c.MaxMessage), 1}, {"max-fragments", int64(c.MaxFragments), 1},
-		{"message-rate", int64(c.MessageRate), 0}, {"byte-rate", int64(c.ByteRate), 0},
-		{"pending-limit", int64(c.PendingLimit), 1024}, {"pending-total", c.PendingTotal, 1 << 20}, {"workers", int64(c.Workers), 1},
-		{"handshake-timeout", int64(c.HandshakeTimeout), int64(time.Millisecond)},
-		{"pong-timeout", int64(c.PongTimeout), int64(time.Millisecond)}, {"close-timeout", int64(c.CloseTimeout), int64(time.Millisecond)},
-		{"pending-age", int64(c.PendingAge), int64(time.Millisecond)}, {"action-timeout", int64(c.ActionTimeout), int64(time.Millisecond)},
-		{"first-message-timeout", int64(c.FirstMessageTimeout), 0},
-	} {
-		if f.value < f.n {
-			return fmt.Errorf("--%s %d: want at least %d", f.flag, f.value, f.n)
-		}
-	}
-	return nil
+	return c.checkRanges()
 }
 
 // tick is how fine time-outs are: a sixteenth of the shortest one, between

@@ -1,9 +1,14 @@
 package server
 
 import (
+	"fmt"
+	"math"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
+
+	"github.com/gobwas/ws"
 )
 
 // TestDefaults: the zero value works, and says what it has chosen.
@@ -38,6 +43,80 @@ func TestConfigErrors(t *testing.T) {
 			t.Errorf("--%s: %v", flag, err)
 		}
 	}
+}
+
+// TestTooMuch: a value that could not be kept (a queue is counted in 32 bits, as
+// are ticks, and milliseconds in the kernel) is refused, with its flag and what
+// would do.
+func TestTooMuch(t *testing.T) {
+	const giant = 1 << 32
+	for want, c := range map[string]Config{
+		"--pending-limit 4294967296: want at most 1073741824":  {PendingLimit: giant},
+		"--max-message 4294967296: want at most 1073741824":    {MaxMessage: giant},
+		"--notsent-lowat 4294967296: want at most 1073741824":  {NotsentLowat: giant},
+		"--max-fragments 70000: want at most 65535":            {MaxFragments: 70_000},
+		"--max-header 4294967296: want at most 1048576":        {MaxHeader: giant},
+		"--workers 4294967296: want at most 1048576":           {Workers: giant},
+		"--loops 100000: want at most 1024":                    {Loops: 100_000},
+		"--pending-total 9223372036854775807: want at most":    {PendingTotal: math.MaxInt64},
+		"--idle-timeout 1001h0m0s: want at most 1000h0m0s":     {IdleTimeout: 1001 * time.Hour},
+		"--pong-timeout 2562047h47m16.854775807s: want":        {PongTimeout: math.MaxInt64},
+		"--handshake-timeout 1001h0m0s: want":                  {HandshakeTimeout: 1001 * time.Hour},
+		"--first-message-timeout 1001h0m0s: want":              {FirstMessageTimeout: 1001 * time.Hour},
+		"--close-timeout 1001h0m0s: want":                      {CloseTimeout: 1001 * time.Hour},
+		"--pending-age 1001h0m0s: want":                        {PendingAge: 1001 * time.Hour},
+		"--action-timeout 1001h0m0s: want":                     {ActionTimeout: 1001 * time.Hour},
+		"--drain-time 1001h0m0s: want":                         {DrainTime: 1001 * time.Hour},
+		"--user-timeout 597h0m0s: want at most 596h31m23.647s": {UserTimeout: 597 * time.Hour},
+		"--user-timeout 1ns: want at least 1ms":                {UserTimeout: 1},
+		"--retry-after -1ns: want at least 0s":                 {RetryAfter: -1},
+	} {
+		if err := c.complete(); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v, want %s", err, want)
+		}
+	}
+}
+
+// TestLongest: with the longest time-outs that are taken, the kernel takes the
+// options, and nothing is due for as long as a server may run with the finest
+// tick that they allow.
+func TestLongest(t *testing.T) {
+	s := start(t, Config{Loops: 1, IdleTimeout: longest, PongTimeout: longest, HandshakeTimeout: longest, CloseTimeout: longest,
+		PendingAge: longest, ActionTimeout: 10 * time.Millisecond, UserTimeout: longestUser, NotsentLowat: mostBytes})
+	p := s.dial()
+	p.alive()
+	s.each(func(l *loop) {
+		year := l.ticks(365 * 24 * time.Hour)
+		if sum := uint64(year) + 2*uint64(l.timeout(longest)); sum > math.MaxUint32 {
+			t.Errorf("after a year the ticks of a look overflow: %d", sum)
+		}
+		if at := l.timeout(longest); l.tick != 10*time.Millisecond || at < l.ticks(longest) || at > l.ticks(longest)+1 {
+			t.Errorf("ticks of %v: %d for %v", l.tick, at, longest)
+		}
+	})
+}
+
+// TestNegative: less than nothing is none where the documentation says so.
+func TestNegative(t *testing.T) {
+	s := start(t, Config{Loops: 1, IdleTimeout: -1, UserTimeout: -1, NotsentLowat: -1, ControlRate: -1, MaxTopicsPerClient: -1, MaxTopics: -1, DrainTime: -1})
+	p := s.dial()
+	for i := range 70 { // more than the default of either
+		p.write(frame(ws.OpPing, ""))
+		if f, err := p.next(); err != nil || f.Header.OpCode != ws.OpPong {
+			t.Fatalf("%+v %v", f, err)
+		}
+		p.send(fmt.Sprintf(`{"actioncode":"subscribe","data":{"topics":["t%d"]}}`, i))
+		if a := p.recv(); !strings.HasPrefix(a, `{"code":0`) {
+			t.Fatal(a)
+		}
+	}
+	s.each(func(l *loop) {
+		for opt, system := range map[int]int{tcpUserTimeout: 0, tcpNotsentLowat: 0} {
+			if got, err := syscall.GetsockoptInt(int(l.clients.at(0).fd), syscall.IPPROTO_TCP, opt); err != nil || got != system {
+				t.Errorf("option %d is %d (%v), want the system's", opt, got, err)
+			}
+		}
+	})
 }
 
 // TestTick: fine enough for the shortest time-out, and never a busy clock.
