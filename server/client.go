@@ -27,7 +27,8 @@ type client struct {
 	next, prev uint32 // neighbours in the wheel's bucket; next also links free slots
 	extra      uint32 // index in loop.extras plus one
 
-	// The send queue in loop.queue: nodes plus one, and the bytes they hold.
+	// The send queue in loop.queue: nodes plus one, and the bytes they hold,
+	// nodeCost for each node included.
 	head, tail uint32
 	pending    uint32
 

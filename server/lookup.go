@@ -23,13 +23,14 @@ type ClientInfo struct {
 	// tick: half a second, or less with short time-outs.
 	LastSeen time.Time
 	Topics   []string // sorted
-	// QueuedBytes and QueuedMessages wait because the client does not take them.
+	// QueuedBytes and QueuedMessages wait because the client does not take
+	// them. The bytes are the messages' own.
 	QueuedBytes, QueuedMessages int
 }
 
 func (l *loop) info(slot uint32, c *client) ClientInfo {
 	in := ClientInfo{ID: c.id, Path: l.server.cfg.Path, ConnectedAt: time.Unix(0, c.since), Topics: l.topics.Of(slot),
-		LastSeen: l.start.Add(time.Duration(c.stamp) * l.tick), QueuedBytes: int(c.pending)}
+		LastSeen: l.start.Add(time.Duration(c.stamp) * l.tick)}
 	if in.LastSeen.Before(in.ConnectedAt) { // within the tick it came in
 		in.LastSeen = in.ConnectedAt
 	}
@@ -42,6 +43,7 @@ func (l *loop) info(slot uint32, c *client) ClientInfo {
 	for n := c.head; n != 0; n = l.queue.at(n).next {
 		in.QueuedMessages++
 	}
+	in.QueuedBytes = int(c.pending) - in.QueuedMessages*nodeCost
 	return in
 }
 

@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"testing"
 	"time"
+	"unsafe"
 )
 
 // waiting is a queued message as the twin sees it.
@@ -22,7 +23,7 @@ func TestQueue(t *testing.T) {
 		l := bare()
 		l.tick = time.Millisecond
 		cfg := &l.server.cfg
-		cfg.PendingLimit, cfg.PendingTotal, cfg.SlowConsumer = 3000, 20_000, DropOld
+		cfg.PendingLimit, cfg.PendingTotal, cfg.SlowConsumer = 4000, 25_000, DropOld
 		const n = 5
 		var twins [n][]waiting
 		var clients [n]*client
@@ -41,6 +42,7 @@ func TestQueue(t *testing.T) {
 			c, q := clients[i], &twins[i]
 			slot := uint32(i)
 			fits := func(size int) bool {
+				size += nodeCost
 				return (bytesOf(*q) == 0 || bytesOf(*q)+size <= cfg.PendingLimit) && int64(total()+size) <= cfg.PendingTotal
 			}
 			switch r.IntN(8) {
@@ -53,7 +55,7 @@ func TestQueue(t *testing.T) {
 				l.enqueue(slot, c, nd)
 				*q = append(*q, w)
 			case 3, 4:
-				k := r.IntN(bytesOf(*q) + 1)
+				k := r.IntN(bytesOf(*q) - nodeCost*len(*q) + 1)
 				l.sent(c, k)
 				for k > 0 {
 					first := &(*q)[0]
@@ -115,11 +117,40 @@ func TestQueue(t *testing.T) {
 	}
 }
 
+// bytesOf is what the limits see: the messages, and a node for each.
 func bytesOf(q []waiting) (sum int) {
 	for _, w := range q {
-		sum += len(w.data)
+		sum += len(w.data) + nodeCost
 	}
 	return sum
+}
+
+// TestNodesCount: many tiny messages are bounded by what they cost, not by what
+// they say.
+func TestNodesCount(t *testing.T) {
+	if size := unsafe.Sizeof(node{}); size != nodeCost {
+		t.Fatalf("a node is %d bytes, %d are counted", size, nodeCost)
+	}
+	for _, policy := range []Policy{DropNew, DropOld} {
+		l := bare()
+		l.tick = time.Millisecond
+		cfg := &l.server.cfg
+		cfg.PendingLimit, cfg.PendingTotal, cfg.SlowConsumer = 64<<10, 1<<20, policy
+		slot, c := l.clients.alloc()
+		c.state = stateOpen
+		d := &delivery{frame: []byte("x\n")}
+		for range 1 << 16 {
+			if l.room(slot, c, len(d.frame)) {
+				l.enqueue(slot, c, node{data: d.frame, from: d, drop: true})
+			}
+		}
+		if most := cfg.PendingLimit / nodeCost; l.queue.used > most || l.queue.used < most/2 || int(c.pending) > cfg.PendingLimit {
+			t.Errorf("%v: %d messages of two bytes wait, and count %d; the limit is %d bytes", policy, l.queue.used, c.pending, cfg.PendingLimit)
+		}
+		if l.dropQueue(c, true); c.pending != 0 || l.server.pending.Load() != 0 {
+			t.Errorf("%v: %d bytes of nothing", policy, c.pending)
+		}
+	}
 }
 
 func same(t *testing.T, l *loop, c *client, q []waiting) {

@@ -18,7 +18,7 @@ type node struct {
 }
 
 // queue holds the nodes of all clients of a loop. A client that does not read
-// costs one node (48 bytes) per message, whatever the message's size.
+// costs one node (nodeCost bytes) per message, whatever the message's size.
 type queue struct {
 	chunks []*[queueChunk]node
 	free   uint32
@@ -26,6 +26,11 @@ type queue struct {
 }
 
 const queueChunk = 128
+
+// nodeCost is what a waiting message counts beside its bytes, against the
+// limits and in what is reported: the size of its node. Without it, a million
+// messages of two bytes would be within a limit of 256 KiB and take 48 MB.
+const nodeCost = 48
 
 func (q *queue) at(n uint32) *node { return &q.chunks[(n-1)/queueChunk][(n-1)%queueChunk] }
 
@@ -107,8 +112,8 @@ func (l *loop) enqueue(slot uint32, c *client, nd node) {
 		l.queue.at(c.tail).next = n
 	}
 	c.tail = n
-	c.pending += uint32(len(nd.data))
-	l.server.pending.Add(int64(len(nd.data)))
+	c.pending += uint32(len(nd.data) + nodeCost)
+	l.server.pending.Add(int64(len(nd.data) + nodeCost))
 	if !c.is(flagStuck) {
 		c.set(flagStuck)
 		l.stuck = append(l.stuck, slot)
@@ -161,8 +166,8 @@ func (l *loop) sent(c *client, n int) {
 // unqueue removes a node; before is the one ahead of it, 0 for the first.
 func (l *loop) unqueue(c *client, before, n uint32) {
 	nd := l.queue.at(n)
-	c.pending -= uint32(len(nd.data))
-	l.server.pending.Add(-int64(len(nd.data)))
+	c.pending -= uint32(len(nd.data) + nodeCost)
+	l.server.pending.Add(-int64(len(nd.data) + nodeCost))
 	if before == 0 {
 		c.head = nd.next
 	} else {
@@ -280,7 +285,9 @@ func (l *loop) room(slot uint32, c *client, size int) bool {
 	return false
 }
 
+// fits says whether a message of so many bytes may wait for the client.
 func (l *loop) fits(c *client, size int) bool {
+	size += nodeCost
 	return (c.pending == 0 || int(c.pending)+size <= l.server.cfg.PendingLimit) &&
 		l.server.pending.Load()+int64(size) <= l.server.cfg.PendingTotal
 }

@@ -54,7 +54,7 @@ type Server struct {
 	connected atomic.Int64 // sockets, whatever their state
 	joining   atomic.Int64
 	refused   atomic.Int64
-	pending   atomic.Int64 // bytes in all send queues
+	pending   atomic.Int64 // bytes in all send queues, with their nodes
 	publishes atomic.Uint64
 	underway  atomic.Int64  // deliveries whose walks have not ended
 	panics    atomic.Uint64 // in what the application has run on loops
