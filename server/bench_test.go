@@ -149,6 +149,9 @@ func BenchmarkMillion(b *testing.B) {
 			}
 			for _, l := range s.loops {
 				l.turnWheel(l.wheel.now + 1)
+				for l.wheel.looking() {
+					l.lookOn(lookSlice)
+				}
 			}
 		}
 	})

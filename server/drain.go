@@ -1,6 +1,10 @@
 package server
 
-import "github.com/gobwas/ws"
+import (
+	"math"
+
+	"github.com/gobwas/ws"
+)
 
 // drain is a loop's part of a graceful stop: its clients are closed a few per
 // tick, so that neither the kernel nor whoever they turn to next gets all of
@@ -10,8 +14,19 @@ type drain struct {
 	code ws.StatusCode
 	text string
 	next uint32 // slot to go on at
-	end  uint32 // tick by which all are closed
+	end  uint32 // tick from which on all are closed
+	// quota is how many are still to be closed for this tick; from the end on
+	// everybody in the slots from next on is.
+	quota int64
+	last  bool // the end has come
 }
+
+// drainSlice is how many clients are closed in one turn, and drainLook how many
+// slots are looked at for that.
+const (
+	drainSlice = 256
+	drainLook  = 4096
+)
 
 // beginDrain starts closing the loop's clients.
 func (l *loop) beginDrain(code ws.StatusCode, text string) {
@@ -22,39 +37,44 @@ func (l *loop) beginDrain(code ws.StatusCode, text string) {
 	if d := l.server.cfg.DrainTime; d > 0 {
 		l.drain.end += l.ticks(d)
 	}
-	l.drainSome()
+	l.drainTick()
 }
 
-// drainSome closes the present tick's share: the clients that are left,
-// divided by the ticks that are left. When time is over, all of them.
-func (l *loop) drainSome() {
-	if !l.drain.on {
-		return
+// drainTick sets the present tick's share: the clients that are left, divided
+// by the ticks that are left. When time is over it is all of them, again and
+// again, as some may slip in behind, and those as well whose handshake is still
+// not whole.
+func (l *loop) drainTick() {
+	d := &l.drain
+	switch {
+	case !d.on:
+	case l.wheel.now < d.end:
+		d.quota = l.count.states[stateOpen]/int64(d.end-l.wheel.now) + 1
+	case !d.last || d.quota == 0:
+		d.last, d.next, d.quota = true, 0, math.MaxInt64
 	}
-	left := l.count.states[stateOpen]
-	if l.wheel.now < l.drain.end {
-		left = left/int64(l.drain.end-l.wheel.now) + 1
-	} else {
-		l.drain.next = 0 // and those that slipped in behind
-	}
-	for size := l.clients.size(); left > 0 && l.drain.next < size; l.drain.next++ {
-		slot := l.drain.next
-		if c := l.clients.at(slot); c.state == stateOpen {
-			l.close(slot, c, ReasonShutdown, l.drain.code, l.drain.text)
-			left--
+}
+
+// drainOn closes up to n clients of the tick's share.
+func (l *loop) drainOn(n int) {
+	d := &l.drain
+	for looks := drainLook; d.quota > 0 && n > 0 && looks > 0; looks-- {
+		if d.next == l.clients.size() {
+			d.quota = 0
+			return
 		}
-	}
-	if l.wheel.now >= l.drain.end {
-		l.refuseJoining()
-	}
-}
-
-// refuseJoining tells those whose handshake is still not whole.
-func (l *loop) refuseJoining() {
-	for slot := range l.clients.size() {
-		if c := l.clients.at(slot); c.state == stateJoining || c.state == stateRefused {
+		slot := d.next
+		d.next++
+		switch c := l.clients.at(slot); {
+		case c.state == stateOpen:
+			l.close(slot, c, ReasonShutdown, d.code, d.text)
+		case d.last && (c.state == stateJoining || c.state == stateRefused):
 			l.reject(slot, c, ReasonRefused, l.server.later())
+		default:
+			continue
 		}
+		d.quota--
+		n--
 	}
 }
 

@@ -185,6 +185,7 @@ func TestStall(t *testing.T) {
 	p := s.dial()
 	s.each(func(l *loop) {
 		l.turnWheel(l.wheel.now + l.timeout(s.cfg.IdleTimeout) + l.timeout(s.cfg.PongTimeout) + 2*wheelSize)
+		l.lookOn(lookSlice)
 		if c := l.clients.at(0); c.state != stateOpen || !c.is(flagPinged) {
 			t.Errorf("after a stall: state %d, flags %b", c.state, c.flags)
 		}

@@ -79,9 +79,12 @@ func (s *Server) Client(ctx context.Context, id uuid.UUID) (info ClientInfo, ok 
 	}
 }
 
-// pageSlots bounds how many records a page may look at, so that a listing
-// holds no loop up.
-const pageSlots = 4096
+// pageSlots and pageQueued bound how many records, and how many waiting messages
+// of their clients, a page may look at, so that a listing holds no loop up.
+const (
+	pageSlots  = 4096
+	pageQueued = 1 << 14
+)
 
 // ErrCursor is returned for a cursor that Clients did not make.
 var ErrCursor = errors.New("not a cursor of this listing")
@@ -134,13 +137,15 @@ func (s *Server) parseCursor(cursor string) (number int, slot uint32, err error)
 
 // page lists the open clients in slots from first on.
 func (l *loop) page(first uint32, limit int) (list []ClientInfo, next uint32, more bool) {
-	size := l.clients.size()
+	size, queued := l.clients.size(), 0
 	for slot := first; slot < size; slot++ {
-		if len(list) == limit || slot-first == pageSlots {
+		if len(list) == limit || slot-first == pageSlots || queued > pageQueued {
 			return list, slot, true
 		}
 		if c := l.clients.at(slot); c.state == stateOpen {
-			list = append(list, l.info(slot, c))
+			in := l.info(slot, c)
+			queued += in.QueuedMessages
+			list = append(list, in)
 		}
 	}
 	return list, 0, false
@@ -160,26 +165,15 @@ func (s *Server) CloseClient(ctx context.Context, id uuid.UUID, code int, reason
 }
 
 // CloseTopic closes every subscriber of a topic and says how many there were.
+// They get what was published before, and, as in a publish, all others are served
+// while a crowd is being closed. ctx ends the waiting, not the closing: the count
+// is then that of the loops that are done.
 func (s *Server) CloseTopic(ctx context.Context, name string, code int, reason string) (int, error) {
-	closed := make(chan int, len(s.loops))
-	total := 0
-	for _, l := range s.loops {
-		if !s.on(ctx, l, func(l *loop) { closed <- l.closeTopic(name, ws.StatusCode(code), reason) }) {
-			return total, cmp.Or(ctx.Err(), ErrStopped)
-		}
-		total += <-closed
+	d := newDelivery(nil, Topic(name))
+	d.closing = &closing{code: ws.StatusCode(code), reason: reason}
+	if !s.publish(d) {
+		return 0, ErrStopped
 	}
-	return total, nil
-}
-
-func (l *loop) closeTopic(name string, code ws.StatusCode, reason string) (n int) {
-	b := l.topics.Subscribers(name)
-	if b == nil {
-		return 0
-	}
-	for it := b.Iterator(); it.HasNext(); n++ {
-		slot := it.Next()
-		l.close(slot, l.clients.at(slot), ReasonAdmin, code, reason)
-	}
-	return n
+	r, err := s.await(ctx, d)
+	return r.Matched, err
 }

@@ -51,16 +51,18 @@ type loop struct {
 	out     []byte   // answers of the client that is being read
 	again   []uint32 // clients with more to do than one turn allows
 	stuck   []uint32 // clients with a send queue
-	dead    []uint32 // clients to be freed at the end of the batch
-	walks   []*walk  // publishes under way, oldest first
-	calls   []*call  // handlers under way, oldest first
-	drain   drain
-	count   counters
-	stopped bool
-	active  uint32    // tick at which something happened last
-	yield   bool      // other goroutines have got something to do
-	accept  *acceptor // of the first loop; nil in the others
-	warned  time.Time // of sockets that cannot be watched
+	// unchecked is how many of stuck have still to be looked at in this round.
+	unchecked int
+	dead      []uint32 // clients to be freed at the end of the batch
+	walks     []*walk  // publishes under way, oldest first
+	calls     []*call  // handlers under way, oldest first
+	drain     drain
+	count     counters
+	stopped   bool
+	active    uint32    // tick at which something happened last
+	yield     bool      // other goroutines have got something to do
+	accept    *acceptor // of the first loop; nil in the others
+	warned    time.Time // of sockets that cannot be watched
 
 	// Of a handover.
 	settling bool     // pooled actions are put off
@@ -144,6 +146,7 @@ func (l *loop) turn() bool {
 		l.passTime()
 	}
 	l.walk()
+	l.workOff()
 	l.bury()
 	if l.halt != nil {
 		l.standStill()
@@ -184,7 +187,17 @@ func (l *loop) wait() (n int, woken bool, err error) {
 }
 
 // busy says that there is work which no event will announce.
-func (l *loop) busy() bool { return len(l.again) > 0 || len(l.walks) > 0 }
+func (l *loop) busy() bool {
+	return len(l.again) > 0 || len(l.walks) > 0 || l.wheel.looking() || l.unchecked > 0 || l.drain.quota > 0
+}
+
+// workOff does a slice of what a tick brought for many clients at once, so that
+// the ready sockets are served in between.
+func (l *loop) workOff() {
+	l.lookOn(lookSlice)
+	l.checkStuck(stuckSlice)
+	l.drainOn(drainSlice)
+}
 
 // event serves one ready descriptor. Stale ones name a generation that is gone.
 func (l *loop) event(ev *netpoll.Event) {
@@ -224,16 +237,18 @@ func (l *loop) takeInbox() {
 	}
 }
 
-// passTime looks at the clock and does what has fallen due.
+// passTime looks at the clock and sees to what has fallen due.
 func (l *loop) passTime() {
 	now := l.ticks(time.Since(l.start))
 	if now == l.wheel.now {
 		return
 	}
 	l.turnWheel(now)
-	l.checkStuck()
+	if l.unchecked == 0 { // else a round of an earlier tick is under way
+		l.unchecked = len(l.stuck)
+	}
 	l.checkCalls()
-	l.drainSome()
+	l.drainTick()
 	if l.accept != nil {
 		l.accept.tick(l)
 	}

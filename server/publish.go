@@ -79,6 +79,11 @@ func (s *Server) Publish(ctx context.Context, t Target, m Message) (Result, erro
 	if !s.publish(d) {
 		return Result{}, ErrStopped
 	}
+	return s.await(ctx, d)
+}
+
+// await waits for the end of a delivery's walks, or that of ctx or the server.
+func (s *Server) await(ctx context.Context, d *delivery) (Result, error) {
 	select {
 	case <-d.done:
 		return d.result(), nil
@@ -123,13 +128,20 @@ type delivery struct {
 	frame    []byte
 	target   Target
 	coalesce string
-	deadline int64 // Unix nanoseconds, 0: none
+	deadline int64    // Unix nanoseconds, 0: none
+	closing  *closing // if set, there is no frame: the clients are closed
 	began    time.Time
 	done     chan struct{} // closed when every loop has ended its walk
 
 	// Added to by each loop as it ends its walk.
 	matched, sent, queued, dropped, expired, last atomic.Int64
 	left                                          atomic.Int32 // loops that still walk
+}
+
+// closing is how the clients that a walk meets are closed (CloseTopic).
+type closing struct {
+	code   ws.StatusCode
+	reason string
 }
 
 func newDelivery(frame []byte, t Target) *delivery {
@@ -149,7 +161,9 @@ func (s *Server) spread(d *delivery) bool {
 		return false
 	default:
 	}
-	s.publishes.Add(1)
+	if d.closing == nil {
+		s.publishes.Add(1)
+	}
 	s.underway.Add(1)
 	d.left.Store(int32(len(s.loops)))
 	for _, l := range s.loops {
@@ -267,9 +281,12 @@ func (l *loop) stride(w *walk, n int, limit uint32) {
 	for ; n > 0 && w.more && w.at < limit; n-- {
 		if c := l.clients.at(w.at); c.state == stateOpen && c.since <= w.began {
 			w.matched++
-			if late {
+			switch {
+			case w.d.closing != nil:
+				l.close(w.at, c, ReasonAdmin, w.d.closing.code, w.d.closing.reason)
+			case late:
 				w.expired++
-			} else {
+			default:
 				l.offer(w, w.at, c)
 			}
 		}
@@ -324,7 +341,9 @@ func (l *loop) arrived(w *walk) {
 	}
 	if d.left.Add(-1) == 0 {
 		l.server.underway.Add(-1)
-		l.count.publishSeconds.duration(time.Duration(d.last.Load()))
+		if d.closing == nil {
+			l.count.publishSeconds.duration(time.Duration(d.last.Load()))
+		}
 		close(d.done)
 		l.yield = true
 	}

@@ -2,7 +2,10 @@ package server
 
 import (
 	"bytes"
+	"fmt"
 	"math/rand/v2"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 	"unsafe"
@@ -117,6 +120,91 @@ func TestQueue(t *testing.T) {
 	}
 }
 
+// TestLatest: for each key only the latest value waits, whatever else is queued,
+// sent in part or dropped in between; against a plain slice. The index holds
+// what waits and nothing else.
+func TestLatest(t *testing.T) {
+	type valued struct {
+		key  string
+		n    int
+		part bool // sent in part
+	}
+	for seed := range uint64(20) {
+		r := rand.New(rand.NewPCG(seed, 4))
+		l := bare()
+		l.tick = time.Millisecond
+		l.server.cfg.PendingLimit, l.server.cfg.PendingTotal = mostBytes, mostBytes
+		var clients [3]*client
+		var twins [3][]valued
+		for i := range clients {
+			_, clients[i] = l.clients.alloc()
+		}
+		for step := range 3000 {
+			i := r.IntN(len(clients))
+			c, q := clients[i], &twins[i]
+			switch k := r.IntN(10); {
+			case k < 6:
+				v := valued{key: []string{"", "a", "b", "c"}[r.IntN(4)], n: step}
+				d := &delivery{frame: fmt.Appendf(nil, "%06d", step), coalesce: v.key}
+				if v.key != "" {
+					l.coalesce(c, d)
+					*q = slices.DeleteFunc(*q, func(o valued) bool { return o.key == v.key && !o.part })
+				}
+				l.enqueue(uint32(i), c, node{data: d.frame, from: d, drop: true})
+				*q = append(*q, v)
+			case k < 9 && len(*q) > 0:
+				if first := l.queue.at(c.head); len(first.data) == 6 && r.IntN(2) == 0 {
+					l.sent(c, 2)
+					(*q)[0].part = true
+				} else {
+					l.sent(c, len(first.data))
+					*q = (*q)[1:]
+				}
+			case k == 9 && r.IntN(10) == 0:
+				l.dropQueue(c, true)
+				*q = nil
+			}
+			n := c.head
+			for _, v := range *q {
+				if want := fmt.Sprintf("%06d", v.n); n == 0 || !strings.HasSuffix(want, string(l.queue.at(n).data)) {
+					t.Fatalf("seed %d, step %d: message %d does not wait where it should", seed, step, v.n)
+				}
+				n = l.queue.at(n).next
+			}
+			if n != 0 {
+				t.Fatalf("seed %d, step %d: a message too many", seed, step)
+			}
+		}
+		for _, c := range clients {
+			l.dropQueue(c, true)
+		}
+		if len(l.queue.latest) != 0 || l.queue.used != 0 {
+			t.Errorf("seed %d: the index remembers %d of nothing", seed, len(l.queue.latest))
+		}
+	}
+}
+
+// TestCoalesceCost: what a newer value costs does not grow with the queue. Looked
+// for in 100,000 waiting messages, a million of them would take minutes.
+func TestCoalesceCost(t *testing.T) {
+	l := bare()
+	l.tick = time.Millisecond
+	_, c := l.clients.alloc()
+	key := &delivery{frame: []byte("v"), coalesce: "key"}
+	other := &delivery{frame: []byte("o")}
+	l.enqueue(0, c, node{data: key.frame, from: key, drop: true})
+	for range 100_000 {
+		l.enqueue(0, c, node{data: other.frame, from: other, drop: true})
+	}
+	for range 1_000_000 {
+		l.coalesce(c, key)
+		l.enqueue(0, c, node{data: key.frame, from: key, drop: true})
+	}
+	if l.count.coalesced != 1_000_000 || l.queue.used != 100_001 || l.queue.at(c.tail).from != key {
+		t.Errorf("%d replaced, %d wait", l.count.coalesced, l.queue.used)
+	}
+}
+
 // bytesOf is what the limits see: the messages, and a node for each.
 func bytesOf(q []waiting) (sum int) {
 	for _, w := range q {
@@ -162,6 +250,9 @@ func same(t *testing.T, l *loop, c *client, q []waiting) {
 		}
 		if nd := l.queue.at(n); !bytes.Equal(nd.data, w.data) || nd.drop != w.drop || nd.since != w.since {
 			t.Fatalf("%d bytes (%v, tick %d) wait, want %d (%v, tick %d)", len(nd.data), nd.drop, nd.since, len(w.data), w.drop, w.since)
+		}
+		if l.queue.at(n).prev != last {
+			t.Fatalf("node %d is behind %d, and says %d", n, last, l.queue.at(n).prev)
 		}
 		n, last = l.queue.at(n).next, n
 	}

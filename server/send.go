@@ -13,8 +13,16 @@ type node struct {
 	data  []byte    // shared with other clients if it was published: never changed
 	from  *delivery // of a published message, nil of an answer
 	next  uint32    // node plus one
+	prev  uint32    // likewise
 	since uint32    // tick at which it was queued
 	drop  bool      // may be left out: published, and nothing of it is sent yet
+}
+
+// value names what a client has at most one waiting message of: the latest of
+// a Message.Coalesce key.
+type value struct {
+	of  *client
+	key string
 }
 
 // queue holds the nodes of all clients of a loop. A client that does not read
@@ -23,6 +31,7 @@ type queue struct {
 	chunks []*[queueChunk]node
 	free   uint32
 	used   int
+	latest map[value]uint32 // nodes that a newer message of their key may replace
 }
 
 const queueChunk = 128
@@ -46,6 +55,27 @@ func (q *queue) alloc() uint32 {
 	q.free = q.at(n).next
 	q.used++
 	return n
+}
+
+// note remembers a node that a newer value may replace.
+func (q *queue) note(c *client, n uint32) {
+	nd := q.at(n)
+	if !nd.drop || nd.from == nil || nd.from.coalesce == "" {
+		return
+	}
+	if q.latest == nil {
+		q.latest = make(map[value]uint32)
+	}
+	q.latest[value{c, nd.from.coalesce}] = n
+}
+
+// forget undoes note, if it was for this node.
+func (q *queue) forget(c *client, n uint32) {
+	if nd := q.at(n); nd.from != nil && nd.from.coalesce != "" {
+		if v := (value{c, nd.from.coalesce}); q.latest[v] == n {
+			delete(q.latest, v)
+		}
+	}
 }
 
 func (q *queue) release(n uint32) {
@@ -104,8 +134,9 @@ func (l *loop) write(slot uint32, c *client, p []byte) (n int, ok bool) {
 // queue.
 func (l *loop) enqueue(slot uint32, c *client, nd node) {
 	n := l.queue.alloc()
-	nd.since = l.wheel.now
+	nd.since, nd.prev = l.wheel.now, c.tail
 	*l.queue.at(n) = nd
+	l.queue.note(c, n)
 	if c.head == 0 {
 		c.head = n
 	} else {
@@ -123,12 +154,10 @@ func (l *loop) enqueue(slot uint32, c *client, nd node) {
 // flush writes queued bytes until the socket is full or the queue is empty.
 func (l *loop) flush(slot uint32, c *client) {
 	var pieces [64][]byte
-	for l.dropExpired(c); c.head != 0; {
-		k, want := 0, 0
-		for n := c.head; n != 0 && k < len(pieces); n = l.queue.at(n).next {
-			pieces[k] = l.queue.at(n).data
-			want += len(pieces[k])
-			k++
+	for c.head != 0 {
+		k, want := l.gather(c, pieces[:])
+		if k == 0 {
+			break // all that waited had expired
 		}
 		n, err := netpoll.Writev(int(c.fd), pieces[:k])
 		if err != nil && err != netpoll.EAGAIN {
@@ -142,6 +171,31 @@ func (l *loop) flush(slot uint32, c *client) {
 		}
 	}
 	l.flushed(slot, c)
+}
+
+// gather fills pieces from the front of the queue, without what must not be
+// delivered any more, and says how many and how many bytes they are.
+func (l *loop) gather(c *client, pieces [][]byte) (k, want int) {
+	now := int64(0)
+	for n := c.head; n != 0 && k < len(pieces); {
+		nd := l.queue.at(n)
+		next := nd.next
+		if nd.drop && nd.from.deadline != 0 {
+			if now == 0 {
+				now = time.Now().UnixNano()
+			}
+			if nd.from.deadline <= now {
+				l.count.queuedExpired++
+				l.unqueue(c, nd.prev, n)
+				n = next
+				continue
+			}
+		}
+		pieces[k] = nd.data
+		want += len(nd.data)
+		k, n = k+1, next
+	}
+	return k, want
 }
 
 // sent takes n bytes off the front of the queue.
@@ -166,6 +220,7 @@ func (l *loop) sent(c *client, n int) {
 // unqueue removes a node; before is the one ahead of it, 0 for the first.
 func (l *loop) unqueue(c *client, before, n uint32) {
 	nd := l.queue.at(n)
+	l.queue.forget(c, n)
 	c.pending -= uint32(len(nd.data) + nodeCost)
 	l.server.pending.Add(-int64(len(nd.data) + nodeCost))
 	if before == 0 {
@@ -175,6 +230,8 @@ func (l *loop) unqueue(c *client, before, n uint32) {
 	}
 	if c.tail == n {
 		c.tail = before
+	} else {
+		l.queue.at(nd.next).prev = before
 	}
 	l.queue.release(n)
 }
@@ -239,26 +296,17 @@ func (l *loop) dropNodes(c *client, which func(before uint32, nd *node) verdict)
 	return published
 }
 
-// dropExpired removes what must not be delivered any more.
-func (l *loop) dropExpired(c *client) {
-	now := int64(0)
-	n := l.dropNodes(c, func(_ uint32, nd *node) verdict {
-		if !nd.drop || nd.from.deadline == 0 {
-			return keepNode
-		}
-		if now == 0 {
-			now = time.Now().UnixNano()
-		}
-		return dropIf(nd.from.deadline <= now)
-	})
-	l.count.queuedExpired += uint64(n)
-}
-
 // coalesce removes an older message of the same key, if one still waits whole:
-// the latest value wins.
+// the latest value wins. It costs a look into an index, however long the queue.
 func (l *loop) coalesce(c *client, d *delivery) {
-	n := l.dropNodes(c, func(_ uint32, nd *node) verdict { return dropIf(nd.drop && nd.from.coalesce == d.coalesce) })
-	l.count.coalesced += uint64(n)
+	n := l.queue.latest[value{c, d.coalesce}]
+	if n == 0 {
+		return
+	}
+	if nd := l.queue.at(n); nd.drop {
+		l.unqueue(c, nd.prev, n)
+		l.count.coalesced++
+	}
 }
 
 // room makes room for size more bytes of a published message, by the policy,
@@ -310,30 +358,43 @@ func (l *loop) closeSlow(slot uint32, c *client) {
 	l.close(slot, c, ReasonSlow, ws.StatusPolicyViolation, "too slow: pending messages over the limit")
 }
 
+// stuckSlice is how many clients with a queue are looked at in one turn.
+const stuckSlice = 1024
+
 // checkStuck looks, once per tick, at the clients with a queue: has the oldest
-// message waited for too long?
-func (l *loop) checkStuck() {
+// message waited for too long? It goes on for as many turns as that takes, from
+// the end of the list to its front, so that those who come meanwhile, and whoever
+// takes the place of one that leaves the list, are behind it.
+func (l *loop) checkStuck(n int) {
 	limit := l.timeout(l.server.cfg.PendingAge)
-	kept := l.stuck[:0]
-	for _, slot := range l.stuck {
-		c := l.clients.at(slot)
-		if !c.is(flagStuck) {
-			continue // freed
-		}
-		l.dropAged(c, limit)
-		if c.head == 0 || c.state == stateDead {
-			c.clear(flagStuck)
-			if c.state == stateOpen && !l.held(c) {
-				l.readLater(slot, c) // what was dropped may have held it
-			}
-			continue
-		}
-		kept = append(kept, slot)
-		if c.state == stateOpen && l.wheel.now-l.queue.at(c.head).since >= limit {
-			l.closeSlow(slot, c)
+	for ; n > 0 && l.unchecked > 0; n-- {
+		l.unchecked--
+		slot := l.stuck[l.unchecked]
+		if !l.stillStuck(slot, l.clients.at(slot), limit) {
+			last := len(l.stuck) - 1
+			l.stuck[l.unchecked] = l.stuck[last]
+			l.stuck = l.stuck[:last]
 		}
 	}
-	l.stuck = kept
+}
+
+// stillStuck says whether the client stays in the list.
+func (l *loop) stillStuck(slot uint32, c *client, limit uint32) bool {
+	if !c.is(flagStuck) {
+		return false // freed
+	}
+	l.dropAged(c, limit)
+	if c.head == 0 || c.state == stateDead {
+		c.clear(flagStuck)
+		if c.state == stateOpen && !l.held(c) {
+			l.readLater(slot, c) // what was dropped may have held it
+		}
+		return false
+	}
+	if c.state == stateOpen && l.wheel.now-l.queue.at(c.head).since >= limit {
+		l.closeSlow(slot, c)
+	}
+	return true
 }
 
 // dropAged leaves out what is too old, where the policy is to drop. What is

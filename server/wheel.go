@@ -11,14 +11,21 @@ package server
 // if each byte moved its client to the back; looking lazily, they would find a
 // silent peer up to one time-out late, the wheel finds it within a tick.
 type wheel struct {
-	buckets [wheelSize]uint32 // first slot plus one; linked through client.next and prev
-	now     uint32            // ticks since the loop began; all before it are done
-	due     []uint32          // slots of the bucket being looked at, between looks unused
+	// First slot plus one; linked through client.next and prev. The last one
+	// is not of a tick: it has who is being looked at.
+	buckets [wheelSize + 1]uint32
+	now     uint32 // ticks since the loop began
+	lag     uint32 // ticks up to now whose buckets have still to be looked at
 }
 
 // wheelSize bounds how many ticks ahead a look can be planned; who is due
 // later is looked at and planned again.
-const wheelSize = 255 // client.due is a byte, 0 means none
+const wheelSize = 254 // client.due is a byte, 0 means none, 255 the last bucket
+
+// lookSlice is how many clients are looked at in one turn: a look may be a
+// ping, and a million clients that were all sent to in one moment fall silent
+// in one tick.
+const lookSlice = 256
 
 // plan puts the client into the bucket of tick at, which is not before the next.
 func (l *loop) plan(slot uint32, c *client, at uint32) {
@@ -38,7 +45,10 @@ func (l *loop) unplan(slot uint32, c *client) {
 		return
 	}
 	if c.next != 0 {
-		l.clients.at(c.next - 1).prev = c.prev
+		next := l.clients.at(c.next - 1)
+		if next.prev = c.prev; c.prev == 0 {
+			next.due = c.due // the first of a bucket tells which it is
+		}
 	}
 	if c.prev != 0 {
 		l.clients.at(c.prev - 1).next = c.next
@@ -48,34 +58,42 @@ func (l *loop) unplan(slot uint32, c *client) {
 	c.next, c.prev, c.due = 0, 0, 0
 }
 
-// turnWheel moves time on to tick now and looks at every client that is due.
+// turnWheel moves time on to tick now. The looks that fall due by it are
+// lookOn's; they see the real time: a loop that was late must not think that a
+// ping it sends now has been waiting for its answer.
 func (l *loop) turnWheel(now uint32) {
-	past := l.wheel.now
-	if now-past > wheelSize { // the loop stood still for long: once round is enough
-		past = now - wheelSize
-	}
-	// The looks see the real time: a loop that was late must not think that a
-	// ping it sends now has been waiting for its answer.
-	l.wheel.now = now
-	for past < now {
-		past++
-		l.lookAt(past % wheelSize)
+	w := &l.wheel
+	w.lag = min(w.lag+now-w.now, wheelSize) // after a long stand once round is enough
+	w.now = now
+}
+
+// looking says that somebody is due.
+func (w *wheel) looking() bool { return w.lag > 0 || w.buckets[wheelSize] != 0 }
+
+// lookOn looks at up to n of the clients that are due. A bucket is emptied
+// before its clients are looked at, since whoever is not due after all may be
+// planned into it again.
+func (l *loop) lookOn(n int) {
+	w := &l.wheel
+	for n > 0 && w.looking() {
+		head := w.buckets[wheelSize]
+		if head == 0 {
+			w.lag--
+			l.takeBucket((w.now - w.lag) % wheelSize)
+			continue
+		}
+		c := l.clients.at(head - 1)
+		l.unplan(head-1, c)
+		l.look(head-1, c)
+		n--
 	}
 }
 
-// lookAt looks at every client of a bucket, once: it is emptied first, since
-// whoever is not due after all may be planned into it again.
-func (l *loop) lookAt(bucket uint32) {
-	due := l.wheel.due[:0]
-	for head := &l.wheel.buckets[bucket]; *head != 0; {
-		slot := *head - 1
-		l.unplan(slot, l.clients.at(slot))
-		due = append(due, slot)
-	}
-	for _, slot := range due {
-		l.look(slot, l.clients.at(slot))
-	}
-	if l.wheel.due = due; cap(due) > 1<<16 {
-		l.wheel.due = nil // a burst is over
+// takeBucket makes a bucket the one being looked at.
+func (l *loop) takeBucket(b uint32) {
+	w := &l.wheel
+	if head := w.buckets[b]; head != 0 {
+		w.buckets[b], w.buckets[wheelSize] = 0, head
+		l.clients.at(head - 1).due = wheelSize + 1
 	}
 }

@@ -39,6 +39,9 @@ func TestWheel(t *testing.T) {
 				}
 				now := l.wheel.now + uint32(leap)
 				l.turnWheel(now)
+				for l.wheel.looking() { // in slices of any size
+					l.lookOn(1 + r.IntN(40))
+				}
 				if l.wheel.now != now {
 					t.Fatalf("it is %d, want %d", l.wheel.now, now)
 				}
@@ -53,6 +56,49 @@ func TestWheel(t *testing.T) {
 				if due := l.clients.at(slot).due; planned != (due != 0) || planned && uint32(due-1) != at%wheelSize {
 					t.Fatalf("seed %d, tick %d: client %d is in bucket %d, want tick %d (%v)", seed, l.wheel.now, slot, due, at, planned)
 				}
+			}
+		}
+	}
+}
+
+// TestWheelSlices: while a crowd is being looked at little by little, its
+// clients speak, are planned again, and time goes on. Nobody is forgotten, or
+// looked at too late.
+func TestWheelSlices(t *testing.T) {
+	const crowd = 2000
+	for seed := range uint64(10) {
+		r := rand.New(rand.NewPCG(seed, 3))
+		l := bare()
+		l.tick = 10 * time.Millisecond
+		l.server.cfg.HandshakeTimeout = time.Duration(20+r.IntN(400)) * l.tick
+		limit := l.timeout(l.server.cfg.HandshakeTimeout)
+		for slot := range uint32(crowd) {
+			_, c := l.clients.alloc()
+			c.state = stateJoining
+			l.plan(slot, c, limit)
+		}
+		for range 300 {
+			// Whose time would be over speaks just before.
+			now := l.wheel.now + uint32(r.IntN(30))
+			for slot := range uint32(crowd) {
+				if c := l.clients.at(slot); c.stamp+limit <= now {
+					c.stamp = now - uint32(r.IntN(5))
+				}
+			}
+			l.turnWheel(now)
+			for range r.IntN(12) { // it may lag behind for many ticks
+				l.lookOn(lookSlice)
+				slot := uint32(r.IntN(crowd))
+				l.plan(slot, l.clients.at(slot), now+uint32(r.IntN(300)))
+			}
+		}
+		for l.wheel.looking() {
+			l.lookOn(lookSlice)
+		}
+		for slot := range uint32(crowd) {
+			c := l.clients.at(slot)
+			if c.due == 0 || c.state != stateJoining {
+				t.Fatalf("seed %d: client %d is forgotten", seed, slot)
 			}
 		}
 	}
