@@ -80,7 +80,7 @@ func (l *loop) act(msg, out []byte) (_ []byte, held bool) {
 	l.ctx = dispatch.Context{Context: l.server.ctx, Client: (*here)(l), Envelope: env}
 	if fan {
 		code := l.mayFanOut(&l.ctx)
-		if code == dispatch.OK && l.server.underway.Load() >= fanOutsAtOnce {
+		if code == dispatch.OK && l.server.backlog.full() {
 			l.count.busy++
 			code = dispatch.Busy
 		}
@@ -174,7 +174,7 @@ func (s *Server) caught(where string, err *error) {
 // all. It says whether the sender is still to get its own.
 func (s *Server) fanOut(env *dispatch.Envelope, sender [16]byte, frame []byte) (keep bool) {
 	if env.Broadcast {
-		s.spread(newDelivery(frame, All()))
+		s.tellAll(newDelivery(frame, All()))
 		return false
 	}
 	others := env.ClientIDs[:0:0]
@@ -183,8 +183,15 @@ func (s *Server) fanOut(env *dispatch.Envelope, sender [16]byte, frame []byte) (
 			others = append(others, id)
 		}
 	}
-	s.spread(newDelivery(frame, Client(others...)))
+	s.tellAll(newDelivery(frame, Client(others...)))
 	return true
+}
+
+// tellAll is publish for a loop, which must not wait.
+func (s *Server) tellAll(d *delivery) {
+	if s.backlog.add(len(d.frame)); !s.spread(d) {
+		s.backlog.leave(len(d.frame))
+	}
 }
 
 // call is a pooled handler at work for a client.

@@ -95,7 +95,7 @@ func TestFanOutFlood(t *testing.T) {
 	for range n {
 		p.expect(good("1", "echo"))
 	}
-	over := func() bool { return s.underway.Load() == 0 }
+	over := func() bool { return s.backlog.count.Load() == 0 }
 	eventually(t, says("the other loop has caught up"), over)
 	p.write(ask)
 	p.expect(good("1", "echo"))

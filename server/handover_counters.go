@@ -50,6 +50,7 @@ func (c *counters) named() map[string]*uint64 {
 		"evicted": &c.evicted, "coalesced": &c.coalesced, "queued_expired": &c.queuedExpired, "lost": &c.lost,
 		"expired": &c.expired, "busy": &c.busy, "timeouts": &c.timeouts, "late": &c.late, "topic_limit": &c.topicLimit,
 		"turns": &c.turns, "events": &c.events, "stale": &c.stale,
+		"posts_refused": &c.postsRefused,
 	}
 }
 

@@ -93,6 +93,7 @@ func (s *Server) record() *serverRecord {
 		sum.add(&l.count)
 		r.epoch = min(r.epoch, l.start.UnixNano())
 	}
+	sum.postsRefused += s.backlog.refused.Load()
 	r.counters = sum.write(s.mux.Actions())
 	return r
 }

@@ -171,8 +171,12 @@ func (s *Server) CloseClient(ctx context.Context, id uuid.UUID, code int, reason
 func (s *Server) CloseTopic(ctx context.Context, name string, code int, reason string) (int, error) {
 	d := newDelivery(nil, Topic(name))
 	d.closing = &closing{code: ws.StatusCode(code), reason: reason}
-	if !s.publish(d) {
-		return 0, ErrStopped
+	err := s.backlog.enter(ctx, s.ended, 0)
+	if err == nil {
+		err = s.publish(d)
+	}
+	if err != nil {
+		return 0, err
 	}
 	r, err := s.await(ctx, d)
 	return r.Matched, err

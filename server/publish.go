@@ -73,11 +73,18 @@ var ErrStopped = errors.New("the server has stopped")
 // Publish sends m to every client of t and waits until all of them have been
 // written to, or queued for; a slow client delays nobody. Messages of one
 // publisher, each published after the last returned, arrive in order. ctx ends
-// the waiting, not the publish.
+// the waiting, not the publish, unless that has still to wait for too many
+// others under way. Errors are ctx's, ErrTooLarge and ErrStopped.
 func (s *Server) Publish(ctx context.Context, t Target, m Message) (Result, error) {
-	d := m.delivery(t)
-	if !s.publish(d) {
-		return Result{}, ErrStopped
+	d, err := m.delivery(t)
+	if err == nil {
+		err = s.backlog.enter(ctx, s.ended, len(d.frame))
+	}
+	if err == nil {
+		err = s.publish(d)
+	}
+	if err != nil {
+		return Result{}, err
 	}
 	return s.await(ctx, d)
 }
@@ -94,23 +101,37 @@ func (s *Server) await(ctx context.Context, d *delivery) (Result, error) {
 	}
 }
 
-// Post is Publish without waiting for what becomes of it.
+// Post is Publish without waiting for what becomes of it. It returns ErrBacklog
+// when too many publishes are under way.
 func (s *Server) Post(t Target, m Message) error {
-	if !s.publish(m.delivery(t)) {
+	d, err := m.delivery(t)
+	if err != nil {
+		return err
+	}
+	if !s.backlog.try(len(d.frame)) {
+		s.backlog.refused.Add(1)
+		return ErrBacklog
+	}
+	return s.publish(d)
+}
+
+// publish is spread for those outside the loops, who have counted the delivery
+// into the backlog. It waits while the clients are being handed over: afterwards
+// the message is for all of them, or for none.
+func (s *Server) publish(d *delivery) error {
+	s.gate.RLock()
+	defer s.gate.RUnlock()
+	if s.gone || !s.spread(d) {
+		s.backlog.leave(len(d.frame))
 		return ErrStopped
 	}
 	return nil
 }
 
-// publish is spread for those outside the loops. It waits while the clients are
-// being handed over: afterwards the message is for all of them, or for none.
-func (s *Server) publish(d *delivery) bool {
-	s.gate.RLock()
-	defer s.gate.RUnlock()
-	return !s.gone && s.spread(d)
-}
-
-func (m *Message) delivery(t Target) *delivery {
+func (m *Message) delivery(t Target) (*delivery, error) {
+	if len(m.Data) > mostBytes {
+		return nil, ErrTooLarge
+	}
 	op := ws.OpText
 	if m.Binary {
 		op = ws.OpBinary
@@ -120,7 +141,7 @@ func (m *Message) delivery(t Target) *delivery {
 	if !m.Deadline.IsZero() {
 		d.deadline = m.Deadline.UnixNano()
 	}
-	return d
+	return d, nil
 }
 
 // delivery is one frame on its way to its clients.
@@ -153,8 +174,8 @@ func (d *delivery) result() Result {
 		Dropped: int(d.dropped.Load()), Expired: int(d.expired.Load()), LastClient: time.Duration(d.last.Load())}
 }
 
-// spread posts the delivery to every loop. It reports false when the server
-// has stopped.
+// spread posts the delivery, which is in the backlog, to every loop. It reports
+// false when the server has stopped.
 func (s *Server) spread(d *delivery) bool {
 	select {
 	case <-s.ended:
@@ -164,7 +185,6 @@ func (s *Server) spread(d *delivery) bool {
 	if d.closing == nil {
 		s.publishes.Add(1)
 	}
-	s.underway.Add(1)
 	d.left.Store(int32(len(s.loops)))
 	for _, l := range s.loops {
 		l.post(func(l *loop) { l.deliver(d) })
@@ -241,7 +261,7 @@ const (
 	// walksAtOnce is how many of them are moved on; younger ones wait.
 	walksAtOnce = 32
 	// fanOutsAtOnce bounds the deliveries under way that clients may add to:
-	// beyond it the answer is code 10. Publishers are bounded by their waiting.
+	// beyond it the answer is code 10. publishesAtOnce bounds publishers.
 	fanOutsAtOnce = 1024
 )
 
@@ -340,7 +360,7 @@ func (l *loop) arrived(w *walk) {
 		}
 	}
 	if d.left.Add(-1) == 0 {
-		l.server.underway.Add(-1)
+		l.server.backlog.leave(len(d.frame))
 		if d.closing == nil {
 			l.count.publishSeconds.duration(time.Duration(d.last.Load()))
 		}

@@ -56,8 +56,8 @@ type Server struct {
 	refused   atomic.Int64
 	pending   atomic.Int64 // bytes in all send queues, with their nodes
 	publishes atomic.Uint64
-	underway  atomic.Int64  // deliveries whose walks have not ended
 	panics    atomic.Uint64 // in what the application has run on loops
+	backlog   backlog
 	shares    shares
 	ids       ids
 
@@ -82,7 +82,7 @@ func New(cfg Config) (*Server, error) {
 		return nil, err
 	}
 	s := &Server{cfg: cfg, log: cfg.Logger, mux: cfg.Mux, began: time.Now(),
-		empty: make(chan struct{}, 1), ended: make(chan struct{})}
+		empty: make(chan struct{}, 1), ended: make(chan struct{}), backlog: backlog{room: make(chan struct{}, 1)}}
 	s.debug = s.log.Enabled(context.Background(), slog.LevelDebug)
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.protocol = conn.Protocol{MaxMessage: cfg.MaxMessage, MaxFragments: cfg.MaxFragments}

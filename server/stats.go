@@ -49,6 +49,7 @@ type counters struct {
 	queued, queuedSent, evicted      uint64 // published messages that had to wait
 	coalesced, queuedExpired, lost   uint64
 	expired                          uint64
+	postsRefused                     uint64 // of an older process; Server.backlog has those of this one
 	actions                          []actionCounters
 	refusedActions                   [codes]uint64
 	busy, timeouts, late, topicLimit uint64
@@ -85,7 +86,7 @@ func (a *counters) add(b *counters) {
 		{&a.bytesIn, &b.bytesIn}, {&a.bytesOut, &b.bytesOut}, {&a.busy, &b.busy}, {&a.timeouts, &b.timeouts},
 		{&a.late, &b.late}, {&a.topicLimit, &b.topicLimit}, {&a.turns, &b.turns}, {&a.events, &b.events}, {&a.stale, &b.stale},
 		{&a.queued, &b.queued}, {&a.queuedSent, &b.queuedSent}, {&a.evicted, &b.evicted}, {&a.coalesced, &b.coalesced},
-		{&a.queuedExpired, &b.queuedExpired}, {&a.lost, &b.lost}, {&a.expired, &b.expired},
+		{&a.queuedExpired, &b.queuedExpired}, {&a.lost, &b.lost}, {&a.expired, &b.expired}, {&a.postsRefused, &b.postsRefused},
 	} {
 		*p[0] += *p[1]
 	}
@@ -135,10 +136,14 @@ type Stats struct {
 		Expired   uint64 `json:"expired"`   // past their deadline
 		Lost      uint64 `json:"lost"`      // the client's connection ended
 	} `json:"queue"`
-	Expired    uint64 `json:"expired"` // not even queued: past their deadline when their turn came
-	Publishes  uint64 `json:"publishes"`
-	Topics     int    `json:"topics"`
-	Subscribed int    `json:"subscriptions"`
+	Expired   uint64 `json:"expired"` // not even queued: past their deadline when their turn came
+	Publishes uint64 `json:"publishes"`
+	// PublishesUnderWay have not reached their last client; PublishesRefused got
+	// ErrBacklog, because too many of those were.
+	PublishesUnderWay int64  `json:"publishes_under_way"`
+	PublishesRefused  uint64 `json:"publishes_refused"`
+	Topics            int    `json:"topics"`
+	Subscribed        int    `json:"subscriptions"`
 	// Actions has, by name and code, how often an action was answered; the
 	// name "" stands for requests that no action saw, the code 100 for all codes
 	// that are the application's own.
@@ -230,6 +235,7 @@ func (s *Server) describe(sum *counters) Stats {
 	}
 	st.Queue.Queued, st.Queue.Sent, st.Queue.Evicted = sum.queued, sum.queuedSent, sum.evicted
 	st.Queue.Coalesced, st.Queue.Expired, st.Queue.Lost = sum.coalesced, sum.queuedExpired, sum.lost
+	st.PublishesUnderWay, st.PublishesRefused = s.backlog.count.Load(), sum.postsRefused+s.backlog.refused.Load()
 	st.Expired, st.ActionSeconds = sum.expired, map[string]Histogram{}
 	st.WorkersBusy, st.WorkersMax = s.workers.Running(), s.workers.Cap()
 	st.PublishSeconds = sum.publishSeconds.export(1e-6)
