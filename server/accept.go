@@ -28,11 +28,12 @@ type acceptor struct {
 
 // newcomer is an accepted socket on its way to its loop.
 type newcomer struct {
-	fd     int
-	peer   netip.AddrPort
-	id     uuid.UUID
-	share  bool // it counts in its address's share
-	refuse bool
+	fd      int
+	peer    netip.AddrPort
+	id      uuid.UUID
+	request []byte // if another server has read it
+	share   bool   // it counts in its address's share
+	refuse  bool
 }
 
 // acceptBatch is how many connections are accepted per listener and turn, so
@@ -70,21 +71,20 @@ func (a *acceptor) ready(l *loop, i int) (accepted int) {
 		}
 		a.rested = 0
 		accepted++
-		a.admit(l, fd, peer)
+		a.admit(l, newcomer{fd: fd, peer: peer, id: l.server.newID()})
 	}
 	a.deal(l)
 	return accepted
 }
 
 // admit decides on a newcomer and puts it on its loop's pile.
-func (a *acceptor) admit(l *loop, fd int, peer netip.AddrPort) {
+func (a *acceptor) admit(l *loop, n newcomer) {
 	s := l.server
-	n := newcomer{fd: fd, peer: peer, id: s.newID()}
 	n.refuse = !a.allowed(l, &n)
 	if n.refuse && int(s.refused.Load()) >= s.refusals() {
 		// Not even the room for saying no is left.
 		l.count.turnedAway++
-		_ = netpoll.Abort(fd)
+		_ = netpoll.Abort(n.fd)
 		return
 	}
 	s.connected.Add(1)
@@ -164,7 +164,9 @@ func (a *acceptor) deal(l *loop) {
 // welcome takes in newcomers that were dealt to this loop.
 func (l *loop) welcome(pile []newcomer) {
 	for _, n := range pile {
-		l.join(n)
+		if slot, c := l.join(n); c != nil && n.request != nil {
+			l.handshake(slot, c, n.request)
+		}
 	}
 }
 

@@ -20,16 +20,14 @@ import (
 // the loops; from there on the client is like any other, and the goroutine
 // and the buffers that net/http gave it are free. The request is checked by
 // the same rules as one that came to a listener of ours; only its path does
-// not matter, since the router has already decided on it.
+// not matter, since the router has already decided on it. All limits of
+// admission hold here as well; the handshake under way begins, and its time-out
+// and rate count, when the connection is taken over.
 //
 // Plain TCP and unix sockets can be moved, TLS ones cannot: their descriptor
 // says nothing without the cipher. They are refused with 501.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if s.draining.Load() || !s.started.Load() {
-		s.refuseHTTP(w)
-		return
-	}
-	if int(s.connected.Load()-s.refused.Load()) >= s.limits.MaxClients {
 		s.refuseHTTP(w)
 		return
 	}
@@ -106,32 +104,27 @@ func (s *Server) takeOver(c net.Conn) (int, error) {
 	return fd, nil
 }
 
-// adopt lets the socket join the loop of its new id, request first.
+// adopt has the first loop decide on the newcomer, as on those of our listeners,
+// and the loop of its new id answer the request.
 func (s *Server) adopt(fd int, c net.Conn, request []byte) {
-	n := newcomer{fd: fd, id: s.newID()}
+	n := newcomer{fd: fd, id: s.newID(), request: request}
 	if a, ok := c.RemoteAddr().(*net.TCPAddr); ok {
 		n.peer = a.AddrPort()
 	}
-	if !s.shares.enter(n.peer, s.cfg.MaxPerAddress) {
-		n.refuse = true
-	}
-	n.share = !n.refuse && s.cfg.MaxPerAddress > 0 && n.peer.IsValid()
-	s.connected.Add(1)
-	if n.refuse {
-		s.refused.Add(1)
-	} else {
-		s.joining.Add(1)
-	}
 	s.gate.RLock() // not while the clients are being handed over
 	defer s.gate.RUnlock()
-	taken := s.loops[s.loopOf(n.id)].post(func(l *loop) {
-		if slot, c := l.join(n); c != nil {
-			l.handshake(slot, c, request)
-		}
-	})
-	if !taken { // the server ended meanwhile
-		s.forget(n)
+	if !s.loops[0].post(func(l *loop) { l.adopt(n) }) {
+		_ = netpoll.Close(fd) // the server ended meanwhile
 	}
+}
+
+func (l *loop) adopt(n newcomer) {
+	a := l.accept
+	if a == nil { // the server is stopping, which is what it will say
+		a = &acceptor{dealt: make([][]newcomer, len(l.server.loops))}
+	}
+	a.admit(l, n)
+	a.deal(l)
 }
 
 // loopOf tells which loop owns an id: the id itself decides, so that nobody

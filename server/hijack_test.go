@@ -6,6 +6,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -142,6 +143,64 @@ func TestServeHTTPShare(t *testing.T) {
 	if _, r := dialHTTP(t, h, "/chat"); r.StatusCode != 503 {
 		t.Errorf("%s", r.Status)
 	}
+}
+
+// TestServeHTTPLimits: all limits of admission hold for connections that are
+// taken over, also when they come at once, and are counted.
+func TestServeHTTPLimits(t *testing.T) {
+	const comers = 60
+	for what, c := range map[int]struct {
+		cfg    Config
+		within int
+	}{
+		refusedClients: {Config{MaxClients: 5}, 5},
+		refusedRate:    {Config{HandshakeRate: 7}, 9}, // a second's worth, and what comes in by a slow test
+		refusedAddress: {Config{MaxPerAddress: 6}, 6},
+	} {
+		t.Run(refusalNames[what], func(t *testing.T) {
+			c.cfg.Listen, c.cfg.Loops = []string{"none"}, 3
+			s := start(t, c.cfg)
+			h := mounted(t, s)
+			var peers []*peer
+			for range comers {
+				peers = append(peers, connectTo(t, h.Listener.Addr().String()))
+			}
+			begin := time.Now()
+			var in atomic.Int64
+			var all sync.WaitGroup
+			for _, p := range peers {
+				all.Go(func() {
+					p.try(request("/chat"))
+					if r, err := http.ReadResponse(p.br, nil); err == nil && r.StatusCode == 101 {
+						in.Add(1)
+					}
+				})
+			}
+			all.Wait()
+			within := int64(c.within)
+			if what == refusedRate {
+				within += int64(time.Since(begin).Seconds() * float64(c.cfg.HandshakeRate))
+			}
+			st := s.Stats()
+			if n := in.Load(); n == 0 || n > within || st.Refused[refusalNames[what]] != uint64(comers-n) {
+				t.Errorf("%d of %d are let in, %d are allowed; refused %v", n, comers, within, st.Refused)
+			}
+		})
+	}
+	t.Run("max_handshakes", func(t *testing.T) {
+		s := start(t, Config{MaxHandshakes: 1})
+		h := mounted(t, s)
+		half := s.connect()
+		s.until("one is joining", func(st Stats) bool { return st.Clients.Joining == 1 })
+		if _, r := dialHTTP(t, h, "/chat"); r.StatusCode != 503 || r.Header.Get("Retry-After") == "" {
+			t.Errorf("%s", r.Status)
+		}
+		s.refusedFor(refusedHandshakes, 1)
+		half.shake("/ws")
+		if _, r := dialHTTP(t, h, "/chat"); r.StatusCode != 101 {
+			t.Errorf("%s", r.Status)
+		}
+	})
 }
 
 // TestServeHTTPRefusals: what cannot be taken over is refused in HTTP.
