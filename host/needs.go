@@ -32,10 +32,6 @@ func (n Needs) withDefaults() Needs {
 }
 
 const (
-	// reserve is for all descriptors that are not clients: listeners, epolls,
-	// the publishers' connections, files, and the accept loop's head room.
-	reserve = 1024
-
 	// acceptStall is how long nothing may be accepted (a collection, a lock, a
 	// busy processor) before the listen queue has to hold the arrivals.
 	acceptStall = 200 * time.Millisecond
@@ -57,8 +53,23 @@ const (
 	trackLongest  = 24 * time.Hour
 )
 
-// descriptors is what one process needs.
-func (n Needs) descriptors() int64 { return int64(n.Clients) + reserve }
+// Reserve is how many of a process's descriptors are not for clients but for
+// listeners, epolls, the publishers' connections, files, and saying no: a 32nd,
+// at least 32 and at most 1024. The server keeps them by the same rule, of which
+// it has a copy (a leaf knows it not); a test in cmd/wsd holds the two together.
+func Reserve(descriptors int64) int64 { return min(max(descriptors/32, 32), 1024) }
+
+// descriptors is what one process needs: the least that leaves, beside the
+// reserve, one for each client.
+func (n Needs) descriptors() int64 {
+	clients := int64(n.Clients)
+	// A 32nd is kept of all, so a 31st of the clients comes on top, give or take one.
+	need := clients + min(max(clients/31-1, 32), 1024)
+	for need-Reserve(need) < clients {
+		need++
+	}
+	return need
+}
 
 // sockets is how many exist on the machine: one for each client, and the
 // client's own end if that is here too.

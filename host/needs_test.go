@@ -10,19 +10,32 @@ func TestNeeds(t *testing.T) {
 		n                                 Needs
 		fds, sockets, queue, input, track int64
 	}{
-		{Needs{}, 1024, 0, 1024, 1000, 0},
-		{Needs{Clients: -5}, 1024, 0, 1024, 1000, 0},
-		{Needs{Clients: 19000}, 20024, 19000, 1024, 1000, 22800},
-		{Needs{Clients: 19000, LoadGenerator: true}, 20024, 38000, 1024, 1000, 22800},
+		{Needs{}, 32, 0, 1024, 1000, 0},
+		{Needs{Clients: -5}, 32, 0, 1024, 1000, 0},
+		{Needs{Clients: 19000}, 19612, 19000, 1024, 1000, 22800},
+		{Needs{Clients: 19000, LoadGenerator: true}, 19612, 38000, 1024, 1000, 22800},
 		{Needs{Clients: 100_000}, 101_024, 100_000, 1024, 4096, 120_000},
 		{Needs{Clients: 1_000_000}, 1_001_024, 1_000_000, 16384, 16384, 1_200_000},
 		{Needs{Clients: 10_000_000}, 10_001_024, 10_000_000, 16384, 16384, 12_000_000},
-		{Needs{Clients: 1000, ConnectRate: 1_000_000}, 2024, 1000, 65535, 1000, 1200},
+		{Needs{Clients: 1000, ConnectRate: 1_000_000}, 1032, 1000, 65535, 1000, 1200},
 	} {
 		n := c.n.withDefaults()
 		got := [...]int64{n.descriptors(), n.sockets(), n.queue(), n.inputQueue(), n.tracked()}
 		if want := [...]int64{c.fds, c.sockets, c.queue, c.input, c.track}; got != want {
 			t.Errorf("%+v: descriptors, sockets, queue, input queue, tracked are %v, want %v", c.n, got, want)
+		}
+	}
+}
+
+// The descriptors asked for are enough, and one fewer is not.
+func TestDescriptors(t *testing.T) {
+	for clients := 1; clients < 100_000; clients++ {
+		need := Needs{Clients: clients}.descriptors()
+		if room := need - Reserve(need); room < int64(clients) {
+			t.Fatalf("%d descriptors for %d clients hold %d", need, clients, room)
+		}
+		if less := need - 1; less-Reserve(less) >= int64(clients) {
+			t.Fatalf("%d descriptors hold %d clients, too", less, clients)
 		}
 	}
 }

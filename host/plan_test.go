@@ -17,11 +17,11 @@ func TestVerdicts(t *testing.T) {
 		by   string
 		want map[string]Verdict
 	}{
-		{"vm-6.18", million, 18_976, "nofile hard", map[string]Verdict{
+		{"vm-6.18", million, 19_375, "nofile hard", map[string]Verdict{
 			"nofile hard": Fail, "nofile soft": Fail, "net.ipv4.tcp_mem": Fail, "net.netfilter.nf_conntrack_max": Warn, "net.core.somaxconn": Warn,
 			"net.ipv4.tcp_max_syn_backlog": Warn, "net.core.netdev_max_backlog": Warn, "net.ipv4.tcp_max_orphans": Warn,
 		}},
-		{"vm-6.18", Needs{Clients: 10_000}, 18_976, "nofile hard", map[string]Verdict{}},
+		{"vm-6.18", Needs{Clients: 10_000}, 19_375, "nofile hard", map[string]Verdict{}},
 		{"container", million, 523_264, "nofile hard", map[string]Verdict{
 			"nofile hard": Fail, "nofile soft": Fail, "net.ipv4.tcp_mem": Unknown, "net.core.netdev_max_backlog": Unknown, "net.ipv4.tcp_max_orphans": Unknown,
 			"net.netfilter.nf_conntrack_max": Unknown, "net.core.somaxconn": Warn, "net.ipv4.tcp_max_syn_backlog": Warn,
@@ -37,11 +37,11 @@ func TestVerdicts(t *testing.T) {
 			"net.netfilter.nf_conntrack_max": Fail, "net.netfilter.nf_conntrack_tcp_timeout_established": Warn,
 			"net.ipv4.tcp_mem": Unknown, "net.core.netdev_max_backlog": Unknown, "net.ipv4.tcp_max_orphans": Unknown,
 		}},
-		{"centos7-3.10", Needs{Clients: 50_000}, 3072, "nofile hard", map[string]Verdict{
+		{"centos7-3.10", Needs{Clients: 50_000}, 3968, "nofile hard", map[string]Verdict{
 			"nofile hard": Fail, "nofile soft": Fail, "transparent_hugepage": Warn, "net.netfilter.nf_conntrack_tcp_timeout_established": Warn, "net.core.netdev_max_backlog": Warn,
 			"net.ipv4.tcp_max_orphans": Warn, "net.ipv4.tcp_max_syn_backlog": OK,
 		}},
-		{"centos7-3.10", Needs{Clients: 3000, LoadGenerator: true}, 3072, "nofile hard", map[string]Verdict{
+		{"centos7-3.10", Needs{Clients: 3000, LoadGenerator: true}, 3968, "nofile hard", map[string]Verdict{
 			"transparent_hugepage": Warn, "net.netfilter.nf_conntrack_tcp_timeout_established": Warn, "net.ipv4.tcp_tw_reuse": Warn,
 		}},
 	} {

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"wsd/host"
+	"wsd/server"
 )
 
 func TestReportHost(t *testing.T) {
@@ -34,5 +35,27 @@ func TestReportHost(t *testing.T) {
 	}
 	if err := checkHost(slog.New(slog.DiscardHandler), 1, false); err != nil {
 		t.Errorf("one client on this host, not strict: %v", err)
+	}
+}
+
+// What `wsd serve` derives from a descriptor limit is what `wsd tune` says fits
+// it: --strict never refuses the server's own number.
+func TestOneRuleForDescriptors(t *testing.T) {
+	f, err := host.Read(recorded(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for n := 1; n < 100_000; n++ {
+		if ours, theirs := server.Reserve(n), host.Reserve(int64(n)); int64(ours) != theirs {
+			t.Fatalf("of %d descriptors the server keeps %d, and the host's arithmetic %d", n, ours, theirs)
+		}
+	}
+	f.Sysctl["net.core.somaxconn"] = []int64{65535}
+	for _, n := range []int{64, 1000, 1024, 1056, 4096, 20000, 32767, 32768, 33000, 65536} {
+		f.NoFile = host.Limit{Soft: int64(n), Hard: int64(n)}
+		clients := n - server.Reserve(n)
+		if r := host.NewReport(f, host.Needs{Clients: clients}); !r.Fits || r.MaxClients != clients {
+			t.Errorf("%d descriptors hold %d clients, and: %s, %d fit (%s)", n, clients, r.Summary(), r.MaxClients, r.LimitedBy)
+		}
 	}
 }
