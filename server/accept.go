@@ -21,6 +21,8 @@ type acceptor struct {
 	resting   uint32   // until this tick no more is accepted, 0: not resting
 	rested    uint32   // how many rests in a row, for longer and longer ones
 	warned    time.Time
+	sweeping  bool    // the server stops
+	rounds    int     // of the sweep
 	tokens    float64 // of the handshake rate
 	refilled  time.Time
 	dealt     [][]newcomer // by loop, of the present batch
@@ -223,7 +225,7 @@ func (a *acceptor) tick(l *loop) {
 	if a.reserve < 0 {
 		a.reserve, _ = netpoll.Reserve()
 	}
-	if a.resting == 0 || l.wheel.now < a.resting {
+	if a.resting == 0 || l.wheel.now < a.resting || a.sweeping {
 		return
 	}
 	a.resting = 0
@@ -233,12 +235,27 @@ func (a *acceptor) tick(l *loop) {
 	}
 }
 
-// stop refuses whoever is in the queues by then and closes the listeners.
-func (a *acceptor) stop(l *loop) {
-	a.resting = 0
-	for i, ln := range a.listeners {
-		for a.ready(l, i) > 0 {
-		}
+// sweepRounds bounds the batches that are accepted from each listener when the
+// server stops: as many as the longest queue holds. Closing a listener resets
+// whoever is in its queue, and a queue is served in order, so whoever was in it
+// before the stop has got his 503 by then, however many come behind him.
+const sweepRounds = (1<<16)/acceptBatch + 1
+
+// sweep refuses a batch of those in the queues. Once these are empty, or the
+// bound is reached, it closes the listeners.
+func (a *acceptor) sweep(l *loop) {
+	accepted := 0
+	for i := range a.listeners {
+		accepted += a.ready(l, i)
+	}
+	if a.rounds++; accepted == 0 || a.rounds >= sweepRounds {
+		a.close(l)
+	}
+}
+
+// close ends the acceptor.
+func (a *acceptor) close(l *loop) {
+	for _, ln := range a.listeners {
 		_ = ln.Close()
 	}
 	a.listeners, a.asked = nil, nil
@@ -246,6 +263,7 @@ func (a *acceptor) stop(l *loop) {
 		_ = netpoll.Close(a.reserve)
 	}
 	l.accept = nil
+	close(l.server.swept)
 }
 
 // shares counts the clients of each address. An IPv6 host has a /64 of them.

@@ -30,8 +30,8 @@ const (
 
 // beginDrain starts closing the loop's clients.
 func (l *loop) beginDrain(code ws.StatusCode, text string) {
-	if l.accept != nil {
-		l.accept.stop(l)
+	if a := l.accept; a != nil {
+		a.sweeping, a.resting = true, 0
 	}
 	l.drain = drain{on: true, code: code, text: text, end: l.wheel.now}
 	if d := l.server.cfg.DrainTime; d > 0 {
@@ -92,8 +92,9 @@ func (l *loop) shut() {
 
 // end kills whoever is left; the loop is over after this turn.
 func (l *loop) end() {
-	if l.accept != nil {
-		l.accept.stop(l)
+	for a := l.accept; l.accept != nil; { // who is in the queue is cut off, below
+		a.resting = 0
+		a.sweep(l)
 	}
 	for slot := range l.clients.size() {
 		if c := l.clients.at(slot); c.state != stateFree {

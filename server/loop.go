@@ -188,7 +188,8 @@ func (l *loop) wait() (n int, woken bool, err error) {
 
 // busy says that there is work which no event will announce.
 func (l *loop) busy() bool {
-	return len(l.again) > 0 || len(l.walks) > 0 || l.wheel.looking() || l.unchecked > 0 || l.drain.quota > 0
+	return len(l.again) > 0 || len(l.walks) > 0 || l.wheel.looking() || l.unchecked > 0 || l.drain.quota > 0 ||
+		l.accept != nil && l.accept.sweeping
 }
 
 // workOff does a slice of what a tick brought for many clients at once, so that
@@ -197,6 +198,9 @@ func (l *loop) workOff() {
 	l.lookOn(lookSlice)
 	l.checkStuck(stuckSlice)
 	l.drainOn(drainSlice)
+	if l.accept != nil && l.accept.sweeping {
+		l.accept.sweep(l)
+	}
 }
 
 // event serves one ready descriptor. Stale ones name a generation that is gone.

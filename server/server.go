@@ -69,10 +69,12 @@ type Server struct {
 
 	started  atomic.Bool
 	draining atomic.Bool
-	stopOnce sync.Once
+	stopping atomic.Bool
 	running  sync.WaitGroup // loops
+	swept    chan struct{}  // closed when nobody is accepted any more
 	empty    chan struct{}  // tells Stop that the last client is gone
 	ended    chan struct{}  // closed when the loops are over
+	stopped  chan struct{}  // closed when Stop is
 }
 
 // New checks the configuration, opens the listeners and makes the loops. The
@@ -82,7 +84,8 @@ func New(cfg Config) (*Server, error) {
 		return nil, err
 	}
 	s := &Server{cfg: cfg, log: cfg.Logger, mux: cfg.Mux, began: time.Now(),
-		empty: make(chan struct{}, 1), ended: make(chan struct{}), backlog: backlog{room: make(chan struct{}, 1)}}
+		swept: make(chan struct{}), empty: make(chan struct{}, 1), ended: make(chan struct{}), stopped: make(chan struct{}),
+		backlog: backlog{room: make(chan struct{}, 1)}}
 	s.debug = s.log.Enabled(context.Background(), slog.LevelDebug)
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.protocol = conn.Protocol{MaxMessage: cfg.MaxMessage, MaxFragments: cfg.MaxFragments}
@@ -93,6 +96,7 @@ func New(cfg Config) (*Server, error) {
 	}
 	s.compileConstants()
 	if err := s.build(); err != nil {
+		s.discard()
 		s.release()
 		return nil, err
 	}
@@ -248,7 +252,7 @@ func (s *Server) listenOn(addr string) (*netpoll.Listener, error) {
 // Start begins to serve and returns at once. After an error, too, the server
 // has to be stopped.
 func (s *Server) Start() error {
-	if s.started.Swap(true) {
+	if !s.started.CompareAndSwap(false, true) { // Stop does the same: one of the two is first
 		return errors.New("the server was started, or stopped, before")
 	}
 	var err error
@@ -322,71 +326,6 @@ func (s *Server) Ready() error {
 		return fmt.Errorf("full: %d clients", s.limits.MaxClients)
 	}
 	return nil
-}
-
-// Stop ends the server gracefully. It stops accepting, Ready turns false, and
-// every client gets a close frame, spread over Config.DrainTime: code 1001, or
-// 1012 if the server is restarting. Stop returns nil when the last one is gone,
-// or when ctx is done, with ctx's error; whoever is left then is cut off.
-func (s *Server) Stop(ctx context.Context, restarting bool) error {
-	var err error
-	s.stopOnce.Do(func() {
-		s.draining.Store(true)
-		if s.started.Load() {
-			err = s.drainLoops(ctx, restarting)
-		}
-		s.release()
-	})
-	return err
-}
-
-func (s *Server) drainLoops(ctx context.Context, restarting bool) (err error) {
-	code, text := ws.StatusGoingAway, "the server is shutting down"
-	if restarting {
-		code, text = ws.StatusCode(1012), "the server is restarting"
-	}
-	for _, l := range s.loops {
-		l.post(func(l *loop) { l.beginDrain(code, text) })
-	}
-	// The sweep of the accept queue comes first; only then does "no client"
-	// mean that none will come.
-	s.ask(func(*loop) {})
-	for s.connected.Load() > 0 && err == nil {
-		select {
-		case <-s.empty:
-		case <-ctx.Done():
-			err = ctx.Err()
-		}
-	}
-	for _, l := range s.loops {
-		l.post((*loop).end)
-	}
-	<-s.ended
-	return err
-}
-
-// release gives back what New took.
-func (s *Server) release() {
-	s.cancel()
-	if !s.started.Swap(true) {
-		defer close(s.ended)
-		for _, l := range s.loops {
-			if s.cfg.Estate != nil {
-				l.surrender() // the older process's, which goes on with it
-			}
-			l.shut()
-			_ = l.poll.Close()
-		}
-	}
-	if s.watcher != nil {
-		_ = s.watcher.Close()
-	}
-	if s.runners != nil {
-		s.runners.Release()
-	}
-	if s.workers != nil {
-		s.workers.Release()
-	}
 }
 
 func itoa(n int) string { return strconv.Itoa(n) }

@@ -94,6 +94,123 @@ func TestStopQueued(t *testing.T) {
 	}
 }
 
+// TestSweepEnds: a storm of newcomers does not keep the listeners open: so many as
+// a queue can hold are told, and then it is closed.
+func TestSweepEnds(t *testing.T) {
+	s := start(t, Config{Loops: 1})
+	release, held := make(chan struct{}), make(chan struct{})
+	s.loops[0].post(func(l *loop) {
+		close(held)
+		<-release
+		l.accept.rounds = sweepRounds - 3 // the storm began long ago
+	})
+	<-held
+	queued := make([]*peer, 12*acceptBatch)
+	for i := range queued {
+		queued[i] = s.connect()
+		queued[i].try(request("/ws"))
+	}
+	done := s.stopping(false)
+	eventually(t, says("the stop has begun"), func() bool { return s.draining.Load() })
+	close(release)
+	told, cut := 0, 0
+	for _, p := range queued {
+		if r, err := http.ReadResponse(p.br, nil); err != nil {
+			cut++
+		} else if r.StatusCode == 503 {
+			told++
+		}
+		p.Close()
+	}
+	// The turns of the sweep accept twice: when an event says so, too.
+	if told < 2*acceptBatch || cut == 0 || told+cut != len(queued) {
+		t.Errorf("%d are told, %d cut off, of %d", told, cut, len(queued))
+	}
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+}
+
+// TestStopBlocked: a handler that blocks its loop does not hold Stop up for ever.
+// What the loop holds is given back when it goes on.
+func TestStopBlocked(t *testing.T) {
+	m := testMux()
+	entered, release := make(chan struct{}), make(chan struct{})
+	dispatch.Handle(m, "block", func(*dispatch.Context, struct{}) (int, error) {
+		close(entered)
+		<-release
+		return 1, nil
+	}, dispatch.Inline())
+	s := start(t, Config{Mux: m, Loops: 2})
+	s.dialMany(4)
+	p := s.dial()
+	p.send(`{"actioncode":"block"}`)
+	<-entered
+	ctx, cancel := context.WithCancel(t.Context())
+	time.AfterFunc(20*time.Millisecond, cancel)
+	result := make(chan error, 1)
+	go func() { result <- s.Stop(ctx, false) }()
+	select {
+	case err := <-result:
+		if !errors.Is(err, ErrBlocked) || !errors.Is(err, context.Canceled) {
+			t.Errorf("Stop: %v", err)
+		}
+	case <-time.After(patience):
+		t.Error("Stop does not return")
+	}
+	if err := s.Stop(t.Context(), false); err != nil {
+		t.Errorf("the second Stop: %v", err)
+	}
+	select {
+	case <-s.ended:
+		t.Error("a blocked loop has ended")
+	default:
+	}
+	close(release)
+	<-s.ended
+}
+
+// TestStopWaits: a second Stop waits for the first no longer than its own context.
+func TestStopWaits(t *testing.T) {
+	s := start(t, Config{CloseTimeout: time.Hour})
+	p := s.dial()
+	first := s.stopping(false)
+	eventually(t, says("the stop has begun"), func() bool { return s.draining.Load() })
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := s.Stop(ctx, false); !errors.Is(err, context.Canceled) {
+		t.Errorf("%v", err)
+	}
+	p.closedWith(1001)
+	if err := <-first; err != nil {
+		t.Error(err)
+	}
+}
+
+// TestStartStop: whichever of the two is first, nothing is left in the end, and
+// both say what became of it.
+func TestStartStop(t *testing.T) {
+	before := inUse()
+	for range 100 {
+		s := newSite(t, Config{Loops: 3})
+		var both sync.WaitGroup
+		begin := make(chan struct{})
+		both.Go(func() {
+			<-begin
+			_ = s.Start() // an error if it came second
+		})
+		both.Go(func() {
+			<-begin
+			s.stop()
+		})
+		close(begin)
+		both.Wait()
+		<-s.ended
+		s.checkEmpty()
+	}
+	checkNoMore(t, before)
+}
+
 // TestStopPaced: the clients are closed little by little over DrainTime, and
 // those who wait for their turn are served meanwhile.
 func TestStopPaced(t *testing.T) {
