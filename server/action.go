@@ -73,7 +73,7 @@ func (l *loop) act(msg, out []byte) (_ []byte, held bool) {
 		l.count.messagesOut++
 		return append(out, l.server.constants[a.Index]...), false
 	}
-	if l.settling && !a.Inline {
+	if l.settling && !a.Inline || l.hushed && fan {
 		l.putOff(msg)
 		return out, true
 	}

@@ -132,12 +132,15 @@ func (t *testator) agree() error {
 		return err
 	}
 	t.done.Version = hello.version
-	if ours := formatNumber(); ours < hello.oldest || ours > hello.newest {
+	if ours := formatNumber(stateFormat); ours < hello.oldest || ours > hello.newest {
 		return fmt.Errorf("%w: this process writes %d, the new one (%s) reads %d to %d",
 			errFormat, ours, hello.version, hello.oldest, hello.newest)
 	}
 	t.fault("hello")
-	list := t.heirlooms()
+	list, err := t.heirlooms()
+	if err != nil {
+		return err
+	}
 	fds := make([]int, len(list))
 	for i := range list {
 		fds[i] = list[i].fd
@@ -156,8 +159,8 @@ func (t *testator) agree() error {
 }
 
 // heirlooms are the listeners, and the application's files.
-func (t *testator) heirlooms() (list []heirloom) {
-	t.s.on(context.Background(), t.s.loops[0], func(l *loop) {
+func (t *testator) heirlooms() (list []heirloom, err error) {
+	err = t.s.within(haltPatience, t.s.loops[0], func(l *loop) {
 		if a := l.accept; a != nil {
 			for i, ln := range a.listeners {
 				list = append(list, heirloom{name: a.asked[i], listener: true, path: ln.OwnsPath(), fd: ln.Fd()})
@@ -172,7 +175,7 @@ func (t *testator) heirlooms() (list []heirloom) {
 	for _, name := range names {
 		list = append(list, heirloom{name: name, fd: descriptorOf(t.h.Files[name])})
 	}
-	return list
+	return list, err
 }
 
 // descriptorOf is f.Fd without its side effect: that one makes the descriptor,
@@ -205,8 +208,8 @@ func (t *testator) quieten() (err error) {
 	}
 	t.s.gate.Lock()
 	t.gated = true
-	if err := t.s.waitFor(walkPatience, func(l *loop) bool { return len(l.walks) == 0 }); err != nil {
-		return fmt.Errorf("%w: publishes, within %v", err, walkPatience)
+	if err := t.s.hush(); err != nil {
+		return err
 	}
 	t.fault("held")
 	t.began = time.Now()

@@ -35,8 +35,7 @@ func Inherit(link *Link, version string, fault func(step string)) (*Estate, erro
 	}
 	e.fault("started")
 	link.patience(heirStart)
-	format := formatNumber()
-	h := hello{oldest: format, newest: format, version: version}
+	h := hello{oldest: formatNumber(stateOldest), newest: formatNumber(stateFormat), version: version}
 	if err := link.say(sayHello, h.append(nil), nil); err != nil {
 		return nil, err
 	}

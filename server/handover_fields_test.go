@@ -36,7 +36,7 @@ func TestEveryFieldIsConsidered(t *testing.T) {
 	}
 	// An end of the stream, too, is told again by the epoll of the new process.
 	followed := flagReadable | flagEnded | flagAgain | flagWriting | flagStuck | flagCounted | flagSubscribed
-	if all := flagFinish<<1 - 1; wired|followed != all || wired&followed != 0 {
+	if all := flagRefused<<1 - 1; wired|followed != all || wired&followed != 0 {
 		t.Errorf("flags %b go along, %b follow, and there are %b", wired, followed, all)
 	}
 }

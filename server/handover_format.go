@@ -34,14 +34,18 @@ import (
 // their order. Whatever changes this layout, or what a field means, changes
 // stateFormat: a process only takes over what it understands whole.
 
-// stateFormat is the version of the layout. It is text so that the test across
-// two builds can link another one in (-X).
-var stateFormat = "1"
+// stateFormat is the version of the layout, and stateOldest the oldest that is
+// read: 1 did not tell of those who were refused and linger (wireRefused). They
+// are text so that the test across two builds can link others in (-X).
+var (
+	stateFormat = "2"
+	stateOldest = "1"
+)
 
-func formatNumber() uint64 {
-	n, err := strconv.ParseUint(stateFormat, 10, 32)
+func formatNumber(text string) uint64 {
+	n, err := strconv.ParseUint(text, 10, 32)
 	if err != nil {
-		panic("server: the state format is no number: " + stateFormat)
+		panic("server: the state format is no number: " + text)
 	}
 	return n
 }
@@ -63,7 +67,8 @@ const (
 	wirePinged // of flagPinged
 	wireSpoke
 	wireFinish
-	wireFlags = 1<<iota - 1
+	wireRefused // of flagRefused; since format 2
+	wireFlags   = 1<<iota - 1
 )
 
 // Flags of a queued message.

@@ -38,7 +38,7 @@ func sample() (server serverRecord, frames []frameRecord, clients []clientRecord
 			queue: []nodeRecord{{age: 5, flags: wireShared, frame: 0, left: 3}, {age: 4, data: []byte("\x81\x02ok")},
 				{age: 3, flags: wireShared | wireDrop, frame: 1, left: 8}}},
 		{id: [16]byte{2}, since: 1, state: stateJoining, rest: []byte("GET /ws HTTP/1.1\r\n")},
-		{id: [16]byte{3}, since: 1, state: stateLingering, flags: wireFinish},
+		{id: [16]byte{3}, since: 1, state: stateLingering, flags: wireFinish | wireRefused},
 	}
 	return server, frames, clients
 }
@@ -85,6 +85,26 @@ func TestStateFormat(t *testing.T) {
 	}
 	if again := records.encode(); !bytes.Equal(again, want) || len(records.clients) != len(clients) {
 		t.Errorf("read and written again:\n%x\nwas\n%x", again, want)
+	}
+}
+
+// A state of the first format, of which nothing has changed but that there is a
+// flag more, is read as it was written.
+func TestOlderState(t *testing.T) {
+	text, err := os.ReadFile(filepath.Join("testdata", "state-"+stateOldest+".hex"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	old, err := hex.DecodeString(strings.ReplaceAll(string(text), "\n", ""))
+	if err != nil {
+		t.Fatal(err)
+	}
+	records, err := decodeAll(old)
+	if err != nil || len(records.clients) != 3 || records.end != (endRecord{3, 2}) {
+		t.Fatalf("%v, %+v", err, records)
+	}
+	if again := records.encode(); !bytes.Equal(again, old) {
+		t.Errorf("read and written again:\n%x\nwas\n%x", again, old)
 	}
 }
 

@@ -1,9 +1,9 @@
 package server
 
 import (
-	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"wsd/netpoll"
@@ -13,8 +13,8 @@ import (
 //
 //  1. settle: pooled actions are not begun any more, those that run come to
 //     their end. Everything else goes on.
-//  2. The gate closes: who publishes waits. Publishes under way reach their
-//     last client.
+//  2. The gate closes: who publishes waits. hush: so do clients that address
+//     others. Publishes under way reach their last client.
 //  3. freeze: each loop stops between two turns. The world is quiet once no
 //     loop has anything posted or under way that concerns another.
 //  4. thaw: all goes on where it stopped, or surrender: it goes on elsewhere.
@@ -62,8 +62,11 @@ func (l *loop) standStill() {
 // first, clients whose pooled action has not begun wait, and all others are served.
 const (
 	walkPatience = 10 * time.Second // for publishes under way
-	haltPatience = 5 * time.Second  // for a loop's turn: an inline handler that blocks
 )
+
+// haltPatience is for a loop's turn: an inline handler may block. It is a
+// variable for a test's sake.
+var haltPatience = 5 * time.Second
 
 // ErrBusy is returned when what runs does not end in time.
 var ErrBusy = errors.New("what is under way does not end")
@@ -71,7 +74,9 @@ var ErrBusy = errors.New("what is under way does not end")
 // settle waits until no pooled action runs: its handler cannot be moved. The
 // time-out of actions bounds how long that takes. Further ones are put off.
 func (s *Server) settle() error {
-	s.each(func(l *loop) { l.settling = true })
+	if err := s.each(func(l *loop) { l.settling = true }); err != nil {
+		return err
+	}
 	patience := s.cfg.ActionTimeout + walkPatience
 	err := s.waitFor(patience, func(l *loop) bool {
 		for _, k := range l.calls {
@@ -87,20 +92,65 @@ func (s *Server) settle() error {
 	return nil
 }
 
-// each runs f in every loop and waits for all.
-func (s *Server) each(f func(*loop)) {
-	for _, l := range s.loops {
-		s.on(context.Background(), l, f)
+// hush puts off what clients ask to be sent to others, which needs nobody's
+// leave and would go on for ever. Publishes under way reach their last client.
+func (s *Server) hush() error {
+	if err := s.each(func(l *loop) { l.hushed = true }); err != nil {
+		return err
 	}
+	if err := s.waitFor(walkPatience, func(l *loop) bool { return len(l.walks) == 0 }); err != nil {
+		return fmt.Errorf("%w: publishes, within %v", err, walkPatience)
+	}
+	return nil
+}
+
+// each runs f in one loop after the other, until one does not get round to it.
+func (s *Server) each(f func(*loop)) error {
+	for _, l := range s.loops {
+		if err := s.within(haltPatience, l, f); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// within is on with a promise for when it fails: f has not run and never will,
+// so that what it would have touched is the caller's again.
+func (s *Server) within(patience time.Duration, l *loop, f func(*loop)) error {
+	var decided atomic.Bool // whether f runs
+	done := make(chan struct{})
+	if !l.post(func(l *loop) {
+		if decided.CompareAndSwap(false, true) {
+			f(l)
+			close(done)
+		}
+	}) {
+		return ErrStopped
+	}
+	late := time.NewTimer(patience)
+	defer late.Stop()
+	var err error
+	select {
+	case <-done:
+		return nil
+	case <-late.C:
+		err = fmt.Errorf("%w: a loop's turn takes more than %v", ErrBusy, patience)
+	case <-s.ended:
+		err = ErrStopped
+	}
+	if decided.CompareAndSwap(false, true) {
+		return err
+	}
+	<-done // f runs already, and is short
+	return nil
 }
 
 // waitFor asks all loops again and again until ok is true of each in one round.
 func (s *Server) waitFor(patience time.Duration, ok func(*loop) bool) error {
 	for end := time.Now().Add(patience); ; time.Sleep(time.Millisecond) {
 		all := true
-		s.each(func(l *loop) { all = all && ok(l) })
-		if all {
-			return nil
+		if err := s.each(func(l *loop) { all = all && ok(l) }); err != nil || all {
+			return err
 		}
 		if time.Now().After(end) {
 			return ErrBusy
@@ -108,15 +158,19 @@ func (s *Server) waitFor(patience time.Duration, ok func(*loop) bool) error {
 	}
 }
 
-// unsettle undoes settle, in loops that run: what was put off begins.
+// unsettle undoes settle and hush, in loops that run: what was put off begins.
+// It waits for none of them, since one may be why the whole was called off.
 func (s *Server) unsettle() {
-	s.each(func(l *loop) {
-		l.settling = false
-		l.beginPutOff()
-	})
+	for _, l := range s.loops {
+		l.post(func(l *loop) {
+			l.settling, l.hushed = false, false
+			l.beginPutOff()
+		})
+	}
 }
 
-// putOff keeps a request of a pooled action that must not begin now.
+// putOff keeps a request that must not begin now: of a pooled action, or for
+// others than who sent it.
 func (l *loop) putOff(msg []byte) {
 	l.extras.make(l.cur).waiting = append([]byte(nil), msg...)
 	l.waiters = append(l.waiters, l.slot)

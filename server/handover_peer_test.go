@@ -115,7 +115,7 @@ func TestTakeOverFails(t *testing.T) {
 
 // A new process that says what it must not, or leaves, takes nothing over.
 func TestHandOverFails(t *testing.T) {
-	hi := string((&hello{formatNumber(), formatNumber(), "v"}).append(nil))
+	hi := string((&hello{formatNumber(stateOldest), formatNumber(stateFormat), "v"}).append(nil))
 	early := func(p *played) { p.tell(sayHello, hi); p.want(sayWelcome); p.tell(sayPrepared, "") }
 	state := func(p *played) {
 		early(p)
@@ -169,7 +169,7 @@ func TestHeirDies(t *testing.T) {
 	played := make(chan struct{})
 	go func() {
 		defer close(played)
-		p.tell(sayHello, string((&hello{formatNumber(), formatNumber(), "v"}).append(nil)))
+		p.tell(sayHello, string((&hello{formatNumber(stateOldest), formatNumber(stateFormat), "v"}).append(nil)))
 		p.want(sayWelcome)
 		p.tell(sayPrepared, "")
 		p.want(sayState)

@@ -177,6 +177,8 @@ func (r *clientRecord) check(frames []*delivery) error {
 	switch {
 	case r.state < stateJoining || r.state > stateLingering, r.flags&^wireFlags != 0:
 		return garbled("a state or a flag of a client")
+	case r.flags&wireRefused != 0 && r.state != stateRefused && r.state != stateLingering:
+		return garbled("a client that was refused and goes on")
 	case r.age < 0 || r.since < 0:
 		return garbled("a time of a client")
 	case r.state != stateOpen && (len(r.waiting) > 0 || len(r.topics) > 0):

@@ -155,12 +155,13 @@ func (l *loop) restoreState(slot uint32, c *client, st state) {
 	case stateJoining:
 		s.joining.Add(1)
 	case stateRefused:
-		s.refused.Add(1)
 		c.set(flagRefused)
 	case stateOpen:
 		l.byID[c.id] = slot
 	}
-	if peer := c.remote(); s.cfg.MaxPerAddress > 0 && peer.IsValid() && (st == stateJoining || st == stateOpen || st == stateClosing) {
+	if c.is(flagRefused) {
+		s.refused.Add(1)
+	} else if peer := c.remote(); s.cfg.MaxPerAddress > 0 && peer.IsValid() {
 		s.shares.add(peer)
 		c.set(flagCounted)
 	}

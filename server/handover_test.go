@@ -3,6 +3,7 @@ package server
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net"
@@ -396,6 +397,180 @@ func (p *peer) tally() (r tally) {
 			return r
 		}
 	}
+}
+
+// Clients that address all others, without a pause, do not keep a handover from
+// happening: what they ask meanwhile is done by the new process, once.
+func TestHandoverFanout(t *testing.T) {
+	cfg := Config{ClientFanout: true, PendingLimit: 64 << 20, PendingAge: time.Hour}
+	s := start(t, cfg)
+	s.dialMany(300) // for whom every message is work, and who take none
+	peers := s.dialMany(4)
+	read := make(chan fanned, len(peers))
+	for i, p := range peers {
+		go func() { read <- p.fanned(i) }()
+	}
+	stop := make(chan struct{})
+	sent := make([]int, len(peers))
+	var senders sync.WaitGroup
+	for i, p := range peers {
+		senders.Go(func() {
+			for ; ; sent[i]++ {
+				select {
+				case <-stop:
+					return
+				default:
+					p.try(text(fmt.Sprintf(`{"actioncode":"echo","data":[%d,%d],"is_broadcast":true}`, i, sent[i])))
+				}
+			}
+		})
+	}
+	s.until("they are at it", func(st Stats) bool { return st.Actions["echo"][0] > 100 })
+	young, _ := s.pass(cfg)
+	young, _ = young.pass(cfg)
+	close(stop)
+	senders.Wait()
+	total := uint64(0)
+	for _, n := range sent {
+		total += uint64(n)
+	}
+	young.until("all is answered", func(st Stats) bool { return st.Actions["echo"][0]+st.Actions["echo"][10] == total })
+	if _, err := young.Publish(context.Background(), All(), Message{Data: []byte("over")}); err != nil {
+		t.Fatal(err)
+	}
+	var all []fanned
+	for range peers {
+		all = append(all, <-read)
+	}
+	for _, from := range all {
+		for _, to := range all {
+			if n := to.from[from.me]; to.wrong != "" || n != sent[from.me]-from.busy {
+				t.Errorf("%d sent %d messages, %d of them were refused, and %d got %d %s", from.me, sent[from.me], from.busy, to.me, n, to.wrong)
+			}
+		}
+	}
+}
+
+// fanned is what a client got, up to the message "over".
+type fanned struct {
+	me    int
+	from  map[int]int // how many, by sender
+	busy  int         // what it sent and was refused
+	wrong string
+}
+
+func (p *peer) fanned(me int) (r fanned) {
+	r.me, r.from = me, map[int]int{}
+	last := map[int]int{}
+	for {
+		f, err := p.next()
+		if err != nil {
+			r.wrong = err.Error()
+			return r
+		}
+		if string(f.Payload) == "over" {
+			return r
+		}
+		var m struct {
+			Code int
+			Data []int
+		}
+		if err := json.Unmarshal(f.Payload, &m); err != nil || m.Code == 0 && len(m.Data) != 2 {
+			r.wrong = string(f.Payload)
+			return r
+		}
+		if m.Code == 10 {
+			r.busy++
+			continue
+		}
+		from, n := m.Data[0], m.Data[1]
+		if before, heard := last[from]; heard && n <= before {
+			r.wrong = fmt.Sprintf("message %d of %d came after %d", n, from, before)
+			return r
+		}
+		last[from] = n
+		r.from[from]++
+	}
+}
+
+// An inline handler that blocks its loop, whichever that is, ends the handover
+// and not the server.
+func TestHandoverBlocked(t *testing.T) {
+	before := haltPatience
+	haltPatience = 100 * time.Millisecond
+	defer func() { haltPatience = before }()
+	began, finish := make(chan struct{}), make(chan struct{})
+	mux := dispatch.NewMux()
+	dispatch.Builtins(mux)
+	dispatch.Handle(mux, "block", func(*dispatch.Context, any) (any, error) {
+		began <- struct{}{}
+		<-finish
+		return nil, nil
+	}, dispatch.Inline())
+	s := start(t, Config{Mux: mux})
+	for number := range s.loops {
+		p := s.dial()
+		for s.loopOf(uuid.MustParse(p.id())) != number {
+			p = s.dial()
+		}
+		p.send(`{"actioncode":"block"}`)
+		<-began
+		if _, _, err := s.tryPass(Config{}, Heir{}, nil); !errors.Is(err, ErrBusy) {
+			t.Errorf("loop %d blocked: %v, want ErrBusy", number, err)
+		}
+		finish <- struct{}{}
+		p.expect(`{"code":0,"msg":"success","data":null,"actioncode":"block"}`)
+		p.alive()
+		s.each(func(l *loop) {
+			if l.settling || l.hushed || l.halt != nil {
+				t.Errorf("loop %d still stands still", l.number)
+			}
+		})
+	}
+	s.pass(Config{})
+}
+
+// Who was refused, or has an address's share, and is not gone yet, counts in the
+// new process as it did in the old one.
+func TestHandoverLingering(t *testing.T) {
+	cfg := Config{MaxClients: 2, MaxPerAddress: 5, CloseTimeout: time.Minute}
+	s := start(t, cfg)
+	stays, leaves := s.dial(), s.dial()
+	var refused []*peer
+	for range 3 {
+		p := s.connect()
+		p.write(request("/ws"))
+		if r := p.response(); r.StatusCode != 503 {
+			t.Fatal(r.Status)
+		}
+		refused = append(refused, p)
+	}
+	leaves.leave()
+	s.until("one left", func(st Stats) bool { return st.Clients.Connected == 4 })
+	lost := s.connect()
+	lost.write(request("/nowhere"))
+	if r := lost.response(); r.StatusCode != 404 {
+		t.Fatal(r.Status)
+	}
+	for range 2 {
+		before := [...]int64{s.connected.Load(), s.refused.Load(), int64(s.shared())}
+		if before != [...]int64{5, 3, 2} {
+			t.Fatalf("connected, refused, sharing: %v", before)
+		}
+		s, _ = s.pass(cfg)
+		if after := [...]int64{s.connected.Load(), s.refused.Load(), int64(s.shared())}; after != before {
+			t.Errorf("connected, refused, sharing: %v, were %v", after, before)
+		}
+		stays.alive()
+	}
+	lost.Close()
+	s.until("its place is free", func(st Stats) bool { return st.Clients.Connected == 4 })
+	s.dial().leave() // whoever lingers
+	for _, p := range refused {
+		p.Close()
+	}
+	s.until("who was refused is gone", func(st Stats) bool { return st.Clients.Connected == 1 && s.refused.Load() == 0 })
+	stays.leave()
 }
 
 // A handover that fails changes nothing.

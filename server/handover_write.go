@@ -171,4 +171,5 @@ var wiredFlags = [...]struct {
 	wire uint8
 }{
 	{flagEcho, wireEcho}, {flagPinged, wirePinged}, {flagSpoke, wireSpoke}, {flagFinish, wireFinish},
+	{flagRefused, wireRefused},
 }

@@ -66,7 +66,8 @@ type loop struct {
 
 	// Of a handover.
 	settling bool     // pooled actions are put off
-	waiters  []uint32 // clients whose action was
+	hushed   bool     // so is what is for other clients
+	waiters  []uint32 // clients whose request was put off
 	halt     *halt    // to stand still by at the end of the turn
 
 	// The client whose bytes are being fed, for the sink's methods.
