@@ -44,7 +44,8 @@ say "systemctl reload: another process, the same client"
 client $url /test/upgraded &
 holds=$!
 until_true 20 test -e /test/upgraded.connected
-systemctl reload wsd.service
+systemctl reload wsd.service # returns when the newer process serves
+[ "$(property MainPID)" != "$pid" ] || fail "it has reloaded nothing"
 changed() { [ "$(property MainPID)" != "$pid" ] && [ "$(property MainPID)" != 0 ]; }
 until_true 30 changed
 until_true 30 test ! -e "/proc/$pid"
@@ -53,6 +54,21 @@ client $url
 touch /test/upgraded
 wait $holds || fail "the client was lost"
 expect restarts 0 "$(property NRestarts)"
+
+say "a reload that comes to nothing says so, and the client stays"
+pid=$(property MainPID)
+client $url /test/failed &
+holds=$!
+until_true 20 test -e /test/failed.connected
+cp /etc/wsd/wsd.yaml /test/wsd.yaml
+echo 'max-client: 5' >>/etc/wsd/wsd.yaml
+! systemctl reload wsd.service 2>/dev/null || fail "it claims to have reloaded"
+cp /test/wsd.yaml /etc/wsd/wsd.yaml
+expect state active "$(systemctl is-active wsd.service)"
+expect "main process" "$pid" "$(property MainPID)"
+journalctl -u wsd.service --no-pager -n 20 -o cat | grep -m1 "process $pid serves on: "
+touch /test/failed
+wait $holds || fail "the client was lost"
 
 say "wsd upgrade, by root, does the same and tells"
 pid=$(property MainPID)
