@@ -1,6 +1,9 @@
 package server
 
 import (
+	"bufio"
+	"bytes"
+	"io"
 	"syscall"
 	"testing"
 	"time"
@@ -191,4 +194,98 @@ func TestStall(t *testing.T) {
 		}
 	})
 	p.pinged()
+}
+
+// sleep has the machine sleep for so long, as far as the loop can see, and then
+// go on with what has fallen due.
+func (l *loop) sleep(d time.Duration) {
+	l.start = l.start.Add(-d)
+	l.passTime()
+	for l.wheel.looking() || l.unchecked > 0 || l.drain.quota > 0 {
+		l.workOff()
+	}
+}
+
+// TestSleepJoining: whose handshake came while the server slept is let in, who is
+// to be refused is told so, and only who sent nothing is told that it took too long.
+func TestSleepJoining(t *testing.T) {
+	s := start(t, Config{Loops: 1, MaxClients: 2})
+	late, silent := s.connect(), s.connect()
+	s.until("two are joining", func(st Stats) bool { return st.Clients.Joining == 2 })
+	refused := s.connect()
+	s.until("three are", func(st Stats) bool { return st.Clients.Joining == 3 })
+	s.each(func(l *loop) {
+		late.write(request("/ws")) // it is in the kernel when this returns
+		refused.write(request("/ws"))
+		l.sleep(time.Minute)
+	})
+	if r := late.response(); r.StatusCode != 101 {
+		t.Errorf("a handshake that came in time: %s", r.Status)
+	}
+	late.alive()
+	refused.refused(503)
+	silent.refused(408)
+}
+
+// TestSleepClosing: who answered the close while the server slept is not reset.
+func TestSleepClosing(t *testing.T) {
+	s := start(t, Config{Loops: 1})
+	p := s.dial()
+	s.each(func(l *loop) {
+		l.close(0, l.clients.at(0), ReasonAdmin, 1008, "enough")
+		p.goodbye()
+		l.sleep(time.Minute)
+	})
+	p.closedWith(1008)
+}
+
+// TestSleepStuck: who took what the kernel had for it while the server slept is
+// no slow consumer, whatever the policy, and gets all the rest; who did not, is.
+func TestSleepStuck(t *testing.T) {
+	for policy := range policyNames {
+		t.Run(Policy(policy).String(), func(t *testing.T) {
+			s := start(t, tight(Config{Loops: 1, SlowConsumer: Policy(policy), IdleTimeout: -1, CloseTimeout: 50 * time.Millisecond}))
+			p, slow := s.stuck("/ws"), s.stuck("/ws")
+			n, _ := s.jam(0, func(r Result) bool { return r.Queued == 2 })
+			n, _ = s.jam(n, func(Result) bool { return s.pending.Load() > 40<<10 })
+			asleep, wake := make(chan struct{}), make(chan struct{})
+			judged := make(chan [2]state)
+			s.loops[0].post(func(l *loop) {
+				close(asleep)
+				<-wake
+				l.sleep(time.Minute)
+				st := l.clients.at(0).state
+				l.sleep(time.Second) // the next tick
+				judged <- [2]state{st, l.clients.at(0).state}
+			})
+			<-asleep
+			p.takeAll()
+			close(wake)
+			if st := <-judged; st != [2]state{stateOpen, stateOpen} {
+				t.Errorf("who had taken all there was is in states %d", st)
+			}
+			p.drained(n - 1)
+			p.alive()
+			if Policy(policy) == CloseSlow {
+				eventually(t, says("who takes nothing is closed"), func() bool {
+					s.each(func(l *loop) { l.sleep(time.Minute) })
+					return s.Stats().Closed["slow"] == 1
+				})
+			}
+			slow.reset()
+		})
+	}
+}
+
+// takeAll takes from the kernel what there is, for later reads.
+func (p *peer) takeAll() {
+	p.t.Helper()
+	var got bytes.Buffer
+	_ = p.Conn.SetReadDeadline(time.Now().Add(300 * time.Millisecond))
+	_, _ = io.Copy(&got, p.br)
+	_ = p.Conn.SetReadDeadline(time.Now().Add(patience))
+	if got.Len() == 0 {
+		p.t.Fatal("there was nothing")
+	}
+	p.br = bufio.NewReader(io.MultiReader(&got, p.Conn))
 }

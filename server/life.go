@@ -43,6 +43,9 @@ func (l *loop) look(slot uint32, c *client) {
 			l.plan(slot, c, c.stamp+limit)
 			return
 		}
+		if st := c.state; l.lastRead(slot, c) != st {
+			return
+		}
 		l.reject(slot, c, ReasonHandshakeTimeout, &conn.HTTPError{Status: 408, Reason: "the handshake took too long"})
 	case stateOpen:
 		l.lookOpen(slot, c, silent)
@@ -51,8 +54,20 @@ func (l *loop) look(slot uint32, c *client) {
 			l.plan(slot, c, c.stamp+limit)
 			return
 		}
+		l.lastRead(slot, c) // else the kernel makes a reset of what lies unread
 		l.kill(slot, c, ReasonNone)
 	}
+}
+
+// lastRead is one more look before a verdict: what the client sent in time may
+// lie unread in the kernel, because this loop was late. An overloaded server,
+// or one whose machine slept, must not close the healthy. It returns the state
+// that the client is in now.
+func (l *loop) lastRead(slot uint32, c *client) state {
+	if !l.held(c) {
+		l.read(slot, c)
+	}
+	return c.state
 }
 
 func (l *loop) lookOpen(slot uint32, c *client, silent uint32) {
@@ -62,13 +77,7 @@ func (l *loop) lookOpen(slot uint32, c *client, silent uint32) {
 			l.plan(slot, c, at) // further ahead than the wheel reaches
 			return
 		}
-		// One more look before the verdict: what it sent may lie unread in
-		// the kernel, because this loop was late. An overloaded server must
-		// not close the healthy.
-		if !l.held(c) {
-			l.read(slot, c)
-		}
-		if c.state != stateOpen {
+		if l.lastRead(slot, c) != stateOpen {
 			return
 		}
 		if c.is(flagPinged) && !l.held(c) {

@@ -51,8 +51,10 @@ type loop struct {
 	out     []byte   // answers of the client that is being read
 	again   []uint32 // clients with more to do than one turn allows
 	stuck   []uint32 // clients with a send queue
-	// unchecked is how many of stuck have still to be looked at in this round.
+	// unchecked is how many of stuck have still to be looked at in this round,
+	// which is the first after the loop stood still if stalled is set.
 	unchecked int
+	stalled   bool
 	dead      []uint32 // clients to be freed at the end of the batch
 	walks     []*walk  // publishes under way, oldest first
 	calls     []*call  // handlers under way, oldest first
@@ -248,9 +250,10 @@ func (l *loop) passTime() {
 	if now == l.wheel.now {
 		return
 	}
+	stalled := now-l.wheel.now > l.timeout(time.Second)
 	l.turnWheel(now)
-	if l.unchecked == 0 { // else a round of an earlier tick is under way
-		l.unchecked = len(l.stuck)
+	if l.stalled = stalled || l.stalled && l.unchecked > 0; l.unchecked == 0 {
+		l.unchecked = len(l.stuck) // else a round of an earlier tick is under way
 	}
 	l.checkCalls()
 	l.drainTick()

@@ -383,6 +383,9 @@ func (l *loop) stillStuck(slot uint32, c *client, limit uint32) bool {
 	if !c.is(flagStuck) {
 		return false // freed
 	}
+	if l.aged(c, limit) {
+		l.lastWrite(slot, c)
+	}
 	l.dropAged(c, limit)
 	if c.head == 0 || c.state == stateDead {
 		c.clear(flagStuck)
@@ -391,10 +394,29 @@ func (l *loop) stillStuck(slot uint32, c *client, limit uint32) bool {
 		}
 		return false
 	}
-	if c.state == stateOpen && l.wheel.now-l.queue.at(c.head).since >= limit {
+	if l.aged(c, limit) {
 		l.closeSlow(slot, c)
 	}
 	return true
+}
+
+// aged: the oldest message of an open client has waited for too long.
+func (l *loop) aged(c *client, limit uint32) bool {
+	return c.state == stateOpen && c.head != 0 && l.wheel.now-l.queue.at(c.head).since >= limit
+}
+
+// lastWrite is one more try before the verdict: the client may have made room
+// while this loop was late. Who did, and had no chance to make more because the
+// loop stood still, has his time again for the rest.
+func (l *loop) lastWrite(slot uint32, c *client) {
+	before := c.pending
+	l.flush(slot, c)
+	if !l.stalled || c.state != stateOpen || c.pending >= before {
+		return
+	}
+	for n := c.head; n != 0; n = l.queue.at(n).next {
+		l.queue.at(n).since = l.wheel.now
+	}
 }
 
 // dropAged leaves out what is too old, where the policy is to drop. What is
