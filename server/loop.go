@@ -79,6 +79,8 @@ type loop struct {
 	ctx  dispatch.Context
 	req  conn.Request
 
+	told told // what Stats knows; has a lock of its own
+
 	// The door for everyone else.
 	mu     sync.Mutex
 	inbox  []func(*loop)
@@ -139,10 +141,11 @@ func (l *loop) turn() bool {
 	if timed {
 		began = time.Now()
 	}
+	goOn := len(l.again) // who is added by the events of this turn has been read in it
 	for i := range l.events[:n] {
 		l.event(&l.events[i])
 	}
-	l.continueReading()
+	l.continueReading(goOn)
 	if woken {
 		l.yield = true // whoever posted may be waiting for an answer
 		l.takeInbox()

@@ -27,8 +27,8 @@ func (l *loop) readable(slot uint32, c *client, ended bool) {
 	if ended {
 		c.set(flagEnded)
 	}
-	if l.held(c) {
-		return // whoever lifts the hold reads on
+	if l.held(c) || c.is(flagAgain) {
+		return // whoever lifts the hold reads on; or continueReading, in its turn
 	}
 	l.read(slot, c)
 }
@@ -84,10 +84,10 @@ func (l *loop) readLater(slot uint32, c *client) {
 	}
 }
 
-// continueReading goes on with the clients that had more than a turn's worth.
-// Who has still more is asked again in the next turn.
-func (l *loop) continueReading() {
-	todo := len(l.again)
+// continueReading goes on with the first todo of the clients that had more than
+// a turn's worth, which is all of earlier turns. Who has still more is asked
+// again in the next one: nobody is read from twice in a turn.
+func (l *loop) continueReading(todo int) {
 	for _, slot := range l.again[:todo] {
 		c := l.clients.at(slot)
 		if !c.is(flagAgain) { // its slot was freed meanwhile

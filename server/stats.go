@@ -2,6 +2,7 @@ package server
 
 import (
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"wsd/dispatch"
@@ -100,9 +101,12 @@ func addAll(a, b []uint64) {
 
 // Stats are the server's totals since it began, and what is now.
 type Stats struct {
-	Uptime  float64 `json:"uptime_seconds"`
-	Loops   int     `json:"loops"`
-	Clients struct {
+	Uptime float64 `json:"uptime_seconds"`
+	Loops  int     `json:"loops"`
+	// StaleLoops did not answer in time; their part of all this is what they
+	// answered last, so that no total goes back.
+	StaleLoops int `json:"stale_loops"`
+	Clients    struct {
 		Connected int64 `json:"connected"` // every socket, whatever its state
 		Joining   int64 `json:"joining"`
 		Open      int64 `json:"open"`
@@ -171,23 +175,44 @@ type Stats struct {
 // statsPatience is how long Stats waits for a loop.
 const statsPatience = 2 * time.Second
 
-// Stats asks every loop for its numbers. A loop that does not answer within
-// two seconds is left out.
+// told is what a loop has answered last, for those who ask.
+type told struct {
+	mu                    sync.Mutex
+	count                 counters
+	topics, subscriptions int
+}
+
+// tell updates the loop's answer.
+func (l *loop) tell() {
+	t := &l.told
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	actions := append(t.count.actions[:0], l.count.actions...)
+	t.count = l.count
+	t.count.actions = actions
+	t.topics, t.subscriptions = l.topics.Len(), l.topics.Subscriptions()
+}
+
+// Stats asks every loop for its numbers. For one that does not answer within
+// two seconds it takes those that this one answered last: see Stats.StaleLoops.
 func (s *Server) Stats() Stats {
+	var answers atomic.Int32
+	s.ask(func(l *loop) {
+		l.tell()
+		answers.Add(1)
+	})
+	stale := len(s.loops) - int(answers.Load()) // a late answer may come from here on
 	sum := counters{actions: make([]actionCounters, len(s.constants))}
 	topics, subscriptions := 0, 0
-	var mu sync.Mutex
-	s.ask(func(l *loop) {
-		mu.Lock()
-		defer mu.Unlock()
-		sum.add(&l.count)
-		topics += l.topics.Len()
-		subscriptions += l.topics.Subscriptions()
-	})
-	mu.Lock()
-	defer mu.Unlock()
+	for _, l := range s.loops {
+		l.told.mu.Lock()
+		sum.add(&l.told.count)
+		topics += l.told.topics
+		subscriptions += l.told.subscriptions
+		l.told.mu.Unlock()
+	}
 	st := s.describe(&sum)
-	st.Topics, st.Subscribed = topics, subscriptions
+	st.Topics, st.Subscribed, st.StaleLoops = topics, subscriptions, stale
 	return st
 }
 

@@ -98,6 +98,25 @@ func TestStatsJSON(t *testing.T) {
 	}
 }
 
+// TestStaleLoop: a loop that does not answer makes no total go back.
+func TestStaleLoop(t *testing.T) {
+	s := start(t, Config{Loops: 2})
+	for range 4 { // some on each, most likely; it does not matter
+		s.dial().ask(`{"actioncode":"subscribe","data":{"topics":["t"]}}`, good(`["t"]`, "subscribe"))
+	}
+	before := s.until("nobody is stale", func(st Stats) bool { return st.StaleLoops == 0 && st.MessagesIn == 4 })
+	release, held := make(chan struct{}), make(chan struct{})
+	s.loops[0].post(func(*loop) { close(held); <-release })
+	<-held
+	st := s.Stats()
+	if st.StaleLoops != 1 || st.MessagesIn != 4 || st.Accepted != 4 || st.Opened != 4 || st.Clients.Open != 4 || st.Subscribed != 4 ||
+		st.Turns < before.Turns || st.Actions["subscribe"][0] != 4 || st.BatchSize.Count < before.BatchSize.Count {
+		t.Errorf("%d loops are stale: %s, %d turns after %d", st.StaleLoops, describe(st), st.Turns, before.Turns)
+	}
+	close(release)
+	s.until("it answers again", func(st Stats) bool { return st.StaleLoops == 0 })
+}
+
 // TestHistogram: each value is in the bucket whose bounds are around it.
 func TestHistogram(t *testing.T) {
 	for _, v := range []int{0, 1, 2, 3, 4, 7, 8, 1000, 1 << 22, 1<<23 - 1, 1 << 23, 1 << 40} {
