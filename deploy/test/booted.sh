@@ -75,6 +75,21 @@ pid=$(property MainPID)
 wsd upgrade
 until_true 30 changed
 
+say "a stop drains after an upgrade as well, whether the older process has ended or not"
+for wait in 0 20; do
+	pid=$(property MainPID)
+	systemctl reload wsd.service
+	[ $wait = 0 ] || until_true $wait test ! -e "/proc/$pid"
+	client $url "/test/stopped$wait" >"/test/stopped$wait.log" 2>&1 &
+	until_true 20 test -e "/test/stopped$wait.connected"
+	systemctl stop wsd.service
+	expect result success "$(property Result)"
+	wait $! && fail "the client was told nothing"
+	cat "/test/stopped$wait.log"
+	grep -q 1001 "/test/stopped$wait.log" || fail "the client was not told that the server goes away"
+	systemctl start wsd.service
+done
+
 say "an upgrade of the package does the same"
 pid=$(property MainPID)
 client $url /test/package &
