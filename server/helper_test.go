@@ -19,7 +19,6 @@ import (
 	"github.com/gobwas/ws"
 
 	"wsd/conn"
-	"wsd/netpoll"
 )
 
 // site is a server under test.
@@ -208,11 +207,6 @@ func unpollable(t testing.TB) int {
 		t.Fatal(err)
 	}
 	return fd
-}
-
-// eventOf is what the kernel says when the socket of a registration is readable.
-func eventOf(slot, generation uint32) netpoll.Event {
-	return netpoll.Event{Events: syscall.EPOLLIN, Fd: int32(slot), Pad: int32(generation)}
 }
 
 // countingLog counts the lines at warning level and above.

@@ -55,6 +55,36 @@ func TestIdle(t *testing.T) {
 	}
 }
 
+// TestPongLongerThanIdle: the two time-outs add up, whichever is longer. Silence
+// gets one ping, not one for each IdleTimeout, and the close comes both of them
+// after the last byte, in the loop's own time.
+func TestPongLongerThanIdle(t *testing.T) {
+	for _, c := range []struct{ idle, pong time.Duration }{{time.Minute, 5 * time.Minute}, {5 * time.Minute, time.Minute}} {
+		s := start(t, Config{Loops: 1, IdleTimeout: c.idle, PongTimeout: c.pong})
+		p := s.dial()
+		p.alive()
+		s.each(func(l *loop) {
+			last, pings := l.clients.at(0).stamp, l.count.pings
+			idle, pong := l.timeout(c.idle), l.timeout(c.pong)
+			for l.clients.at(0).state == stateOpen && l.wheel.now-last <= 2*(idle+pong) {
+				l.turnWheel(l.wheel.now + 1)
+				l.lookOn(lookSlice)
+				silent := l.wheel.now - last
+				if want := pings + uint64(min(silent/idle, 1)); l.count.pings != want {
+					t.Errorf("%v and %v: %d pings after %d ticks, want %d", c.idle, c.pong, l.count.pings, silent, want)
+					return
+				}
+				if open := l.clients.at(0).state == stateOpen; open != (silent < idle+pong) {
+					t.Errorf("%v and %v: after %d ticks it is open: %v; %d and %d ticks were given", c.idle, c.pong, silent, open, idle, pong)
+					return
+				}
+			}
+		})
+		p.pinged()
+		p.closedWith(1008)
+	}
+}
+
 // TestIdleOff: a negative time-out is none.
 func TestIdleOff(t *testing.T) {
 	cfg := quick(Config{})
