@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # Tests the packages of this kind of machine in dist/: the checks of Debian and
-# rpm, the texts, then both installed in throw-away copies of this machine (an
+# rpm, the texts, docs/operations.md, both installed in throw-away copies of this machine (an
 # overlay over its files, a network of its own), first without systemd running,
 # then with. As root on Debian with Go; installs the tools that are missing, and
-# leaves nothing else behind. Two minutes, a boot included.
+# leaves nothing else behind. Three minutes, two boots included.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 export LC_ALL=C.UTF-8
@@ -28,6 +28,17 @@ tools() {
 	say "installing ${missing[*]}"
 	apt-get update -qq
 	DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+}
+
+# fetch DIRECTORY PACKAGES...: what is missing here of packages and what they
+# need. They are not installed here, where they would start services.
+fetch() {
+	local get=(apt-get install -y -qq --no-install-recommends --download-only -o "Dir::Cache::archives=$1" "${@:2}")
+	mkdir -p "$1/partial"
+	"${get[@]}" >/dev/null 2>&1 || {
+		apt-get update -qq
+		"${get[@]}" >/dev/null
+	}
 }
 
 check_packages() {
@@ -71,6 +82,7 @@ copy() {
 	# Containers' images forbid their packages to start services.
 	rm -f "$at/root/usr/sbin/policy-rc.d"
 	cp deploy/test/* "$at/test/"
+	cp docs/operations.md "$at/test/"
 	cp "$deb" "$at/test/wsd.deb"
 	cp "$rpm" "$at/test/wsd.rpm"
 }
@@ -83,9 +95,10 @@ contain() {
 		--private-network --console=pipe --bind="$at/test:/test" "$@" </dev/null
 }
 
+# boot NAME: a copy in which systemd runs deploy/test/NAME.sh.
 boot() {
-	copy booted
-	cat >"$work/booted/root/etc/systemd/system/wsd-test.service" <<-'UNIT'
+	[ -d "$work/$1" ] || copy "$1"
+	cat >"$work/$1/root/etc/systemd/system/wsd-test.service" <<-UNIT
 		[Unit]
 		Requires=basic.target dbus.socket
 		After=basic.target dbus.socket
@@ -95,13 +108,13 @@ boot() {
 		FailureActionExitStatus=1
 		[Service]
 		Type=oneshot
-		ExecStart=/bin/bash /test/booted.sh
+		ExecStart=/bin/bash /test/$1.sh
 		StandardOutput=append:/test/log
 		StandardError=inherit
 	UNIT
 	local ended=0
-	contain booted --boot systemd.unit=wsd-test.service systemd.journald.forward_to_console=0 >"$work/booted/console" 2>&1 || ended=$?
-	cat "$work/booted/test/log" || cat "$work/booted/console"
+	contain "$1" --boot systemd.unit=wsd-test.service systemd.journald.forward_to_console=0 >"$work/$1/console" 2>&1 || ended=$?
+	cat "$work/$1/test/log" || cat "$work/$1/console"
 	[ $ended = 0 ] || {
 		echo "the container ended with $ended"
 		return 1
@@ -126,6 +139,10 @@ say "installed, without systemd"
 copy installed
 contain installed --as-pid2 /bin/bash /test/installed.sh
 say "installed, with systemd"
-boot
+boot booted
+say "docs/operations.md"
+copy page
+fetch "$work/page/test/debs" nginx haproxy openssl curl
+boot page
 say "container image and Kubernetes manifests"
 (cd deploy/check && go vet ./... && go test -count=1 ./...)
