@@ -257,6 +257,23 @@ func TestSleepJoining(t *testing.T) {
 	silent.refused(408)
 }
 
+// TestSleepFirstMessage: nor is a first message that came while it slept too late.
+func TestSleepFirstMessage(t *testing.T) {
+	s := start(t, Config{Loops: 1, FirstMessageTimeout: 10 * time.Second})
+	p, silent := s.dial(), s.dial()
+	s.each(func(l *loop) {
+		p.send(beat)
+		l.sleep(30 * time.Second)
+		if c := l.clients.at(0); c.state != stateOpen || c.due == 0 {
+			t.Errorf("who spoke is in state %d, bucket %d", c.state, c.due)
+		}
+	})
+	p.expect(beating)
+	p.alive()
+	silent.closedWith(1008)
+	s.closed(ReasonSilent, 1)
+}
+
 // TestSleepClosing: who answered the close while the server slept is not reset.
 func TestSleepClosing(t *testing.T) {
 	s := start(t, Config{Loops: 1})

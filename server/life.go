@@ -88,12 +88,18 @@ func (l *loop) lookOpen(slot uint32, c *client, silent uint32) {
 	}
 	if cfg.FirstMessageTimeout > 0 && !c.is(flagSpoke) {
 		at := l.ticksSince(c) + l.timeout(cfg.FirstMessageTimeout)
-		if l.wheel.now >= at {
+		if l.wheel.now < at {
+			l.plan(slot, c, at)
+			return
+		}
+		if l.lastRead(slot, c) != stateOpen {
+			return
+		}
+		if !c.is(flagSpoke) {
 			l.close(slot, c, ReasonSilent, ws.StatusPolicyViolation, "no message in time")
 			return
 		}
-		l.plan(slot, c, at)
-		return
+		silent = l.wheel.now - c.stamp
 	}
 	if cfg.IdleTimeout < 0 {
 		return
