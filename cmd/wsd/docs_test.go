@@ -49,7 +49,7 @@ Every setting of ` + "`wsd serve`" + ` has one name, and three places where it c
 no setting is an error, as is a value that cannot be meant; both are named, and the exit code is 2. What only shows at
 start (an address that is taken, a file that is missing) ends with exit code 1.
 
-- **Sizes** are bytes, or carry a unit: ` + "`512B`, `64KiB`, `1GiB`" + `. **Durations** carry theirs: ` + "`500ms`, `30s`, `2m`" + `.
+- **Sizes** are bytes, or carry a unit: ` + "`512B`, `64KiB`, `1GiB`" + `. **Durations** carry theirs: ` + "`500ms`, `30s`, `2m`" + `; time-outs go up to 1000h.
 - **Lists** are given by repeating the flag, or with commas: ` + "`--origins=https://a.example,https://b.example`" + `; in the file
   as a YAML list. A list in one place replaces that of another.
 - **Switches** can be turned off again by ` + "`--no-…`" + `.

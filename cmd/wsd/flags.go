@@ -36,9 +36,9 @@ type admissionFlags struct {
 }
 
 type limitFlags struct {
-	MaxHeader          size  `default:"8KiB" help:"Size of a handshake request."`
-	MaxMessage         size  `default:"64KiB" help:"Size of a whole message from a client."`
-	MaxFragments       count `default:"1024" help:"Frames that one message may be cut into."`
+	MaxHeader          size  `default:"8KiB" help:"Size of a handshake request; at most 1MiB."`
+	MaxMessage         size  `default:"64KiB" help:"Size of a whole message from a client; at most 1GiB."`
+	MaxFragments       count `default:"1024" help:"Frames that one message may be cut into; at most 65535."`
 	MessageRate        count `default:"0" help:"Messages per second of one client; 0: no limit."`
 	ByteRate           size  `default:"0" help:"Bytes per second of one client; 0: no limit."`
 	ControlRate        count `default:"50" help:"Control frames (ping, pong) per second of one client; 0: no limit."`
@@ -48,7 +48,7 @@ type limitFlags struct {
 
 type slowFlags struct {
 	SlowConsumer string `default:"close" enum:"close,drop-new,drop-old" placeholder:"POLICY" help:"What happens to a client that does not take what is sent to it: close (code 1008), drop-new or drop-old messages."`
-	PendingLimit size   `default:"256KiB" help:"Bytes that may wait for one client beyond what the kernel took."`
+	PendingLimit size   `default:"256KiB" help:"Bytes that may wait for one client beyond what the kernel took, 48 more for each message; at most 1GiB."`
 	PendingTotal size   `default:"1GiB" help:"The same for all clients together, a shared message counted for each."`
 	PendingAge   span   `default:"30s" help:"How long the oldest of those bytes may wait."`
 	NotsentLowat size   `default:"128KiB" help:"Bytes that may wait unsent in the kernel for each client (TCP_NOTSENT_LOWAT); 0: the system's setting."`
@@ -58,9 +58,9 @@ type timeoutFlags struct {
 	HandshakeTimeout    span `default:"10s" help:"For a whole handshake, from accept to its blank line."`
 	FirstMessageTimeout span `default:"0s" help:"From the handshake to a client's first message; 0: no limit."`
 	IdleTimeout         span `default:"60s" help:"Silence after which a client gets a ping; 0: never."`
-	PongTimeout         span `default:"20s" help:"Further silence after which it is closed."`
+	PongTimeout         span `default:"20s" help:"Further silence, after the ping, for which it is closed; whichever is longer, the two add up."`
 	CloseTimeout        span `default:"5s" help:"For a client to answer a close."`
-	UserTimeout         span `default:"30s" help:"For sent data to be acknowledged, else the client has vanished (TCP_USER_TIMEOUT); 0: the system's setting."`
+	UserTimeout         span `default:"30s" help:"For sent data to be acknowledged, else the client has vanished (TCP_USER_TIMEOUT), at most 596h; 0: the system's setting."`
 }
 
 type actionFlags struct {
