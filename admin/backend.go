@@ -20,12 +20,11 @@ type Backend interface {
 	// Addrs are the addresses that clients connect to.
 	Addrs() []string
 
-	// Publish returns when every matching client was written to or has the
-	// message waiting, or ctx ends; the message goes on even then.
-	Publish(ctx context.Context, to server.Target, m server.Message) (server.Result, error)
-	// Post is Publish without the waiting. Messages arrive in the order in which
-	// either was called.
-	Post(to server.Target, m server.Message) error
+	// Begin sets a message on its way, and returns how to wait for what becomes
+	// of it. It waits itself, but for ctx, while too many are on their way.
+	// Messages arrive in the order in which they were begun; after an error
+	// nobody gets the message.
+	Begin(ctx context.Context, to server.Target, m server.Message) (server.Outcome, error)
 
 	// Client looks one up; false if there is none, or ctx ended.
 	Client(ctx context.Context, id uuid.UUID) (server.ClientInfo, bool)

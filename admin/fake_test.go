@@ -26,13 +26,13 @@ type fake struct {
 	stats   server.Stats
 	result  server.Result
 	err     error
-	hold    chan struct{} // Publish waits until it is closed
+	lost    error         // what a publish that has begun ends with
+	hold    chan struct{} // publishes end when it is closed
 	clients []server.ClientInfo
 
 	mu       sync.Mutex
 	targets  []server.Target
 	messages []server.Message
-	posted   int
 	closes   []string
 }
 
@@ -43,37 +43,30 @@ func (f *fake) Limits() server.Limits {
 }
 func (f *fake) Addrs() []string { return []string{"127.0.0.1:8066", "unix:/run/wsd.sock"} }
 
-func (f *fake) Publish(ctx context.Context, to server.Target, m server.Message) (server.Result, error) {
-	f.note(to, m)
-	if f.hold != nil {
-		select {
-		case <-f.hold:
-		case <-ctx.Done():
-			return server.Result{}, ctx.Err()
-		}
+func (f *fake) Begin(_ context.Context, to server.Target, m server.Message) (server.Outcome, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.err != nil {
+		return nil, f.err
 	}
-	return f.result, f.err
-}
-
-func (f *fake) Post(to server.Target, m server.Message) error {
-	f.note(to, m)
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.posted++
-	return f.err
-}
-
-func (f *fake) note(to server.Target, m server.Message) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
 	f.targets, f.messages = append(f.targets, to), append(f.messages, m)
+	return func(ctx context.Context) (server.Result, error) {
+		if f.hold != nil {
+			select {
+			case <-f.hold:
+			case <-ctx.Done():
+				return server.Result{}, ctx.Err()
+			}
+		}
+		return f.result, f.lost
+	}, nil
 }
 
-// published is what came so far, and how much of it by Post.
-func (f *fake) published() (messages []server.Message, posted int) {
+// published is what came so far.
+func (f *fake) published() []server.Message {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return slices.Clone(f.messages), f.posted
+	return slices.Clone(f.messages)
 }
 
 func (f *fake) Client(ctx context.Context, id uuid.UUID) (server.ClientInfo, bool) {

@@ -32,7 +32,7 @@ func TestNoPageElsewherePublishes(t *testing.T) {
 		f := &fake{}
 		base := start(t, f, nil)
 		status, header, body := do(t, request{method: c.method, url: base + c.path, host: c.host, header: c.header, body: "x"})
-		if messages, _ := f.published(); status != 403 || len(messages) != 0 {
+		if messages := f.published(); status != 403 || len(messages) != 0 {
 			t.Errorf("%s: %d %s", c.name, status, body)
 		}
 		for name := range header {

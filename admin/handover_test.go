@@ -157,7 +157,7 @@ func TestForward(t *testing.T) {
 func TestRemember(t *testing.T) {
 	a := &Server{once: newOnce(time.Minute, 3)}
 	run := func(s *Server, key string) reply {
-		return s.once.do(t.Context(), key, [32]byte{1}, func() reply { return reply{status: 200, outcome: outcome{LastClient: 7}} })
+		return s.once.do(t.Context(), key, [32]byte{1}, func() coming { return reply{status: 200, outcome: outcome{LastClient: 7}}.now() })
 	}
 	for _, key := range []string{"a", "b", "c"} {
 		run(a, key)

@@ -34,29 +34,52 @@ func newOnce(window time.Duration, max int) *once {
 }
 
 // do answers with what f, or an earlier call of the same key and fingerprint,
-// said. Calls of one key at the same time wait for the first. An f that fails
-// has published nothing: it is forgotten, and may be tried again.
-func (o *once) do(ctx context.Context, key string, print [sha256.Size]byte, f func() reply) reply {
+// said. Calls of one key at the same time wait for the first, which waits to the
+// end. An f that fails has published nothing: it is forgotten, and may be tried
+// again.
+func (o *once) do(ctx context.Context, key string, print [sha256.Size]byte, f func() coming) reply {
+	answer, mine := o.begin(key, print, f)
+	if mine {
+		ctx = context.WithoutCancel(ctx)
+	}
+	if p, ok := answer(ctx); ok {
+		return p
+	}
+	return reply{status: http.StatusServiceUnavailable, detail: "the first publish with this key is still under way"}
+}
+
+// begin is do without the waiting: f is called before it returns, if this is the
+// first call of the key (mine).
+func (o *once) begin(key string, print [sha256.Size]byte, f func() coming) (answer coming, mine bool) {
 	if o.max == 0 {
-		return reply{status: http.StatusNotImplemented, detail: "idempotency keys are turned off (--idempotency-keys 0)"}
+		return reply{status: http.StatusNotImplemented, detail: "idempotency keys are turned off (--idempotency-keys 0)"}.now(), false
 	}
 	e, mine := o.enter(key, print)
 	switch {
 	case e == nil:
-		return reply{status: http.StatusServiceUnavailable, detail: "too many keyed publishes are under way"}
+		return reply{status: http.StatusServiceUnavailable, detail: "too many keyed publishes are under way"}.now(), false
 	case mine:
-		return o.run(e, f)
+		o.run(e, f)
 	case e.print != print:
-		return reply{status: http.StatusUnprocessableEntity, detail: "this idempotency key was used for another message or target"}
+		return reply{status: http.StatusUnprocessableEntity, detail: "this idempotency key was used for another message or target"}.now(), false
 	}
+	return func(ctx context.Context) (reply, bool) { return e.answer(ctx, !mine) }, mine
+}
+
+// answer waits for the entry's reply.
+func (e *entry) answer(ctx context.Context, again bool) (reply, bool) {
 	select {
 	case <-e.done:
-		again := e.reply
-		again.replayed = !again.failed()
-		return again
-	case <-ctx.Done():
-		return reply{status: http.StatusServiceUnavailable, detail: "the first publish with this key is still under way"}
+	default:
+		select {
+		case <-e.done:
+		case <-ctx.Done():
+			return reply{}, false
+		}
 	}
+	p := e.reply
+	p.replayed = again && !p.failed()
+	return p, true
 }
 
 // enter finds the key's entry, or makes one that is the caller's to run. It
@@ -87,19 +110,31 @@ func (o *once) forgetOldest() {
 	o.ended = o.ended[1:]
 }
 
-func (o *once) run(e *entry, f func() reply) reply {
-	e.reply = reply{status: http.StatusInternalServerError, detail: "the publish did not end well"} // should f panic
-	defer func() {
-		o.mu.Lock()
-		defer o.mu.Unlock()
-		if e.reply.failed() {
-			delete(o.entries, e.key)
-		} else {
-			e.until = o.now().Add(o.window)
-			o.ended = append(o.ended, e)
+// run begins the publish of a new entry. Whoever waits for it is told by
+// settle, be the publisher that began it still there or not.
+func (o *once) run(e *entry, f func() coming) {
+	answer := reply{status: http.StatusInternalServerError, detail: "the publish did not begin"}.now()
+	defer func() { // also should f panic
+		if p, ok := answer(noTime); ok {
+			o.settle(e, p)
+			return
 		}
-		close(e.done)
+		go func() {
+			p, _ := answer(context.Background())
+			o.settle(e, p)
+		}()
 	}()
-	e.reply = f()
-	return e.reply
+	answer = f()
+}
+
+func (o *once) settle(e *entry, p reply) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if e.reply = p; p.failed() {
+		delete(o.entries, e.key)
+	} else {
+		e.until = o.now().Add(o.window)
+		o.ended = append(o.ended, e)
+	}
+	close(e.done)
 }

@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-func ok() reply { return reply{status: 200} }
+func ok() coming { return reply{status: 200}.now() }
 
 func TestOnceForgets(t *testing.T) {
 	now := time.Unix(0, 0)
@@ -18,7 +18,7 @@ func TestOnceForgets(t *testing.T) {
 	ran := 0
 	try := func(key string) bool { // whether it ran
 		before := ran
-		o.do(context.Background(), key, fingerprint(), func() reply { ran++; return ok() })
+		o.do(context.Background(), key, fingerprint(), func() coming { ran++; return ok() })
 		return ran > before
 	}
 	if !try("a") || try("a") {
@@ -42,14 +42,14 @@ func TestOnceForgets(t *testing.T) {
 
 func TestOnceForgetsFailures(t *testing.T) {
 	o := newOnce(time.Minute, 3)
-	failed := o.do(context.Background(), "a", fingerprint(), func() reply { return reply{status: 503} })
+	failed := o.do(context.Background(), "a", fingerprint(), func() coming { return reply{status: 503}.now() })
 	again := o.do(context.Background(), "a", fingerprint(), ok)
 	if failed.status != 503 || again.status != 200 || again.replayed {
 		t.Errorf("%+v, then %+v", failed, again)
 	}
 	func() {
 		defer func() { _ = recover() }()
-		o.do(context.Background(), "b", fingerprint(), func() reply { panic("handler") })
+		o.do(context.Background(), "b", fingerprint(), func() coming { panic("handler") })
 	}()
 	if again := o.do(context.Background(), "b", fingerprint(), ok); again.status != 200 {
 		t.Errorf("after a panic: %+v", again)
@@ -64,7 +64,7 @@ func TestOnceAtOnce(t *testing.T) {
 	var all sync.WaitGroup
 	for range 20 {
 		all.Go(func() {
-			p := o.do(context.Background(), "a", fingerprint(), func() reply {
+			p := o.do(context.Background(), "a", fingerprint(), func() coming {
 				ran.Add(1)
 				<-release
 				return ok()
@@ -85,7 +85,7 @@ func TestOnceAtOnce(t *testing.T) {
 	if p := o.do(gone, "a", fingerprint(), ok); p.status != 503 {
 		t.Errorf("who does not wait gets %+v", p)
 	}
-	all.Go(func() { o.do(context.Background(), "b", fingerprint(), func() reply { <-release; return ok() }) })
+	all.Go(func() { o.do(context.Background(), "b", fingerprint(), func() coming { <-release; return ok() }) })
 	for end := time.Now().Add(10 * time.Second); time.Now().Before(end); time.Sleep(time.Millisecond) {
 		o.mu.Lock()
 		n := len(o.entries)

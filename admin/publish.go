@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"context"
 	"crypto/sha256"
 	"errors"
 	"fmt"
@@ -41,7 +42,9 @@ func (a *api) publish(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	print := fingerprint([]byte(r.URL.RawQuery), []byte{'\n', bit(binary)}, data)
-	a.once.do(r.Context(), key, print, func() reply { return a.sendToTheEnd(r.Context(), &o, m) }).write(w)
+	// Without the request's context: a publisher that hangs up and asks again is
+	// to get the answer.
+	a.once.do(r.Context(), key, print, func() coming { return a.begin(context.WithoutCancel(r.Context()), &o, m) }).write(w)
 }
 
 var errNotText = errors.New("a text message has to be UTF-8: send bytes as Content-Type: application/octet-stream")

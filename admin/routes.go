@@ -21,7 +21,6 @@ type api struct {
 
 	// For any goroutine.
 	once      *once
-	ahead     ahead
 	resources *resources
 	gate      *turnstile // what publishes go through
 }

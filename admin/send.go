@@ -2,8 +2,8 @@ package admin
 
 import (
 	"context"
+	"errors"
 	"net/http"
-	"sync"
 	"time"
 
 	"wsd/server"
@@ -51,72 +51,63 @@ func (p reply) write(w http.ResponseWriter) {
 // answered by 202: it goes on.
 const publishPatience = 45 * time.Second
 
-// send publishes m. Whether it is waited for is the order's word, unless too
-// many are on their way that nobody waits for: then every publisher does.
-func (a *api) send(ctx context.Context, o *order, m server.Message) reply {
-	if o.noWait && a.ahead.take(int64(len(m.Data)), a.backend.Stats) {
-		if err := a.backend.Post(o.to, m); err != nil {
-			return reply{status: http.StatusServiceUnavailable, detail: err.Error()}
-		}
-		return reply{status: http.StatusAccepted}
-	}
-	ctx, cancel := context.WithTimeout(ctx, publishPatience)
+// coming is the answer to a publish that has begun. ok is false if it is not
+// there when ctx ends; it may be asked for again.
+type coming func(ctx context.Context) (p reply, ok bool)
+
+// now is an answer that is there.
+func (p reply) now() coming { return func(context.Context) (reply, bool) { return p, true } }
+
+// noTime has ended: who waits for so long only looks.
+var noTime = func() context.Context {
+	ctx, end := context.WithCancel(context.Background())
+	end()
+	return ctx
+}()
+
+// begin sets m on its way. Whether the answer is what became of it is the
+// order's word. While too many others are on their way, every publisher waits
+// here.
+func (a *api) begin(ctx context.Context, o *order, m server.Message) coming {
+	until := time.Now().Add(publishPatience)
+	ctx, cancel := context.WithDeadline(ctx, until)
 	defer cancel()
-	result, err := a.backend.Publish(ctx, o.to, m)
+	done, err := a.backend.Begin(ctx, o.to, m)
 	switch {
-	case err != nil && ctx.Err() == nil:
+	case errors.Is(err, server.ErrTooLarge):
+		return reply{status: http.StatusRequestEntityTooLarge, detail: err.Error()}.now()
+	case err != nil && ctx.Err() != nil:
+		return reply{status: http.StatusServiceUnavailable, detail: "too many publishes are under way: this one has not begun"}.now()
+	case err != nil:
+		return reply{status: http.StatusServiceUnavailable, detail: err.Error()}.now()
+	case o.noWait:
+		return reply{status: http.StatusAccepted}.now()
+	}
+	return func(ctx context.Context) (reply, bool) { return a.settle(ctx, until, done) }
+}
+
+// settle waits for a publish, until then at most.
+func (a *api) settle(ctx context.Context, until time.Time, done server.Outcome) (reply, bool) {
+	patient, cancel := context.WithDeadline(ctx, until)
+	defer cancel()
+	result, err := done(patient)
+	switch {
+	case err == nil:
+		return reply{status: http.StatusOK, outcome: outcome{result, result.LastClient.Seconds()}}, true
+	case patient.Err() == nil:
 		a.log.Debug("publish failed", "error", err)
-		return reply{status: http.StatusServiceUnavailable, detail: err.Error()}
-	case err != nil || o.noWait:
-		return reply{status: http.StatusAccepted}
+		return reply{status: http.StatusServiceUnavailable, detail: err.Error()}, true
+	case ctx.Err() == nil:
+		return reply{status: http.StatusAccepted}, true
 	}
-	return reply{status: http.StatusOK, outcome: outcome{result, result.LastClient.Seconds()}}
+	return reply{}, false
 }
 
-// sendToTheEnd is send for a request that may be repeated: a publisher that
-// hangs up and asks again is to get the answer.
-func (a *api) sendToTheEnd(ctx context.Context, o *order, m server.Message) reply {
-	return a.send(context.WithoutCancel(ctx), o, m)
-}
-
-// ahead bounds the publishes on their way that nobody waits for, in number and
-// in bytes. It gives credit, and asks the server how much is left to do only
-// when that is used up.
-type ahead struct {
-	mu      sync.Mutex
-	left    int   // publishes that may go without asking
-	room    int64 // bytes likewise
-	largest int64 // of the publishes that may still be on their way
-}
-
-const (
-	aheadPublishes = 1024
-	aheadBytes     = 64 << 20
-)
-
-// take reports whether a message of so many bytes may go.
-func (h *ahead) take(size int64, stats func() server.Stats) bool {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if h.left == 0 || h.room < size {
-		h.refill(stats())
+// send begins a publish and waits for the answer. Who has hung up meanwhile gets
+// none; the publish goes on.
+func (a *api) send(ctx context.Context, o *order, m server.Message) reply {
+	if p, ok := a.begin(ctx, o, m)(ctx); ok {
+		return p
 	}
-	if h.left == 0 || h.room < size {
-		return false
-	}
-	h.left--
-	h.room -= size
-	h.largest = max(h.largest, size)
-	return true
-}
-
-// refill counts every publish under way, whoever began it, as large as the
-// largest: an upper bound of what the server holds for them.
-func (h *ahead) refill(st server.Stats) {
-	underWay := int64(st.Publishes) - int64(st.PublishSeconds.Count)
-	if underWay <= 0 {
-		underWay, h.largest = 0, 0
-	}
-	h.left = int(max(aheadPublishes-underWay, 0))
-	h.room = aheadBytes - underWay*h.largest
+	return reply{status: http.StatusAccepted}
 }

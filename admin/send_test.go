@@ -39,8 +39,8 @@ func TestPublishWithoutWaiting(t *testing.T) {
 	defer close(f.hold)
 	base := start(t, f, nil)
 	status, _, body := do(t, request{method: "POST", url: base + "/v1/publish?all&wait=false", body: "x"})
-	if status != 202 || body != "{\"accepted\":true}\n" || f.posted != 1 {
-		t.Errorf("%d %s, posted %d", status, body, f.posted)
+	if n := len(f.published()); status != 202 || body != "{\"accepted\":true}\n" || n != 1 {
+		t.Errorf("%d %s, published %d", status, body, n)
 	}
 }
 
@@ -55,57 +55,29 @@ func TestPublishGivenUp(t *testing.T) {
 	}
 }
 
-// Publishes that nobody waits for are bounded in number and bytes.
-func TestAhead(t *testing.T) {
-	var h ahead
-	var st server.Stats
-	asked := 0
-	stats := func() server.Stats { asked++; return st }
-	for i := range aheadPublishes {
-		if !h.take(100, stats) {
-			t.Fatalf("number %d was held back", i)
+// With no room for it, a publish does not begin, and the publisher is told so; one
+// that has begun and takes too long is accepted; one that got lost has failed.
+func TestPublishPatience(t *testing.T) {
+	f := &fake{hold: make(chan struct{}), lost: server.ErrStopped}
+	a := newAPI(t.Context(), Config{Logger: slog.New(slog.DiscardHandler)}.withDefaults(), f)
+	begun := a.begin(t.Context(), &order{to: server.All()}, server.Message{})
+	if p, ok := begun(noTime); ok {
+		t.Errorf("under way, its answer is %+v", p)
+	}
+	close(f.hold)
+	if p, ok := begun(t.Context()); !ok || p.status != 503 {
+		t.Errorf("lost, its answer is %+v", p)
+	}
+	f.hold = make(chan struct{})
+	outcome, _ := f.Begin(t.Context(), server.All(), server.Message{})
+	if p, ok := a.settle(t.Context(), time.Now(), outcome); !ok || p.status != 202 {
+		t.Errorf("out of patience, its answer is %+v", p)
+	}
+	for err, want := range map[error]int{context.DeadlineExceeded: 503, server.ErrStopped: 503, server.ErrTooLarge: 413} {
+		f.err = err
+		if p, ok := a.begin(noTime, &order{to: server.All(), noWait: true}, server.Message{})(noTime); !ok || p.status != want {
+			t.Errorf("%v: it is answered by %+v", err, p)
 		}
-	}
-	if asked != 1 {
-		t.Errorf("the server was asked %d times", asked)
-	}
-	st.Publishes = aheadPublishes
-	if h.take(100, stats) {
-		t.Error("one too many")
-	}
-	st.PublishSeconds.Count = 1
-	one := h.take(100, stats)
-	st.Publishes++
-	if !one || h.take(100, stats) {
-		t.Error("one has arrived, so one may go")
-	}
-	// All have arrived: bytes are what is bounded now.
-	st.PublishSeconds.Count = st.Publishes
-	h.left = 0
-	took := 0
-	for h.take(1<<20, stats) {
-		took++
-		st.Publishes++
-	}
-	if took != aheadBytes>>20 {
-		t.Errorf("%d MiB went ahead, want %d", took, aheadBytes>>20)
-	}
-	if h.take(aheadBytes+1, stats) {
-		t.Error("a message larger than all that may wait went ahead")
-	}
-	st.PublishSeconds.Count = st.Publishes
-	if !h.take(1, stats) {
-		t.Error("with nothing on its way one may go")
-	}
-}
-
-// Beyond the bound a publish is waited for, and still answered by 202.
-func TestPublishHeldBack(t *testing.T) {
-	f := &fake{stats: server.Stats{Publishes: aheadPublishes}}
-	base := start(t, f, nil)
-	status, _, _ := do(t, request{method: "POST", url: base + "/v1/publish?all&wait=false", body: "x"})
-	if messages, posted := f.published(); status != 202 || len(messages) != 1 || posted != 0 {
-		t.Errorf("%d, %d published, %d of them posted", status, len(messages), posted)
 	}
 }
 
@@ -134,7 +106,7 @@ func TestKeyedPublish(t *testing.T) {
 			t.Errorf("key %q: %d %s", key, status, body)
 		}
 	}
-	if messages, _ := f.published(); len(messages) != 1 {
+	if messages := f.published(); len(messages) != 1 {
 		t.Errorf("published %d times", len(messages))
 	}
 }

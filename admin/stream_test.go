@@ -198,8 +198,8 @@ func TestStreamQuiet(t *testing.T) {
 	if want := fmt.Sprintf(`"lines":%d,"published":2000,"failed":%d`, 2500+maxErrors, 500+maxErrors); !strings.Contains(answer, want) {
 		t.Errorf("%s is missing", want)
 	}
-	if _, posted := f.published(); posted != 2000 {
-		t.Errorf("%d posted", posted)
+	if n := len(f.published()); n != 2000 {
+		t.Errorf("%d published", n)
 	}
 }
 
@@ -317,7 +317,7 @@ func TestStreamDuringHandover(t *testing.T) {
 	}
 	say()
 	time.Sleep(20 * time.Millisecond)
-	if messages, _ := f.published(); len(messages) != 1 {
+	if messages := f.published(); len(messages) != 1 {
 		t.Errorf("%d were published while held", len(messages))
 	}
 	s.Release()
@@ -338,6 +338,103 @@ func TestStreamDuringHandover(t *testing.T) {
 	}
 	if err := <-served; err != nil {
 		t.Error(err)
+	}
+}
+
+// Lines for few clients are under way at once, in order; whatever order they end
+// in, the answers come in that of the lines, each as soon as it may.
+func TestStreamPipelines(t *testing.T) {
+	f := &pipe{results: make(chan chan server.Result, 1000)}
+	base := start(t, f, nil)
+	lines, answers := dialogue(t, base, "")
+	defer lines.Close()
+	hear := func(n int) {
+		t.Helper()
+		answer, err := answers.ReadString('\n')
+		if want := fmt.Sprintf(`{"line":%d,"matched":%d,`, n, n); err != nil || !strings.HasPrefix(answer, want) {
+			t.Fatalf("%q %v, want %s", answer, err, want)
+		}
+	}
+	n := 0
+	for ; n < 50; n++ { // one at a time, until it is known how few they are for
+		fmt.Fprintln(lines, `{"topic":"t","text":"x"}`)
+		<-f.results <- server.Result{Matched: n + 1}
+		hear(n + 1)
+	}
+	go func() {
+		for range 3 * windowLines {
+			_, _ = io.WriteString(lines, `{"topic":"t","text":"x"}`+"\n")
+		}
+	}()
+	for range 3 {
+		var under []chan server.Result
+		for range windowLines {
+			under = append(under, <-f.results)
+		}
+		for k := range under { // the last first
+			k = len(under) - 1 - k
+			under[k] <- server.Result{Matched: n + 1 + k}
+		}
+		for range under {
+			n++
+			hear(n)
+		}
+	}
+}
+
+// pipe is a fake whose publishes end when, and as, they are told to.
+type pipe struct {
+	fake
+	results chan chan server.Result
+}
+
+func (p *pipe) Begin(context.Context, server.Target, server.Message) (server.Outcome, error) {
+	told := make(chan server.Result, 1)
+	p.results <- told
+	return func(ctx context.Context) (server.Result, error) {
+		select {
+		case r := <-told:
+			return r, nil
+		case <-ctx.Done():
+			return server.Result{}, ctx.Err()
+		}
+	}, nil
+}
+
+// A handover waits for the lines under way, not for a publisher that does not
+// read the answers to them.
+func TestStreamUnderWayDuringHandover(t *testing.T) {
+	f := &fake{hold: make(chan struct{})}
+	s, err := New(Config{Listen: "127.0.0.1:0", Logger: slog.New(slog.DiscardHandler)}, f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	go func() { _ = s.Serve() }()
+	defer s.Close()
+	lines, answers := dialogue(t, "http://"+s.Addr(), "")
+	fmt.Fprintln(lines, `{"all":true,"text":"x"}`)
+	fmt.Fprintln(lines, `{"all":true,"text":"y","key":"k"}`)
+	for end := time.Now().Add(10 * time.Second); len(f.published()) < 2 && time.Now().Before(end); {
+		time.Sleep(time.Millisecond)
+	}
+	short, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+	defer cancel()
+	if err := s.Hold(short); err == nil {
+		t.Error("nobody waited for what is under way")
+	}
+	s.Release()
+	close(f.hold)
+	if err := s.Hold(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if state, err := s.Remembered(); err != nil || !strings.Contains(string(state), `"key":"k"`) {
+		t.Errorf("the key is not handed over: %s %v", state, err)
+	}
+	s.Release()
+	lines.Close()
+	rest, _ := io.ReadAll(answers)
+	if !strings.Contains(string(rest), `"lines":2,"published":2`) {
+		t.Errorf("%s", rest)
 	}
 }
 
@@ -369,8 +466,9 @@ func TestStreamHoldsBack(t *testing.T) {
 	}
 	for !stalled() {
 	}
-	if messages, _ := f.published(); len(messages) != 1 {
-		t.Errorf("%d were published before the first was done", len(messages))
+	// Two, not more: nobody knows yet how many clients a line is for.
+	if n := len(f.published()); n != 2 {
+		t.Errorf("%d were published before the first was done", n)
 	}
 	close(f.hold)
 	n := 0

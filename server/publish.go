@@ -70,12 +70,28 @@ type Result struct {
 // ErrStopped is returned once the server has stopped.
 var ErrStopped = errors.New("the server has stopped")
 
+// Outcome waits for what becomes of a publish. When ctx ends first, the error is
+// ctx's, and it may be asked again: the publish goes on. Any number of
+// goroutines may call it, or none.
+type Outcome func(ctx context.Context) (Result, error)
+
 // Publish sends m to every client of t and waits until all of them have been
 // written to, or queued for; a slow client delays nobody. Messages of one
 // publisher, each published after the last returned, arrive in order. ctx ends
 // the waiting, not the publish, unless that has still to wait for too many
 // others under way. Errors are ctx's, ErrTooLarge and ErrStopped.
 func (s *Server) Publish(ctx context.Context, t Target, m Message) (Result, error) {
+	outcome, err := s.Begin(ctx, t, m)
+	if err != nil {
+		return Result{}, err
+	}
+	return outcome(ctx)
+}
+
+// Begin is Publish in two steps: it returns as soon as the message is on its
+// way, which takes time only while too many others are. Messages arrive in the
+// order in which they were begun. After an error nobody gets the message.
+func (s *Server) Begin(ctx context.Context, t Target, m Message) (Outcome, error) {
 	d, err := m.delivery(t)
 	if err == nil {
 		err = s.backlog.enter(ctx, s.ended, len(d.frame))
@@ -84,13 +100,18 @@ func (s *Server) Publish(ctx context.Context, t Target, m Message) (Result, erro
 		err = s.publish(d)
 	}
 	if err != nil {
-		return Result{}, err
+		return nil, err
 	}
-	return s.await(ctx, d)
+	return func(ctx context.Context) (Result, error) { return s.await(ctx, d) }, nil
 }
 
 // await waits for the end of a delivery's walks, or that of ctx or the server.
 func (s *Server) await(ctx context.Context, d *delivery) (Result, error) {
+	select {
+	case <-d.done: // whatever else has ended
+		return d.result(), nil
+	default:
+	}
 	select {
 	case <-d.done:
 		return d.result(), nil

@@ -1,0 +1,51 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"testing"
+)
+
+// TestBegin: what was begun arrives in that order, before anybody asks what became
+// of it; who gives up may ask again, also when the server has stopped.
+func TestBegin(t *testing.T) {
+	s := start(t, Config{Loops: 2})
+	peers := s.dialMany(5)
+	release, held := make(chan struct{}), make(chan struct{})
+	s.loops[1].post(func(*loop) { close(held); <-release })
+	<-held
+	const n = 100
+	var outcomes [n]Outcome
+	for i := range outcomes {
+		var err error
+		if outcomes[i], err = s.Begin(t.Context(), All(), Message{Data: fmt.Append(nil, i)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	gone, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := outcomes[n-1](gone); !errors.Is(err, context.Canceled) {
+		t.Errorf("under way: %v", err)
+	}
+	close(release)
+	for _, p := range peers {
+		for i := range n {
+			p.expect(fmt.Sprint(i))
+		}
+	}
+	for i := range outcomes {
+		if r, err := outcomes[n-1-i](t.Context()); err != nil || r.Matched != 5 || r.Sent != 5 {
+			t.Errorf("%+v %v", r, err)
+		}
+	}
+	s.stop()
+	for range 100 { // whatever else has ended
+		if r, err := outcomes[0](gone); err != nil || r.Sent != 5 {
+			t.Fatalf("afterwards: %+v %v", r, err)
+		}
+	}
+	if _, err := s.Begin(t.Context(), All(), Message{}); !errors.Is(err, ErrStopped) {
+		t.Errorf("%v", err)
+	}
+}
