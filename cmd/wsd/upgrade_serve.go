@@ -180,7 +180,7 @@ func (d *daemon) hold(ctx context.Context) error {
 // heir is the new process.
 type heir struct {
 	cmd  *exec.Cmd
-	dead chan struct{} // closed when it is
+	dead <-chan struct{} // closed when it is
 }
 
 // startHeir starts the new process with its end of the channel.
@@ -196,15 +196,24 @@ func startHeir(program string, end *os.File) (*heir, error) {
 		}
 	}
 	cmd.Env = append(cmd.Env, handoverVariable+"=3") // the first of ExtraFiles
-	if err := cmd.Start(); err != nil {
+	dead, err := startWatched(cmd)
+	if err != nil {
 		return nil, fmt.Errorf("starting the new process: %w", err)
 	}
-	h := &heir{cmd: cmd, dead: make(chan struct{})}
+	return &heir{cmd: cmd, dead: dead}, nil
+}
+
+// startChild starts cmd and returns a channel that is closed when it has ended.
+func startChild(cmd *exec.Cmd) (<-chan struct{}, error) {
+	if err := cmd.Start(); err != nil {
+		return nil, err
+	}
+	dead := make(chan struct{})
 	go func() {
 		_ = cmd.Wait() // its state tells
-		close(h.dead)
+		close(dead)
 	}()
-	return h, nil
+	return dead, nil
 }
 
 // heirLastWord is how long a process that was refused may take to say so.
@@ -223,6 +232,9 @@ func (h *heir) kill() {
 func (h *heir) explain(err error) error {
 	select {
 	case <-h.dead:
+		if h.cmd.ProcessState == nil { // its parent has been told
+			return fmt.Errorf("%w (the new process has ended, and has logged why)", err)
+		}
 		return fmt.Errorf("%w (the new process: %v)", err, h.cmd.ProcessState)
 	default:
 		return err

@@ -70,6 +70,21 @@ journalctl -u wsd.service --no-pager -n 20 -o cat | grep -m1 "process $pid serve
 touch /test/failed
 wait $holds || fail "the client was lost"
 
+say "a newer process that hangs is ended, and the older one serves on"
+drop_in Environment=WSD_FAULT=new:prepared:hang
+systemctl restart wsd.service
+pid=$(property MainPID)
+client $url /test/hung &
+holds=$!
+until_true 20 test -e /test/hung.connected
+! systemctl reload wsd.service 2>/dev/null || fail "it claims to have reloaded"
+expect "processes of wsd" "$pid" "$(pgrep -x wsd | paste -sd ' ')"
+touch /test/hung
+wait $holds || fail "the client was lost"
+rm -r /etc/systemd/system/wsd.service.d
+systemctl daemon-reload
+systemctl restart wsd.service
+
 say "wsd upgrade, by root, does the same and tells"
 pid=$(property MainPID)
 wsd upgrade
@@ -89,6 +104,7 @@ for wait in 0 20; do
 	grep -q 1001 "/test/stopped$wait.log" || fail "the client was not told that the server goes away"
 	systemctl start wsd.service
 done
+! journalctl -u wsd.service -o cat | grep 'not our child' || fail "systemd would not wait for it"
 
 say "an upgrade of the package does the same"
 pid=$(property MainPID)
