@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
 # Tests the packages of this kind of machine in dist/: the checks of Debian and
-# rpm, the texts, docs/operations.md, both installed in throw-away copies of this machine (an
+# rpm, the texts, both installed in throw-away copies of this machine (an
 # overlay over its files, a network of its own), first without systemd running,
-# then with. As root on Debian with Go; installs the tools that are missing, and
-# leaves nothing else behind. Three minutes, two boots included.
+# then with; and docs/operations.md in another copy. As root on Debian with Go;
+# installs the tools that are missing, and leaves nothing else behind. Three
+# minutes, two boots included.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 export LC_ALL=C.UTF-8

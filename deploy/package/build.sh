@@ -1,13 +1,15 @@
 #!/usr/bin/env bash
 # Builds the .deb and the .rpm into dist/, with nfpm of the version in go.mod.
-# ARCH (amd64, arm64) and VERSION may be set. The same commit gives the same
-# packages. Needs Go, git, gzip and awk.
+# ARCH (amd64, arm64), VERSION and MAINTAINER may be set. The same commit gives the same
+# packages. MAINTAINER is who answers for them: Debian wants an address, and
+# there is none, which .invalid says (RFC 2606). Needs Go, git, gzip and awk.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
 commit=$(git log -1 --format=%ct)
 export SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$commit}
 
+export MAINTAINER=${MAINTAINER:-wsd developers <developers@wsd.invalid>}
 export ARCH=${ARCH:-$(go env GOARCH)}
 STAGE=dist/stage # as in nfpm.yaml
 day=$(date -u -d "@$SOURCE_DATE_EPOCH" +%Y-%m-%d)
@@ -29,7 +31,7 @@ untuned_host() { # directory
 
 # Whose work is in the program, and under which terms.
 copyright() {
-	printf 'wsd, copyright the wsd developers.\n\n'
+	printf 'wsd, copyright the wsd developers. They have not chosen a licence for it yet:\nthis file grants none.\n\n'
 	printf 'The program contains the following modules and the Go standard library,\nunder their own terms, which follow.\n'
 	printf '\n==== the Go standard library ====\n\n' && cat "$(go env GOROOT)/LICENSE"
 	go version -m "$STAGE/wsd" | awk '$1 == "dep" { print $2 "@" $3 }' | while read -r module; do
@@ -40,7 +42,7 @@ copyright() {
 
 changelog() {
 	printf 'wsd (%s) unstable; urgency=medium\n\n  * Built from commit %s.\n\n -- %s  %s\n' "$PACKAGE_VERSION" \
-		"$(git log -1 --format=%h)" "The wsd developers <wsd@example.org>" "$(date -u -R -d "@$SOURCE_DATE_EPOCH")"
+		"$(git log -1 --format=%h)" "$MAINTAINER" "$(date -u -R -d "@$SOURCE_DATE_EPOCH")"
 }
 
 declare -A machine=([amd64]=x86_64 [arm64]=aarch64)
