@@ -75,26 +75,58 @@ func dashboardQueries(t *testing.T) (queries []string) {
 	return queries
 }
 
-func alertQueries(t *testing.T) (queries []string) {
+// alertRule is what Prometheus reads of one.
+type alertRule struct {
+	Alert, Expr, For    string
+	Labels, Annotations map[string]string
+}
+
+func alertRules(t *testing.T) (rules []alertRule) {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join("..", "deploy", "prometheus", "alerts.yml"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	var d struct {
-		Groups []struct {
-			Rules []struct{ Alert, Expr string }
-		}
+		Groups []struct{ Rules []alertRule }
 	}
 	if err := yaml.Unmarshal(text, &d); err != nil {
 		t.Fatal(err)
 	}
 	for _, g := range d.Groups {
-		for _, r := range g.Rules {
-			queries = append(queries, r.Expr)
-		}
+		rules = append(rules, g.Rules...)
+	}
+	return rules
+}
+
+func alertQueries(t *testing.T) (queries []string) {
+	t.Helper()
+	for _, r := range alertRules(t) {
+		queries = append(queries, r.Expr)
 	}
 	return queries
+}
+
+// Each alert waits, or says by its expression over what time it looks, and names
+// a part of the operator's guide that exists.
+func TestAlertsHaveRunbooks(t *testing.T) {
+	for _, r := range alertRules(t) {
+		if r.For == "" && !strings.Contains(r.Expr, "offset") {
+			t.Errorf("%s fires at the first sight", r.Alert)
+		}
+		if s := r.Labels["severity"]; s != "page" && s != "ticket" {
+			t.Errorf("%s has the severity %q", r.Alert, s)
+		}
+		file, anchor, _ := strings.Cut(r.Annotations["runbook"], "#")
+		text, err := os.ReadFile(filepath.Join("..", file))
+		if err != nil {
+			t.Errorf("%s: %v", r.Alert, err)
+			continue
+		}
+		if heading := regexp.MustCompile(`(?mi)^#+ ` + regexp.QuoteMeta(anchor) + `$`); anchor == "" || !heading.Match(text) {
+			t.Errorf("%s: %s has no part %q", r.Alert, file, anchor)
+		}
+	}
 }
 
 func TestQueriesFitTheMetrics(t *testing.T) {

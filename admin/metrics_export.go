@@ -106,6 +106,8 @@ func (e export) actions(st *server.Stats) {
 
 func (e export) publishes(st *server.Stats) {
 	e.counter(publishes, st.Publishes)
+	e.gauge(publishesUnderWay, float64(st.PublishesUnderWay))
+	e.counter(publishesRefused, st.PublishesRefused)
 	e.histogram(publishSeconds, st.PublishSeconds)
 	e.each(dropped, st.Dropped)
 	e.counter(expired, st.Expired)

@@ -49,6 +49,8 @@ var (
 	workersMax     = describe("wsd_workers_max", "Workers that there may be.")
 
 	publishes            = describe("wsd_publishes_total", "Messages published, fan-out by actions included.")
+	publishesUnderWay    = describe("wsd_publishes_under_way", "Messages that have not reached their last client.")
+	publishesRefused     = describe("wsd_publishes_refused_total", "Messages that the application posted and that were refused because too many were under way. Publishers over HTTP wait instead.")
 	publishSeconds       = describe("wsd_publish_duration_seconds", "Time from publish to the write to the last client.")
 	dropped              = describe("wsd_dropped_messages_total", "Messages not sent to a slow client, by policy.", "policy")
 	expired              = describe("wsd_expired_messages_total", "Messages not sent to a client because their deadline was over when its turn came.")
