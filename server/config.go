@@ -21,6 +21,10 @@ type Config struct {
 	// None means ":8066". A Server that is only mounted in another router
 	// (Server.ServeHTTP) says []string{"none"}.
 	Listen []string
+	// ReusePort (SO_REUSEPORT) lets other processes of the same user listen on
+	// the same TCP ports; the kernel deals newcomers out by a hash of their
+	// addresses. Without it a second server is told that the address is in use.
+	ReusePort bool
 	// Inherited are descriptors that listen already, from systemd's socket
 	// activation; they come beside Listen and are the server's from New on.
 	Inherited []int

@@ -10,6 +10,26 @@ import (
 	"testing"
 )
 
+// TestReusePort: two servers share a port if both say so, and all who come are
+// with one of them.
+func TestReusePort(t *testing.T) {
+	first := start(t, Config{ReusePort: true})
+	addr := first.Addrs()[0]
+	if s, err := New(Config{Listen: []string{addr}}); err == nil {
+		s.Stop(t.Context(), false)
+		t.Fatal("a server that does not ask for it shares the port")
+	}
+	second := start(t, Config{ReusePort: true, Listen: []string{addr}})
+	const clients = 64
+	for range clients {
+		first.dial().alive()
+	}
+	a, b := first.Stats().Clients.Open, second.Stats().Clients.Open
+	if a+b != clients || a == 0 || b == 0 {
+		t.Errorf("%d and %d clients, of %d", a, b, clients)
+	}
+}
+
 // TestUnixSocket: served like any other; it has no address and no share, and
 // its file goes with the server.
 func TestUnixSocket(t *testing.T) {

@@ -17,6 +17,7 @@ import (
 	"fmt"
 	"log/slog"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -246,7 +247,9 @@ func (s *Server) listenOn(addr string) (*netpoll.Listener, error) {
 	if ln, err := s.cfg.Estate.listener(addr); ln != nil || err != nil {
 		return ln, err
 	}
-	return netpoll.Listen(addr, s.options())
+	o := s.options()
+	o.ReusePort = s.cfg.ReusePort && !strings.HasPrefix(addr, "unix:")
+	return netpoll.Listen(addr, o)
 }
 
 // Start begins to serve and returns at once. After an error, too, the server

@@ -63,7 +63,7 @@ func TestBashCompletes(t *testing.T) {
 		"wsd serve --slow-consumer drop":       "drop-new drop-old",
 		"wsd serve --slow-consumer = drop":     "drop-new drop-old",
 		"wsd serve --client-f":                 "--client-fanout",
-		"wsd serve --path /ws --no-r":          "--no-restart",
+		"wsd serve --path /ws --no-res":        "--no-restart",
 		"wsd serve --config templates/manual.": "templates/manual.1",
 		"wsd serve --path x":                   "",
 		"wsd completion z":                     "zsh",

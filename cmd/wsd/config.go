@@ -14,11 +14,12 @@ import (
 // stand in the flags, so that 0 is free to mean no limit.
 func (f *serveFlags) serverConfig(log *slog.Logger) (server.Config, error) {
 	cfg := server.Config{
-		Logger:   log,
-		Listen:   f.Listen.Listen,
-		Path:     f.Listen.Path,
-		EchoPath: f.Listen.EchoPath,
-		Loops:    int(f.Listen.Loops),
+		Logger:    log,
+		Listen:    f.Listen.Listen,
+		ReusePort: f.Listen.ReusePort,
+		Path:      f.Listen.Path,
+		EchoPath:  f.Listen.EchoPath,
+		Loops:     int(f.Listen.Loops),
 
 		MaxClients:    int(f.Admission.MaxClients),
 		MaxHandshakes: int(f.Admission.MaxHandshakes),

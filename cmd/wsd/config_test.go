@@ -165,7 +165,7 @@ func TestEveryFieldIsAFlag(t *testing.T) {
 	// Changing any of these flags changes what the server is told.
 	base := mapped(t, mustParse(t))
 	for name, flag := range flags {
-		other := map[string]string{"slow-consumer": "drop-new", "client-fanout": "true"}[name]
+		other := map[string]string{"slow-consumer": "drop-new", "client-fanout": "true", "reuse-port": "true"}[name]
 		if other == "" {
 			other = "7"
 		}

@@ -17,10 +17,11 @@ type serveFlags struct {
 }
 
 type listenFlags struct {
-	Listen   []string `default:":8066" placeholder:"ADDRESS" help:"Where clients connect: host:port, :port or unix:/path; repeatable."`
-	Path     string   `default:"/ws" help:"URL path of the action protocol."`
-	EchoPath string   `placeholder:"PATH" help:"URL path where every message comes back as it came, with no actions; for conformance suites and benchmarks."`
-	Loops    count    `default:"0" help:"Event loops that own the clients; 0: one for each processor (GOMAXPROCS)."`
+	Listen    []string `default:":8066" placeholder:"ADDRESS" help:"Where clients connect: host:port, :port or unix:/path; repeatable."`
+	ReusePort bool     `negatable:"" help:"Let other processes of the same user listen on the same ports (SO_REUSEPORT): the kernel deals newcomers out to them."`
+	Path      string   `default:"/ws" help:"URL path of the action protocol."`
+	EchoPath  string   `placeholder:"PATH" help:"URL path where every message comes back as it came, with no actions; for conformance suites and benchmarks."`
+	Loops     count    `default:"0" help:"Event loops that own the clients; 0: one for each processor (GOMAXPROCS)."`
 }
 
 type admissionFlags struct {
