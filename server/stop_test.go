@@ -191,8 +191,8 @@ func TestStopWaits(t *testing.T) {
 // both say what became of it.
 func TestStartStop(t *testing.T) {
 	before := inUse()
-	for range 100 {
-		s := newSite(t, Config{Loops: 3})
+	for i := range 2000 { // where they cross is a few instructions wide
+		s := newSite(t, Config{Loops: 1 + i%2})
 		var both sync.WaitGroup
 		begin := make(chan struct{})
 		both.Go(func() {
