@@ -43,7 +43,8 @@ type stream struct {
 	quiet  bool // only errors are answered
 
 	// Of the reader, the goroutine of the request.
-	in *lines
+	in     *lines
+	paused bool // since the line that was begun last
 
 	// Guarded by mu.
 	mu  sync.Mutex
@@ -65,7 +66,7 @@ type begun struct {
 
 func (a *api) publishStream(w http.ResponseWriter, r *http.Request) {
 	s := &stream{api: a, r: r, c: http.NewResponseController(w), out: bufio.NewWriterSize(w, 16<<10),
-		window: newWindow(), begun: make(chan begun, windowLines)}
+		window: newWindow(), begun: make(chan begun, 2*windowLines)} // a pause between any two
 	if err := s.options(); err != nil {
 		problem(w, http.StatusBadRequest, err.Error())
 		return
@@ -172,21 +173,26 @@ func (s *stream) turn(n int, text []byte, tooLong bool) bool {
 		return false
 	}
 	b := begun{n, len(text), s.publish(began, text, tooLong)}
-	if p, ok := b.answer(noTime); ok && s.window.under() == 1 {
-		s.done(b, p) // nothing is before it
-		return true
+	if s.window.under() == 1 { // nothing is before it
+		if p, ok := b.answer(noTime); ok {
+			s.done(b, p)
+			return true
+		}
 	}
+	s.paused = false
 	s.begun <- b
 	return true
 }
 
 // pause has the answers written that there are, for nothing is there to read.
 func (s *stream) pause() {
-	if s.window.under() == 0 {
+	switch {
+	case s.window.under() == 0:
 		s.write()
-		return
+	case !s.paused:
+		s.paused = true
+		s.begun <- begun{}
 	}
-	s.begun <- begun{}
 }
 
 func (s *stream) publish(began time.Time, text []byte, tooLong bool) coming {

@@ -394,6 +394,7 @@ func (p *pipe) Begin(context.Context, server.Target, server.Message) (server.Out
 	return func(ctx context.Context) (server.Result, error) {
 		select {
 		case r := <-told:
+			told <- r // it may be asked again
 			return r, nil
 		case <-ctx.Done():
 			return server.Result{}, ctx.Err()
