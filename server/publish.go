@@ -319,11 +319,13 @@ func (l *loop) walk() {
 	l.walks = going
 }
 
-// stride serves up to n clients of a walk, in slots before limit.
+// stride serves up to n clients of a walk, in slots before limit. Slots that
+// are passed over cost little, and count little.
 func (l *loop) stride(w *walk, n int, limit uint32) {
 	late := w.d.deadline != 0 && time.Now().UnixNano() >= w.d.deadline
-	for ; n > 0 && w.more && w.at < limit; n-- {
+	for looks := 16 * n; n > 0 && looks > 0 && w.more && w.at < limit; looks-- {
 		if c := l.clients.at(w.at); c.state == stateOpen && c.since <= w.began {
+			n--
 			w.matched++
 			switch {
 			case w.d.closing != nil:
