@@ -404,22 +404,26 @@ func (p *peer) tally() (r tally) {
 func TestHandoverFanout(t *testing.T) {
 	cfg := Config{ClientFanout: true, PendingLimit: 64 << 20, PendingAge: time.Hour}
 	s := start(t, cfg)
-	s.dialMany(300) // for whom every message is work, and who take none
+	s.dialMany(100) // for whom every message is work, and who take none
 	peers := s.dialMany(4)
 	read := make(chan fanned, len(peers))
 	for i, p := range peers {
 		go func() { read <- p.fanned(i) }()
 	}
-	stop := make(chan struct{})
 	sent := make([]int, len(peers))
 	var senders sync.WaitGroup
+	over := make(chan struct{})
+	stop := sync.OnceFunc(func() { close(over); senders.Wait() })
+	t.Cleanup(stop)
 	for i, p := range peers {
 		senders.Go(func() {
+			next := time.NewTicker(2 * time.Millisecond) // all the time, and no more than a slow machine takes
+			defer next.Stop()
 			for ; ; sent[i]++ {
 				select {
-				case <-stop:
+				case <-over:
 					return
-				default:
+				case <-next.C:
 					p.try(text(fmt.Sprintf(`{"actioncode":"echo","data":[%d,%d],"is_broadcast":true}`, i, sent[i])))
 				}
 			}
@@ -428,8 +432,7 @@ func TestHandoverFanout(t *testing.T) {
 	s.until("they are at it", func(st Stats) bool { return st.Actions["echo"][0] > 100 })
 	young, _ := s.pass(cfg)
 	young, _ = young.pass(cfg)
-	close(stop)
-	senders.Wait()
+	stop()
 	total := uint64(0)
 	for _, n := range sent {
 		total += uint64(n)
@@ -491,6 +494,34 @@ func (p *peer) fanned(me int) (r fanned) {
 		last[from] = n
 		r.from[from]++
 	}
+}
+
+// What a client asks to be sent to others while the handover waits for the
+// publishes under way is none of those: it is put off, and done by the new
+// process.
+func TestHandoverHush(t *testing.T) {
+	cfg := Config{ClientFanout: true}
+	s := start(t, cfg)
+	from, to := s.dial(), s.dial()
+	young, _, err := s.tryPass(cfg, Heir{Fault: func(step string) {
+		if step != "held" {
+			return
+		}
+		from.send(`{"actioncode":"echo","data":1,"is_broadcast":true}`)
+		eventually(t, func() string { return "it is put off" }, func() bool {
+			waiting := 0
+			s.each(func(l *loop) { waiting += len(l.waiters) })
+			return waiting == 1
+		})
+	}}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range []*peer{from, to} {
+		p.expect(`{"code":0,"msg":"success","data":1,"actioncode":"echo"}`)
+		p.alive()
+	}
+	young.until("it is counted once", func(st Stats) bool { return st.Actions["echo"][0] == 1 })
 }
 
 // An inline handler that blocks its loop, whichever that is, ends the handover
