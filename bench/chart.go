@@ -42,8 +42,11 @@ type chartBand struct {
 // Size of the drawing, and of its margins.
 const (
 	chartW, chartWide, chartH          = 720.0, 1460.0, 270.0
-	marginL, marginR, marginT, marginB = 76.0, 34.0, 24.0, 30.0
+	marginL, marginR, marginT, marginB = 80.0, 34.0, 24.0, 30.0
 )
+
+// chartColors are those of the page, s1 and up.
+const chartColors = 8
 
 // scale maps values to places on the drawing.
 type scale struct {
@@ -105,7 +108,7 @@ func (c *chart) drawBands(b *strings.Builder, xs scale) {
 		}
 		fmt.Fprintf(b, `<rect class="band%d" x="%.1f" y="%g" width="%.1f" height="%g"><title>%s</title></rect>`,
 			i%2, x1, marginT, x2-x1, chartH-marginT-marginB, html.EscapeString(band.name))
-		if x2-x1 > 7*float64(len(band.name)) {
+		if x2-x1 > 7.5*float64(len(band.name)) {
 			fmt.Fprintf(b, `<text class="phase" x="%.1f" y="%g" text-anchor="middle">%s</text>`, (x1+x2)/2, marginT-8, html.EscapeString(band.name))
 		}
 	}

@@ -97,8 +97,12 @@ func (r *Report) percentiles() *chart {
 		unit: func(v float64) string { return micros(int64(v*1e3 + .5)) },
 		x:    func(v float64) string { return percentileText(1 - math.Pow(10, -v)) }}
 	deepest := 0.0
+	color := 0 // phases without latencies take none
 	for i := range r.Phases {
 		p := &r.Phases[i]
+		if p.Latency.count() > 0 {
+			color = color%chartColors + 1
+		}
 		for _, l := range []struct {
 			h      *Hist
 			name   string
@@ -108,7 +112,7 @@ func (r *Report) percentiles() *chart {
 				continue
 			}
 			line := percentileLine(l.h)
-			line.name, line.color, line.dashed = l.name, i%6+1, l.dashed
+			line.name, line.color, line.dashed = l.name, color, l.dashed
 			c.lines = append(c.lines, line)
 			deepest = max(deepest, line.points[len(line.points)-1][0])
 		}

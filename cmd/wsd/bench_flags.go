@@ -148,6 +148,7 @@ func (c *benchRunCmd) plan() (*bench.Plan, error) {
 		if err := bench.LoadScenario(c.Scenario, p); err != nil {
 			return nil, fmt.Errorf("--scenario %w", err)
 		}
+		c.fill(p.Phases)
 	}
 	if len(p.Phases) == 0 {
 		p.Phases = c.phases()
@@ -194,6 +195,20 @@ func (c *benchPhases) phases() []bench.Phase {
 		all = append(all, bench.Phase{Name: "storm", Kind: bench.Storm, Share: float64(c.Storm), Spread: bench.Duration(c.StormSpread), Concurrency: int(c.Concurrency)})
 	}
 	return all
+}
+
+// fill gives the phases of a scenario that do not say what to send what the
+// flags say, or the heartbeat.
+func (c *benchPhases) fill(phases []bench.Phase) {
+	for i := range phases {
+		p := &phases[i]
+		if (p.Kind != bench.Open && p.Kind != bench.Closed) || p.Payload != "" || p.Bytes != 0 {
+			continue
+		}
+		sent := c.load(bench.Phase{})
+		p.Payload, p.Bytes, p.Text = sent.Payload, sent.Bytes, p.Text || sent.Text
+		p.Expect = cmp.Or(p.Expect, sent.Expect)
+	}
 }
 
 // load gives a phase what all phases with requests have in common.

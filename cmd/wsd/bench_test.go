@@ -74,6 +74,18 @@ func TestBench(t *testing.T) {
 	}
 }
 
+// A scenario that does not say what to send gets what the flags say.
+func TestBenchScenarioFilled(t *testing.T) {
+	url, _ := serveForBench(t)
+	file := writeFile(t, "s.yaml", "clients: 2\nphases:\n- {kind: ramp}\n- {kind: closed, duration: 50ms}\n")
+	for _, args := range [][]string{{"--url=" + url + "/ws"}, {"--url=" + url + "/echo", "--bytes=64"}} {
+		got := runProgram(t, nil, append([]string{"bench", "--scenario=" + file, "--assert=errors=0"}, args...)...)
+		if got.code != exitOK || !strings.Contains(got.stdout, "answers") {
+			t.Errorf("%q: exit %d\n%s\n%s", args, got.code, got.stdout, got.stderr)
+		}
+	}
+}
+
 // A first Ctrl-C ends the phase and there is a report all the same.
 func TestBenchInterrupted(t *testing.T) {
 	url, _ := serveForBench(t)

@@ -1,0 +1,96 @@
+package bench
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+func loadScenario(t *testing.T, text string) (*Plan, error) {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "s.yaml")
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	p := &Plan{Clients: 5, Targets: []string{"ws://a/"}}
+	return p, LoadScenario(path, p)
+}
+
+// What is sent may stand once, beside the phases; a phase's own goes before it.
+func TestScenarioDefaults(t *testing.T) {
+	p, err := loadScenario(t, "payload: ping\nexpect: pong\nphases:\n- {kind: ramp}\n- {kind: open, rate: 1, duration: 1s}\n"+
+		"- {kind: closed, duration: 1s, payload: own}\n- {kind: closed, duration: 1s, bytes: 64}\n- {kind: open, rate: 1, duration: 1s, expect: mine}\n")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Complete(); err != nil {
+		t.Fatal(err)
+	}
+	for i, want := range []Phase{{}, {Payload: "ping", Expect: "pong"}, {Payload: "own"}, {Bytes: 64}, {Payload: "ping", Expect: "mine"}} {
+		if ph := p.Phases[i]; ph.Payload != want.Payload || ph.Expect != want.Expect || ph.Bytes != want.Bytes {
+			t.Errorf("phase %d: payload %q, expect %q, %d bytes", i+1, ph.Payload, ph.Expect, ph.Bytes)
+		}
+	}
+}
+
+// A mistake is told with its place and what could stand there.
+func TestScenarioMistakes(t *testing.T) {
+	for text, wants := range map[string][]string{
+		"clients: 1\nexpct: x":                             {"line 2", `"expct"`, "expect", "clients"},
+		"phases:\n- kind: ramp\n- {kind: hold, lasts: 3s}": {"line 3", "in phases, number 2", `"lasts"`, "duration"},
+		"groups: [{manner: x}]":                            {"in groups, number 1", `"manner"`, "manners"},
+		"phases:\n- {kind: hold, duration: soon}":          {"line 2", "in phases, number 1", "duration", `"soon"`, "30s"},
+		"grace: 5":                         {"line 1", "grace", `"5"`, "unit"},
+		"clients: many":                    {"clients", "a whole number"},
+		"targets: ws://a/":                 {"targets", "a list"},
+		"- kind: ramp":                     {"line 1", "KEY: VALUE"},
+		"phases: [5]":                      {"phases", "keys and values"},
+		"p: &p {kind: hold}\nphases: [*p]": {"line 1", `"p"`},
+		"phases:\n- &p {kind: hold}\n- <<: *p\n  duratio: 1s\n": {"line 4", `"duratio"`},
+	} {
+		_, err := loadScenario(t, text)
+		if err == nil {
+			t.Errorf("%q was taken", text)
+			continue
+		}
+		for _, want := range append(wants, "s.yaml") {
+			if !strings.Contains(err.Error(), want) {
+				t.Errorf("%q: %q does not say %q", text, err, want)
+			}
+		}
+	}
+}
+
+// Merged keys, an empty file and a report's own plan are scenarios.
+func TestScenarioForms(t *testing.T) {
+	if _, err := loadScenario(t, ""); err != nil {
+		t.Error(err)
+	}
+	_, err := loadScenario(t, `{"handshake_timeout": "10s", "phases": [{"name": "a", "kind": "hold", "duration": "1s"}]}`)
+	if err != nil {
+		t.Error(err)
+	}
+	p, err := loadScenario(t, "phases:\n- &p {kind: hold, duration: 1s}\n- <<: *p\n  name: again\n")
+	if err != nil || p.Phases[1].Name != "again" || p.Phases[1].Duration != Duration(time.Second) {
+		t.Errorf("%+v, %v", p, err)
+	}
+}
+
+// Each line of the percentiles has a colour of its own, as long as there are some.
+func TestPercentileColors(t *testing.T) {
+	var h Hist
+	h.Record(time.Millisecond.Nanoseconds())
+	var r Report
+	for range chartColors {
+		r.Phases = append(r.Phases, PhaseReport{Name: "idle"}, PhaseReport{Name: "load", Latency: &h})
+	}
+	seen := make(map[int]bool)
+	for _, l := range r.percentiles().lines {
+		seen[l.color] = true
+	}
+	if len(seen) != chartColors {
+		t.Errorf("%d colours for %d phases with latencies", len(seen), chartColors)
+	}
+}
