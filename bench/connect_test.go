@@ -107,33 +107,39 @@ func TestChurn(t *testing.T) {
 func TestReconnect(t *testing.T) {
 	s := start(t, &testServer{})
 	ctx, cancel := context.WithCancel(t.Context())
-	defer cancel()
-	done := make(chan *Report, 1)
-	go func() {
-		p := &Plan{Targets: []string{s.url()}, Clients: 6, Reconnect: true,
-			Phases: []Phase{{Kind: Ramp}, {Kind: Hold, Duration: Duration(time.Minute)}}}
-		r, err := Run(ctx, p, Options{})
-		if err != nil {
-			t.Error(err)
-		}
-		done <- r
-	}()
-	await(t, func() bool { return s.opened.Load() == 6 })
-	s.mu.Lock()
-	for c := range s.conns {
-		c.Close()
+	p := &Plan{Targets: []string{s.url()}, Clients: 6, Reconnect: true,
+		Phases: []Phase{{Kind: Ramp}, {Kind: Hold, Duration: Duration(time.Minute)}}}
+	r, err := Run(ctx, p, Options{Observer: &closer{server: s, cancel: cancel}})
+	if err != nil {
+		t.Fatal(err)
 	}
-	s.mu.Unlock()
-	await(t, func() bool { return s.opened.Load() == 12 })
-	cancel()
-	if r := <-done; r != nil {
-		var sum Counts
-		for i := range r.Phases {
-			sum.Add(&r.Phases[i].Counts)
-		}
-		if sum.UnexpectedCloses != 6 || sum.Handshakes != 12 {
-			t.Errorf("%+v", sum)
-		}
+	if hold := &r.Phases[1]; hold.UnexpectedCloses != 6 || hold.Handshakes != 6 || hold.Up != 6 {
+		t.Errorf("%d up, %+v", hold.Up, hold.Counts)
+	}
+}
+
+// closer closes all connections as the hold begins, and ends the run when all
+// clients are back.
+type closer struct {
+	silent
+	server *testServer
+	cancel func()
+}
+
+func (c *closer) Begin(_ int, ph *Phase) {
+	if ph.Kind != Hold {
+		return
+	}
+	c.server.mu.Lock()
+	defer c.server.mu.Unlock()
+	for conn := range c.server.conns {
+		conn.Close()
+	}
+}
+
+func (c *closer) Progress(p *Progress) {
+	if p.Counts.Handshakes == 6 && p.Phase.Kind == Hold {
+		c.cancel()
 	}
 }
 
