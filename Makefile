@@ -49,7 +49,7 @@ bench: ## run the Go benchmarks that match BENCH
 upgrade-demo: ## ten live upgrades in a row under 15,000 clients, and what they noticed
 	UPGRADE_CLIENTS=15000 go test -count=1 -v -run '^TestUpgrades$$' ./cmd/wsd
 
-compare: build ## run six other Go servers and a C floor beside wsd, ROUNDS times: bench/peers/comparison
+compare: build ## run six other Go servers and a C floor beside wsd, ROUNDS times (ten minutes for 3): bench/peers/comparison
 	go -C bench/peers run ./compare --wsd "$(CURDIR)/bin/wsd" --rounds $(ROUNDS) --out "$(CURDIR)/bench/peers/comparison"
 
 scale: build ## hold CLIENTS on this machine, idle and with heartbeats: docs/benchmarks

@@ -269,3 +269,11 @@ func TestLogarithmic(t *testing.T) {
 		}
 	}
 }
+
+func TestShortVersion(t *testing.T) {
+	for v, want := range map[string]string{"v1.6.9": "v1.6.9", "v0.0.0-20190618140210-3c14a0dc985f": "3c14a0dc985f", "": ""} {
+		if got := shortVersion(v); got != want {
+			t.Errorf("%q: %q, want %q", v, got, want)
+		}
+	}
+}

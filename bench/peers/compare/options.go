@@ -43,7 +43,7 @@ func parseFlags(args []string) (*options, error) {
 	f.IntVar(&p.Clients, "clients", 0, "clients of one server; 0: 19000, or what the descriptor limit allows")
 	f.IntVar(&p.Active, "active", 1000, "clients in the closed loops")
 	f.IntVar(&p.Rate, "rate", 20000, "heartbeats a second, over all clients")
-	f.DurationVar(&p.Phase, "phase", 10*time.Second, "length of a phase; the echo takes half of it")
+	f.DurationVar(&p.Phase, "phase", 5*time.Second, "length of a phase; the echo takes half of it")
 	f.IntVar(&p.Publishes, "publishes", 10, "messages published to all")
 	f.StringVar(&p.Parse, "parse", "json", "how the peers find the action: json, or scan to leave JSON out of it")
 	f.IntVar(&p.ServerCPU, "server-cpu", 0, "`processor` of the servers")

@@ -64,10 +64,18 @@ func versionOf(program, module string) string {
 	}
 	for _, d := range info.Deps {
 		if d.Path == module {
-			return d.Version
+			return shortVersion(d.Version)
 		}
 	}
 	return ""
+}
+
+// shortVersion leaves of a version without a tag, v0.0.0-TIME-COMMIT, the commit.
+func shortVersion(v string) string {
+	if rest, ok := strings.CutPrefix(v, "v0.0.0-"); ok {
+		return rest[strings.LastIndexByte(rest, '-')+1:]
+	}
+	return v
 }
 
 // result turns the samples into figures. Servers without a sample are left
