@@ -283,6 +283,10 @@ func TestView(t *testing.T) {
 		!strings.Contains(s, "1,234 answers/s, p50 100µs p99 2ms, 2 errors") {
 		t.Errorf("%q", s)
 	}
+	progress.Counts = Counts{Retries: 3, Errors: map[string]uint64{"EOF": 1, "ECONNREFUSED": 2}, Statuses: map[string]uint64{"503": 1}}
+	if s := progressText(progress); !strings.HasSuffix(s, ", 2 attempts failed: ECONNREFUSED") {
+		t.Errorf("%q", s)
+	}
 	b.Reset()
 	v = NewView(&b)
 	v.terminal, v.width = true, 60

@@ -55,6 +55,11 @@ func preflight(p *Plan, targets []target, sources []netip.Addr, workers int) (fa
 	if err := checkPorts(p, targets, sources); err != nil {
 		fatal = append(fatal, err)
 	}
+	for _, pid := range p.PIDs {
+		if slurp(fmt.Sprintf("/proc/%d/stat", pid)) == "" {
+			fatal = append(fatal, fmt.Errorf("there is no process %d to take the server's figures from", pid))
+		}
+	}
 	for _, a := range firstAndLast(sources) {
 		if err := bindable(a); err != nil {
 			fatal = append(fatal, fmt.Errorf("source %s is no address of this machine (%w): add it to an interface, or take it out of the sources", a, err))
@@ -76,7 +81,7 @@ func checkPorts(p *Plan, targets []target, sources []netip.Addr) error {
 		return nil
 	}
 	more := (p.total() + ports*len(distinct(targets)) - 1) / (ports * len(distinct(targets)))
-	return fmt.Errorf("%d clients do not fit: %d sources and %d targets with %d local ports each give %d connections; use %d sources, or widen net.ipv4.ip_local_port_range",
+	return fmt.Errorf("%d clients do not fit: %d source(s) and %d target(s) with %d local ports each give %d connections; use %d sources, or widen net.ipv4.ip_local_port_range",
 		p.total(), max(1, len(sources)), len(distinct(targets)), ports, room, more)
 }
 

@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"net/url"
 	"strconv"
+	"strings"
 )
 
 // target is where clients connect to, resolved once.
@@ -18,6 +19,9 @@ type target struct {
 
 func parseTarget(ctx context.Context, raw string) (target, error) {
 	u, err := url.Parse(raw)
+	if err != nil && !strings.Contains(raw, "://") { // host:port alone
+		u, err = &url.URL{}, nil
+	}
 	if err != nil {
 		return target{}, fmt.Errorf("URL %q: %w", raw, err)
 	}
@@ -25,7 +29,7 @@ func parseTarget(ctx context.Context, raw string) (target, error) {
 	case u.Scheme == "wss":
 		return target{}, fmt.Errorf("URL %q: TLS is not spoken here; connect to the server behind its TLS end", raw)
 	case u.Scheme != "ws" || u.Host == "":
-		return target{}, fmt.Errorf("URL %q: want ws://host:port/path", raw)
+		return target{}, fmt.Errorf("URL %q: want ws://host:port/path, as in ws://127.0.0.1:8066/ws", raw)
 	}
 	port := u.Port()
 	if port == "" {

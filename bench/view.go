@@ -128,5 +128,22 @@ func progressText(p *Progress) string {
 	if bad := p.Counts.errors(); bad > 0 {
 		text += fmt.Sprintf(", %s errors", countText(bad))
 	}
-	return text
+	return text + refusal(&p.Counts)
+}
+
+// refusal says what most attempts to connect came to that failed, so that
+// nobody has to wait for the report of a ramp that cannot succeed.
+func refusal(c *Counts) string {
+	most, n := "", uint64(0)
+	for what, kinds := range map[string]map[string]uint64{"": c.Errors, "HTTP status ": c.Statuses} {
+		for kind, k := range kinds {
+			if text := what + kind; k > n || k == n && text < most {
+				most, n = text, k
+			}
+		}
+	}
+	if n == 0 {
+		return ""
+	}
+	return fmt.Sprintf(", %s attempts failed: %s", countText(n), most)
 }

@@ -40,6 +40,9 @@ func (c *benchRunCmd) Run(stdout io.Writer, stderr diagnostics) error {
 	if err != nil {
 		return fmt.Errorf("--assert: %w", err)
 	}
+	if err := c.writable(); err != nil {
+		return err
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	context.AfterFunc(ctx, stop) // a second signal ends the process at once
@@ -51,6 +54,22 @@ func (c *benchRunCmd) Run(stdout io.Writer, stderr diagnostics) error {
 	}
 	report.WriteTable(stdout)
 	return errors.Join(err, c.write(report), report.Check(stdout, checks))
+}
+
+// writable finds out before a long run whether its files can be written. What
+// they hold stays until then.
+func (c *benchOutput) writable() error {
+	for _, o := range []struct{ flag, file string }{{"--json", c.JSON}, {"--html", c.HTML}} {
+		if o.file == "" {
+			continue
+		}
+		f, err := os.OpenFile(o.file, os.O_WRONLY|os.O_CREATE, 0o644)
+		if err != nil {
+			return fmt.Errorf("%s: %w", o.flag, err)
+		}
+		f.Close()
+	}
+	return nil
 }
 
 // write writes the files that were asked for.

@@ -116,6 +116,10 @@ func TestBenchUsage(t *testing.T) {
 		{[]string{"--clients=-1"}, []string{"--clients", `"-1"`}, exitUsage},
 		{[]string{"--assert=speed<1"}, []string{"--assert", `"speed"`, "p99"}, exitFailed},
 		{[]string{"--url=wss://x/"}, []string{"wss://x/", "TLS"}, exitFailed},
+		{[]string{"--url=127.0.0.1:8066"}, []string{`"127.0.0.1:8066"`, "want ws://host:port/path"}, exitFailed},
+		{[]string{"--url=ws://127.0.0.1:1/", "--json=/nonexistent/r.json"}, []string{"--json", "/nonexistent/r.json"}, exitFailed},
+		{[]string{"--url=ws://127.0.0.1:1/", "--html=/nonexistent/r.html"}, []string{"--html", "/nonexistent/r.html"}, exitFailed},
+		{[]string{"--url=ws://127.0.0.1:1/", "--pid=999999999"}, []string{"no process 999999999"}, exitFailed},
 		{[]string{"--source=x"}, []string{`"x"`, "127.0.1.0/24"}, exitFailed},
 		{[]string{"--scenario=" + writeFile(t, "s.yaml", "clients: 1\nphase: []\n")}, []string{"--scenario", "s.yaml", `"phase"`}, exitFailed},
 	} {
