@@ -105,7 +105,7 @@ func New(cfg Config, backend Backend) (*Server, error) {
 		ReadHeaderTimeout: headerTimeout,
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeader,
-		ErrorLog:          slog.NewLogLogger(cfg.Logger.Handler(), slog.LevelWarn),
+		ErrorLog:          errorLog(cfg.Logger),
 	}
 	h.RegisterOnShutdown(end)
 	return &Server{listener: limitConns(l, cfg.MaxConns), gate: gate, once: api.once, http: h, end: end}, nil

@@ -45,7 +45,7 @@ func shortage(u usage, limits server.Limits) error {
 	if u.MemoryAvailable >= 0 && u.MemoryLimit > 0 && float64(u.MemoryAvailable) < shortMemory*float64(u.MemoryLimit) {
 		return fmt.Errorf("short of memory: %d of %d MiB are available", u.MemoryAvailable>>20, u.MemoryLimit>>20)
 	}
-	if u.Descriptors >= 0 && u.Descriptors > int64(limits.Descriptors-limits.Reserve/2) {
+	if u.Descriptors >= 0 && u.Descriptors > int64(limits.Descriptors-limits.Spare()/2) {
 		return fmt.Errorf("short of descriptors: %d of %d are in use", u.Descriptors, limits.Descriptors)
 	}
 	return nil

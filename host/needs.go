@@ -55,16 +55,16 @@ const (
 
 // Reserve is how many of a process's descriptors are not for clients but for
 // listeners, epolls, the publishers' connections, files, and saying no: a 32nd,
-// at least 32 and at most 1024. The server keeps them by the same rule, of which
+// at least 64 and at most 1024. The server keeps them by the same rule, of which
 // it has a copy (a leaf knows it not); a test in cmd/wsd holds the two together.
-func Reserve(descriptors int64) int64 { return min(max(descriptors/32, 32), 1024) }
+func Reserve(descriptors int64) int64 { return min(max(descriptors/32, 64), 1024) }
 
 // descriptors is what one process needs: the least that leaves, beside the
 // reserve, one for each client.
 func (n Needs) descriptors() int64 {
 	clients := int64(n.Clients)
 	// A 32nd is kept of all, so a 31st of the clients comes on top, give or take one.
-	need := clients + min(max(clients/31-1, 32), 1024)
+	need := clients + min(max(clients/31-1, 64), 1024)
 	for need-Reserve(need) < clients {
 		need++
 	}

@@ -10,14 +10,14 @@ func TestNeeds(t *testing.T) {
 		n                                 Needs
 		fds, sockets, queue, input, track int64
 	}{
-		{Needs{}, 32, 0, 1024, 1000, 0},
-		{Needs{Clients: -5}, 32, 0, 1024, 1000, 0},
+		{Needs{}, 64, 0, 1024, 1000, 0},
+		{Needs{Clients: -5}, 64, 0, 1024, 1000, 0},
 		{Needs{Clients: 19000}, 19612, 19000, 1024, 1000, 22800},
 		{Needs{Clients: 19000, LoadGenerator: true}, 19612, 38000, 1024, 1000, 22800},
 		{Needs{Clients: 100_000}, 101_024, 100_000, 1024, 4096, 120_000},
 		{Needs{Clients: 1_000_000}, 1_001_024, 1_000_000, 16384, 16384, 1_200_000},
 		{Needs{Clients: 10_000_000}, 10_001_024, 10_000_000, 16384, 16384, 12_000_000},
-		{Needs{Clients: 1000, ConnectRate: 1_000_000}, 1032, 1000, 65535, 1000, 1200},
+		{Needs{Clients: 1000, ConnectRate: 1_000_000}, 1064, 1000, 65535, 1000, 1200},
 	} {
 		n := c.n.withDefaults()
 		got := [...]int64{n.descriptors(), n.sockets(), n.queue(), n.inputQueue(), n.tracked()}

@@ -99,12 +99,12 @@ func (a *acceptor) admit(l *loop, n newcomer) {
 	a.dealt[owner] = append(a.dealt[owner], n)
 }
 
-// refusals is how many may wait for their 503 at once: half the reserve, so that
+// refusals is how many may wait for their 503 at once: half the spare, so that
 // they take no client's place; all that is free when no client will come any more.
 func (s *Server) refusals() int {
-	half := s.limits.Reserve / 2
+	half := s.limits.Spare() / 2
 	if s.draining.Load() {
-		return s.limits.Descriptors - half - int(s.connected.Load()-s.refused.Load())
+		return s.limits.Descriptors - s.limits.Reserve + half - int(s.connected.Load()-s.refused.Load())
 	}
 	return half
 }

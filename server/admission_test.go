@@ -71,7 +71,7 @@ func TestRefusedCrowd(t *testing.T) {
 	s := start(t, Config{MaxClients: 1})
 	p := s.dial()
 	var crowd []net.Conn
-	for range s.limits.Reserve/2 + 50 {
+	for range s.limits.Spare()/2 + 50 {
 		if c, err := net.Dial("tcp", s.Addrs()[0]); err == nil { // it may be reset that early
 			crowd = append(crowd, c)
 		}

@@ -153,17 +153,17 @@ func TestPolicyText(t *testing.T) {
 
 // TestLimits: no configuration promises more than the descriptors allow.
 func TestLimits(t *testing.T) {
-	all, err := limitsFor(0)
+	all, err := limitsFor(0, 2)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if all.MaxClients+all.Reserve != all.Descriptors || all.Reserve < 32 {
+	if all.MaxClients+all.Reserve != all.Descriptors || all.Reserve < 64 {
 		t.Errorf("%+v", all)
 	}
-	if l, err := limitsFor(5); err != nil || l.MaxClients != 5 || l.Asked != 5 {
+	if l, err := limitsFor(5, 2); err != nil || l.MaxClients != 5 || l.Asked != 5 {
 		t.Errorf("%+v %v", l, err)
 	}
-	if l, err := limitsFor(1 << 30); err != nil || l.MaxClients != all.MaxClients {
+	if l, err := limitsFor(1<<30, 2); err != nil || l.MaxClients != all.MaxClients {
 		t.Errorf("%+v %v", l, err)
 	}
 }

@@ -15,7 +15,7 @@ import (
 	"time"
 )
 
-// The tests of this file run the server in a process of its own, with 64
+// The tests of this file run the server in a process of its own, with 96
 // descriptors, and tell it on its standard input what to do.
 
 // runChild is that process. Each line of the input is answered by one line.
@@ -24,7 +24,7 @@ func runChild(what string) int {
 		fmt.Fprintln(os.Stderr, "no such child:", what)
 		return 2
 	}
-	if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &syscall.Rlimit{Cur: 64, Max: 64}); err != nil {
+	if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &syscall.Rlimit{Cur: 96, Max: 96}); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
@@ -208,7 +208,7 @@ func TestExhaustion(t *testing.T) {
 	all()
 	most := o.stats().Clients.Max
 	if most != 32 {
-		t.Errorf("a limit of %d clients with 64 descriptors", most)
+		t.Errorf("a limit of %d clients with 96 descriptors", most)
 	}
 	for len(peers) < most {
 		peers = append(peers, dial())

@@ -12,19 +12,34 @@ type Limits struct {
 	Reserve     int `json:"reserve"`     // kept for listeners, the admin side, logs, and for saying no
 	MaxClients  int `json:"max_clients"` // in force
 	Asked       int `json:"asked"`       // what the configuration asked for; 0: as many as possible
+
+	own int // of the reserve: what an idle process has open
 }
 
-// Reserve is how many of so many descriptors are not for clients. wsd/host
-// counts by the same rule; a test in cmd/wsd holds the two together.
-func Reserve(descriptors int) int { return min(max(descriptors/32, 32), 1024) }
+// Spare is the part of the reserve that is not in use while nobody is here: a
+// half is for saying no, a quarter for the admin side, a quarter for files.
+func (l Limits) Spare() int { return l.Reserve - l.own }
 
-func limitsFor(asked int) (Limits, error) {
+// Reserve is how many of so many descriptors are not for clients. wsd/host
+// counts by the same rule; a test in cmd/wsd holds the two together. With more than five
+// loops, Limits.Reserve of a process with few descriptors is more.
+func Reserve(descriptors int) int { return min(max(descriptors/32, 64), 1024) }
+
+// An idle process has standard streams, listeners, the runtime's and the
+// watcher's descriptors open, and a poller for each loop.
+const (
+	ownAtLeast   = 16
+	ownPerLoop   = 5
+	spareAtLeast = 20
+)
+
+func limitsFor(asked, loops int) (Limits, error) {
 	n, err := netpoll.Descriptors()
 	if err != nil {
 		return Limits{}, err
 	}
-	l := Limits{Descriptors: n, Asked: asked}
-	l.Reserve = Reserve(n)
+	l := Limits{Descriptors: n, Asked: asked, own: ownAtLeast + ownPerLoop*loops}
+	l.Reserve = max(Reserve(n), l.own+spareAtLeast)
 	room := n - l.Reserve
 	if room < 1 {
 		return l, fmt.Errorf("the descriptor limit of %d leaves no room for clients: raise it (ulimit -n, LimitNOFILE) to more than %d", n, l.Reserve)

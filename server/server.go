@@ -132,7 +132,7 @@ func (s *Server) compileConstants() {
 
 // build makes everything that can fail.
 func (s *Server) build() (err error) {
-	if s.limits, err = limitsFor(s.cfg.MaxClients); err != nil {
+	if s.limits, err = limitsFor(s.cfg.MaxClients, s.cfg.Loops); err != nil {
 		return err
 	}
 	if s.watcher, err = netpoll.NewWatcher(s.watcherFailed); err != nil {

@@ -75,7 +75,7 @@ func TestStopQueued(t *testing.T) {
 	release, held := make(chan struct{}), make(chan struct{})
 	s.loops[0].post(func(*loop) { close(held); <-release }) // nobody accepts now
 	<-held
-	queued := make([]*peer, s.limits.Reserve/2+100)
+	queued := make([]*peer, s.limits.Spare()/2+100)
 	for i := range queued {
 		queued[i] = s.connect()
 		queued[i].write(request("/ws"))

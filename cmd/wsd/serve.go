@@ -98,7 +98,7 @@ func newDaemon(f *serveFlags, log *slog.Logger, passed []int, e *server.Estate) 
 	if f.Admin.Admin == "" {
 		return d, nil
 	}
-	side := f.adminConfig(log, d.server.Limits().Reserve)
+	side := f.adminConfig(log, d.server.Limits().Spare())
 	side.Inherited = e.File(adminFile(f))
 	d.admin, err = admin.New(side, d.server)
 	if err != nil {
