@@ -13,7 +13,7 @@ FUZZTIME    ?= 60s
 ROUNDS      ?= 3
 CLIENTS     ?= 200000
 
-.PHONY: compare scale build run test race e2e lint fuzz bench upgrade-demo docs man package package-test cross clean help
+.PHONY: compare scale bench-publish build run test race e2e lint fuzz bench upgrade-demo docs man package package-test cross clean help
 
 build: ## build the program: bin/wsd
 	go build -trimpath -ldflags '-X main.version=$(VERSION)' -o bin/wsd ./cmd/wsd
@@ -55,6 +55,9 @@ compare: build ## run six other Go servers and a C floor beside wsd, ROUNDS time
 scale: build ## hold CLIENTS on this machine, idle and with heartbeats: docs/benchmarks
 	WSD="$(CURDIR)/bin/wsd" bench/scale.sh $(CLIENTS)
 
+bench-publish: build ## what a publish to all costs: the other clients' heartbeats, and memory a client
+	WSD="$(CURDIR)/bin/wsd" bench/publish.sh
+
 docs: ## write docs/configuration.md anew from the flags
 	go test ./cmd/wsd -run '^TestConfigurationDocs$$' -update
 
@@ -75,4 +78,4 @@ clean: ## remove what was built
 	rm -rf bin dist
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)

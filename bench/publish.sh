@@ -1,0 +1,172 @@
+#!/usr/bin/env bash
+# What a publish costs the other clients, and the server's memory:
+#
+#   beat   the p99 of heartbeats while publishes run back to back over all
+#          clients, against without; phases in turn, medians of ROUNDS
+#   grow   the server's memory for one more 1 KiB message that nobody reads, once
+#          the kernel's buffers of all clients are full; mean of 5 messages
+#
+#   bench/publish.sh [beat] [grow]          both if none is named
+#
+# Server and generator have a processor each, 0 and 1. Variables, with defaults:
+#
+#   WSD           the program (built)
+#   CLIENTS       their number (what descriptors allow, at most 19000)
+#   RATE          heartbeats a second (10000)
+#   SECONDS_EACH  length of a phase (5)
+#   ROUNDS        pairs of phases (3)
+#   DELIVERIES    a second, that keep the server publishing all the time (80000):
+#                 the publishes' rate is this by the clients
+#   FILL          bytes of the messages that fill the kernel's buffers (65536)
+#   PORT          of the server on 127.0.67.1, and the next for publishes (18066)
+#
+# Needs bash, awk, curl, taskset; grow some 0.3 MB of kernel memory a client.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+rate=${RATE:-10000} seconds=${SECONDS_EACH:-5} rounds=${ROUNDS:-3} deliveries=${DELIVERIES:-80000} fill=${FILL:-65536}
+room=$(($(ulimit -n) - 500)) # what a process keeps for itself, generously
+clients=${CLIENTS:-$((room < 19000 ? room : 19000))}
+host=127.0.67.1 # where no outgoing connection takes a port away
+listen=$host:${PORT:-18066} admin=$host:$((${PORT:-18066} + 1))
+work=$(mktemp -d)
+server='' load=''
+stop() { # the generator first: it should not see the server go
+  for pid in $load $server; do kill "$pid" 2>/dev/null || true; done
+  wait
+  load='' server=''
+}
+trap 'stop; rm -rf "$work"' EXIT
+trap 'exit 130' INT TERM
+if [ -z "${WSD:-}" ]; then
+  WSD=$work/wsd
+  go build -o "$WSD" ./cmd/wsd
+fi
+
+serve() { # flags
+  GOMAXPROCS=1 taskset -c 0 "$WSD" serve --listen "$listen" --admin "$admin" --drain-time 1s --log-level error "$@" 2>"$work/server.log" &
+  server=$!
+  for ((k = 0; k < 100; k++)); do
+    curl -fs -o /dev/null "http://$admin/metrics" && kill -0 "$server" 2>/dev/null && return
+    kill -0 "$server" 2>/dev/null || break
+    sleep 0.1
+  done
+  echo "the server did not start:" "$(cat "$work/server.log")" >&2
+  return 1
+}
+
+scenario() {
+  local kind i publish
+  cat <<E
+clients: $clients
+targets: [ws://$listen/ws]
+publish: ['http://$admin/v1/publish?all']
+phases:
+- {name: ramp, kind: ramp, concurrency: 128}
+E
+  for ((i = 1; i <= rounds; i++)); do
+    for kind in without with; do
+      publish=''
+      # One that is due while another runs follows it at once, so this is back to
+      # back, and not much more, lest they go on after the phase.
+      [ $kind = without ] || publish=", publish_rate: $((deliveries / clients + 1)), publish_bytes: 1024"
+      echo "- {name: $kind$i, kind: open, rate: $rate, duration: ${seconds}s, payload: '{\"actioncode\":\"heart_beat\"}', expect: '\"success\"'$publish}"
+    done
+  done
+}
+
+# figures prints for each phase: name, p50, p99 and own lag p99 in µs, messages
+# published, and the median time of the publish call in µs.
+figures() {
+  awk -F '[:,] *' '
+    /^   "name":/ { flush(); gsub(/"/, "", $2); name = $2 }
+    /^   "publishes":/ { publishes = $2 }
+    /^   "[a-z_]+": \{/ { at = $1; gsub(/[ "]/, "", at) }
+    /^    "p50":/ { p50[at] = $2 }
+    /^    "p99":/ { p99[at] = $2 }
+    function flush() {
+      if (name != "") print name, p50["latency_us"], p99["latency_us"], p99["lag_us"], publishes, p50["publish_call_us"] + 0
+      split("", p50); split("", p99)
+    }
+    END { flush() }' "$1"
+}
+
+beat() {
+  serve
+  scenario >"$work/beat.yaml"
+  taskset -c 1 "$WSD" bench --scenario "$work/beat.yaml" --workers 1 --pid "$server" --json "$work/beat.json" >"$work/beat.txt" &
+  load=$!
+  wait "$load" || { echo "the generator failed" >&2; return 1; }
+  load=''
+  stop
+  echo "heartbeats: $rate/s over $clients clients, alone and beside publishes of 1 KiB to all"
+  figures "$work/beat.json" | awk '
+    function median(n, of,   i, j, t) {
+      for (i = 2; i <= n; i++) for (j = i; j > 1 && of[j-1] > of[j]; j--) { t = of[j]; of[j] = of[j-1]; of[j-1] = t }
+      return n % 2 ? of[(n+1)/2] : (of[n/2] + of[n/2+1]) / 2
+    }
+    BEGIN { printf "  %-10s %10s %10s %14s %10s %12s\n", "phase", "p50 ms", "p99 ms", "own lag p99 ms", "publishes", "a publish ms" }
+    $1 == "ramp" { next }
+    {
+      late = $4 > 1000 ? "  generator late: not the server alone" : ""
+      printf "  %-10s %10.2f %10.2f %14.2f %10d %12.1f%s\n", $1, $2/1e3, $3/1e3, $4/1e3, $5, $6/1e3, late
+      if ($1 ~ /^without/) a[++n] = $3; else b[++m] = $3
+    }
+    END {
+      x = median(n, a); y = median(m, b)
+      printf "  median p99: without %.2f ms, with %.2f ms, ratio %.2f\n", x/1e3, y/1e3, y/x
+    }'
+  grep -E '^! |LIMITED' "$work/beat.txt" || true
+}
+
+post() { # file; the answer's counts of matched and queued clients
+  curl -fsS --data-binary @"$1" -H 'Content-Type: text/plain' "http://$admin/v1/publish?all" |
+    sed -E 's/.*"matched":([0-9]+).*"queued":([0-9]+).*/\1 \2/'
+}
+
+# memory prints the server's live heap, which a collection has just found, and
+# its private memory, in bytes. The second one is in pages and includes what the
+# collector keeps for later, so it moves in steps, or not at all.
+memory() {
+  curl -fsS -o "$work/heap" "http://$admin/debug/pprof/heap?gc=1&debug=1"
+  awk '/^# HeapAlloc = /{ printf "%.0f ", $4 }' "$work/heap"
+  awk '/^Private_(Clean|Dirty)/{ n += $2 } END { printf "%.0f\n", n * 1024 }' "/proc/$server/smaps_rollup"
+}
+
+grow() {
+  serve --pending-limit 64MiB --pending-total 10TiB --pending-age 1h --slow-consumer drop-new --idle-timeout 0
+  local stopped=$((clients - 1)) i matched queued heap private heap0 private0
+  taskset -c 1 "$WSD" bench --url "ws://$listen/ws" --workers 1 --clients 1 --stopped-readers "$stopped" --hold 1h >"$work/grow.txt" 2>&1 &
+  load=$!
+  head -c "$fill" /dev/zero | tr '\0' x >"$work/fill"
+  head -c 1024 /dev/zero | tr '\0' x >"$work/1k"
+  until read -r matched queued < <(post "$work/1k") && [ "${matched:-0}" = "$clients" ]; do
+    kill -0 "$load" 2>/dev/null || { echo "the generator failed:" "$(tail -5 "$work/grow.txt")" >&2; return 1; }
+    sleep 0.5
+  done
+  for ((i = 1; i <= 2000; i++)); do
+    read -r matched queued < <(post "$work/fill")
+    [ "$queued" -lt "$stopped" ] || break
+  done
+  echo "memory: 1 KiB to $stopped clients that do not read, of whom $queued have messages waiting after $i of $fill bytes"
+  [ "$queued" -ge "$stopped" ] || { echo "the buffers did not fill" >&2; return 1; }
+  for ((i = 0; i < 3; i++)); do post "$work/1k" >"$work/answer"; done # not the first one
+  read -r heap0 private0 < <(memory)
+  printf '  %-10s %22s %22s\n' message 'heap, B per client' 'private, B per client'
+  local first=$heap0 firstPrivate=$private0
+  for ((i = 1; i <= 5; i++)); do
+    read -r matched queued < <(post "$work/1k")
+    read -r heap private < <(memory)
+    awk -v i="$i" -v n="$stopped" -v h=$((heap - heap0)) -v p=$((private - private0)) 'BEGIN { printf "  %-10s %22.1f %22.1f\n", i, h/n, p/n }'
+    heap0=$heap private0=$private
+  done
+  awk -v n="$stopped" -v h=$((heap - first)) -v p=$((private - firstPrivate)) 'BEGIN { printf "  %-10s %22.1f %22.1f\n", "mean", h/n/5, p/n/5 }'
+  stop
+}
+
+[ $# -gt 0 ] || set -- beat grow
+for part; do
+  case $part in
+    beat | grow) "$part" ;;
+    *) echo "bench/publish.sh: no part $part: beat, grow" >&2; exit 2 ;;
+  esac
+done
