@@ -4,7 +4,7 @@
 VERSION     ?= $(shell git describe --tags --always --dirty 2>/dev/null)
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 # Modules of their own: what they import, wsd does not.
-MODULES     := $(patsubst %/go.mod,%,$(wildcard examples/*/go.mod bench/*/go.mod deploy/*/go.mod))
+MODULES     := $(patsubst %/go.mod,%,$(wildcard examples/*/go.mod bench/*/go.mod deploy/check/go.mod))
 # All but the tests that need other programs' clients: those are "make e2e".
 PACKAGES     = $(shell go list ./... | grep -v '/e2e')
 ARGS        ?=
