@@ -32,13 +32,17 @@ func TestHandshakeFailures(t *testing.T) {
 	}
 }
 
-// Clients that never get in are given up on, and the run goes on.
+// Clients that never get in are given up on; when nobody is in, the run ends
+// with the reason, and what there is gets reported.
 func TestNobodyListens(t *testing.T) {
 	// Port 1: a port given back may be the next one that another test listens on.
 	p := &Plan{Targets: []string{"ws://127.0.0.1:1/"}, Clients: 4, Retries: 1, Phases: []Phase{{Kind: Ramp}, closedLoop(4)}}
 	r, err := Run(t.Context(), p, Options{})
-	if err != nil {
-		t.Fatal(err)
+	if err == nil || !strings.Contains(err.Error(), `phase "ramp": no client could connect, 8 attempts failed: ECONNREFUSED`) {
+		t.Error(err)
+	}
+	if r == nil || len(r.Phases) != 1 {
+		t.Fatalf("%+v", r)
 	}
 	ramp := &r.Phases[0]
 	if ramp.Failed != 4 || ramp.Retries != 4 || ramp.Errors["ECONNREFUSED"] != 8 || ramp.Up != 0 {
@@ -56,7 +60,7 @@ func TestHandshakeTimeout(t *testing.T) {
 	p := &Plan{Targets: []string{"ws://" + l.Addr().String() + "/"}, Clients: 2, Retries: 1,
 		HandshakeTimeout: Duration(50 * time.Millisecond), Phases: []Phase{{Kind: Ramp}}}
 	r, err := Run(t.Context(), p, Options{})
-	if err != nil {
+	if err == nil || !strings.Contains(err.Error(), "handshake timed out") {
 		t.Fatal(err)
 	}
 	if ramp := &r.Phases[0]; ramp.Failed != 2 || ramp.Errors["handshake timed out"] != 4 {
@@ -198,5 +202,12 @@ func TestPreflight(t *testing.T) {
 				t.Errorf("%q does not say %q", err, w)
 			}
 		}
+	}
+}
+
+// A metrics page that says nothing of the process is told before the run.
+func TestMetricsThatSayNothing(t *testing.T) {
+	if w := checkMetrics([]string{"http://127.0.0.1:1/metrics"}); len(w) != 1 || !strings.Contains(w[0], "http://127.0.0.1:1/metrics") {
+		t.Errorf("%q", w)
 	}
 }

@@ -2,10 +2,23 @@ package bench
 
 import (
 	"bufio"
+	"fmt"
 	"net/http"
 	"strconv"
 	"strings"
 )
+
+// checkMetrics says which pages have nothing of the server's process.
+func checkMetrics(urls []string) (warnings []string) {
+	for _, url := range urls {
+		var s Sample
+		if s.addMetrics(url); s.RSSBytes == 0 && s.CPUSeconds == 0 {
+			warnings = append(warnings, fmt.Sprintf("%s cannot be read, or has neither process_resident_memory_bytes nor process_cpu_seconds_total: "+
+				"the server's memory and processor time will be missing", url))
+		}
+	}
+	return warnings
+}
 
 // addMetrics adds what a server's Prometheus page says of its process.
 func (s *Sample) addMetrics(url string) {

@@ -116,6 +116,7 @@ func (r *run) prepare(ctx context.Context) (all []Part, err error) {
 		return nil, err
 	}
 	fatal, warnings := preflight(r.plan, r.targets, sources, n)
+	warnings = append(warnings, checkMetrics(r.plan.Metrics)...)
 	for _, w := range warnings {
 		r.opt.Observer.Warn(w)
 	}
@@ -204,6 +205,9 @@ func (r *run) phases(ctx context.Context) error {
 		}
 		if err != nil {
 			return fmt.Errorf("phase %q: %w", r.plan.Phases[i].Name, err)
+		}
+		if p != nil && p.Kind == Ramp && p.Up == 0 && p.Failed > 0 {
+			return fmt.Errorf("phase %q: no client could connect%s; the phases after it were left out", p.Name, refusal(&p.Counts))
 		}
 	}
 	r.report.Interrupted = ctx.Err() != nil
