@@ -104,9 +104,11 @@ type Config struct {
 	// alone.
 	PendingLimit int
 	// PendingTotal bounds them, counted the same way, for all clients together,
-	// a message shared by many counted for each; 0 means 1 GiB. At it the policy applies to every
-	// client with something waiting, and who does not take its answers is cut
-	// off. The rest of a message that was sent in part waits in any case.
+	// a message shared by many counted for each; 0 means 1 GiB. At it the policy
+	// applies to who holds the most of the loop's clients with something waiting
+	// (of 64, each time others); if that is the one who gets still more, it is cut
+	// off if this is an answer. The rest of a message that was sent in part waits
+	// in any case.
 	PendingTotal int64
 	// PendingAge is how long the oldest of them may wait; 0 means 30 s.
 	PendingAge time.Duration

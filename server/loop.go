@@ -51,6 +51,8 @@ type loop struct {
 	out     []byte   // answers of the client that is being read
 	again   []uint32 // clients with more to do than one turn allows
 	stuck   []uint32 // clients with a send queue
+	// compared is the index in stuck that heaviest looked at last.
+	compared int
 	// unchecked is how many of stuck have still to be looked at in this round,
 	// which is the first after the loop stood still if stalled is set.
 	unchecked int

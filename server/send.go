@@ -100,13 +100,23 @@ func (l *loop) send(slot uint32, c *client, p []byte) {
 }
 
 // reply is send for what the client asked for. Answers cannot be left out: when
-// there is no room for all clients together, who does not take its own is cut
-// off, without waiting for it to take a close frame.
+// there is no room for all clients together, and nobody here holds more, who
+// does not take its own is cut off, without waiting for it to take a close frame.
 func (l *loop) reply(slot uint32, c *client, p []byte) {
 	l.send(slot, c, p)
-	if c.pending > 0 && c.state == stateOpen && l.server.pending.Load() > l.server.cfg.PendingTotal {
+	for range pressureVictims {
+		if !l.overfull(c) || !l.ease(c, -nodeCost) { // it is in the queue already
+			break
+		}
+	}
+	if l.overfull(c) {
 		l.kill(slot, c, ReasonSlow)
 	}
+}
+
+// overfull: too much waits in all, and some of it for this client.
+func (l *loop) overfull(c *client) bool {
+	return c.pending > 0 && c.state == stateOpen && l.server.pending.Load() > l.server.cfg.PendingTotal
 }
 
 // write sends what the socket takes. ok is false if the client died of it.
@@ -313,7 +323,7 @@ func (l *loop) coalesce(c *client, d *delivery) {
 // and says whether the message is to be queued. It may close the client.
 func (l *loop) room(slot uint32, c *client, size int) bool {
 	s := l.server
-	if l.fits(c, size) {
+	if l.relieve(c, size) {
 		return true
 	}
 	switch s.cfg.SlowConsumer {
@@ -335,9 +345,12 @@ func (l *loop) room(slot uint32, c *client, size int) bool {
 
 // fits says whether a message of so many bytes may wait for the client.
 func (l *loop) fits(c *client, size int) bool {
-	size += nodeCost
-	return (c.pending == 0 || int(c.pending)+size <= l.server.cfg.PendingLimit) &&
-		l.server.pending.Load()+int64(size) <= l.server.cfg.PendingTotal
+	return l.fitsAlone(c, size) && l.server.pending.Load()+int64(size+nodeCost) <= l.server.cfg.PendingTotal
+}
+
+// fitsAlone is fits as if there were no other clients.
+func (l *loop) fitsAlone(c *client, size int) bool {
+	return c.pending == 0 || int(c.pending)+size+nodeCost <= l.server.cfg.PendingLimit
 }
 
 func (l *loop) dropOldest(c *client, size int) {

@@ -1,0 +1,64 @@
+package server
+
+import "testing"
+
+// TestPressure: when too much waits in all, whoever holds the most makes room,
+// by the policy; who holds little is not touched, be it a message or an answer.
+func TestPressure(t *testing.T) {
+	const total = 1 << 20
+	for policy := range policyNames {
+		for _, what := range []string{"message", "answer"} {
+			t.Run(Policy(policy).String()+" "+what, func(t *testing.T) {
+				s := start(t, Config{Loops: 1, SlowConsumer: Policy(policy), PendingLimit: total, PendingTotal: total})
+				s.dialMany(3)
+				s.each(func(l *loop) {
+					var open []uint32
+					for slot := range l.clients.size() {
+						if l.clients.at(slot).state == stateOpen {
+							open = append(open, slot)
+						}
+					}
+					waits := func(slot uint32, size int) {
+						l.enqueue(slot, l.clients.at(slot), node{data: make([]byte, size), from: &delivery{}, drop: true})
+						l.count.queued++
+					}
+					waits(open[0], total/4)
+					waits(open[1], total/4)
+					waits(open[1], total/4)
+					light := l.clients.at(open[2])
+					waits(open[2], 100)
+					if what == "message" {
+						if !l.room(open[2], light, total/4) {
+							t.Error("no room for who holds the least")
+						}
+					} else {
+						l.reply(open[2], light, make([]byte, total/4))
+						if n := s.pending.Load(); n > total {
+							t.Errorf("%d bytes are waiting", n)
+						}
+					}
+					if light.state != stateOpen || l.clients.at(open[0]).state != stateOpen {
+						t.Error("the lighter ones paid")
+					}
+					heavy := l.clients.at(open[1])
+					if closed := heavy.state != stateOpen; closed != (Policy(policy) == CloseSlow) {
+						t.Errorf("the heaviest is closed: %v", closed)
+					}
+					switch n := l.count; {
+					case Policy(policy) == CloseSlow && (n.lost != 2 || n.evicted != 0):
+						t.Errorf("%d lost and %d evicted, want 2 and none", n.lost, n.evicted)
+					case Policy(policy) != CloseSlow && (n.lost != 0 || n.evicted != 1 || n.dropped[policy] != 1):
+						t.Errorf("%d lost, %d evicted, %v dropped, want one", n.lost, n.evicted, n.dropped)
+					}
+					sum := int64(0)
+					for slot := range l.clients.size() {
+						sum += int64(l.clients.at(slot).pending)
+					}
+					if got := s.pending.Load(); got != sum {
+						t.Errorf("%d bytes are counted, %d wait", got, sum)
+					}
+				})
+			})
+		}
+	}
+}
