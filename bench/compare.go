@@ -54,9 +54,12 @@ func comparePhase(t io.Writer, a, b *PhaseReport) {
 		if x == 0 && y == 0 {
 			return
 		}
-		quotient := "new"
-		if x != 0 {
-			quotient = fmt.Sprintf("%.3f", y/x)
+		quotient := fmt.Sprintf("%.3f", y/x)
+		switch {
+		case x < 0 || y < 0, y == 0 && name != "errors" && name != "rate/s":
+			quotient = "-" // growth that shrank, or what one report has not measured
+		case x == 0:
+			quotient = "new"
 		}
 		row(t, a.Name, name, text(x), text(y), quotient)
 	}

@@ -183,6 +183,16 @@ func TestTable(t *testing.T) {
 	}
 }
 
+// A group of which nobody has got through yet is in the table all the same.
+func TestTableOfPendingGroup(t *testing.T) {
+	p := PhaseReport{Name: "ramp", Kind: Ramp, Groups: []GroupResult{{Manners: "slow-handshake", Count: 2}}}
+	var b strings.Builder
+	p.writeTrouble(&b)
+	if !strings.Contains(b.String(), "2 slow-handshake: 0 connected") {
+		t.Errorf("%q", b.String())
+	}
+}
+
 func TestAssertions(t *testing.T) {
 	r := aReport(t) // its closed phase has closes and losses
 	for text, holds := range map[string]bool{
@@ -230,6 +240,12 @@ func TestCompare(t *testing.T) {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("%s\ndoes not have %q", &out, want)
 		}
+	}
+	out.Reset()
+	x := &Report{Phases: []PhaseReport{{Name: "a", Server: ServerReport{CPUPerEvent: 5}, Machine: MachineReport{KernelPerClient: 10}}}}
+	y := &Report{Phases: []PhaseReport{{Name: "a", Machine: MachineReport{KernelPerClient: -5}}}}
+	if err := Compare(&out, x, y); err != nil || strings.Contains(out.String(), "0.000") || strings.Contains(out.String(), "-0.500") {
+		t.Errorf("%v\n%s", err, &out)
 	}
 	if err := Compare(&out, a, &Report{}); err == nil {
 		t.Error("nothing in common, and no error")

@@ -172,7 +172,8 @@ func (p *PhaseReport) writeTrouble(w io.Writer) {
 	writeKinds(w, p.Name+": refused with HTTP status", p.Statuses)
 	for i := range p.Groups {
 		g := &p.Groups[i]
-		if g.Opened+g.Refused+len(g.Closes) == 0 {
+		// Where the group comes in, it is told even if nobody has got through yet.
+		if g.Opened+g.Refused+len(g.Closes) == 0 && p.Kind != Ramp {
 			continue
 		}
 		fmt.Fprintf(w, "  %s: %d %s: %d connected, %d refused in the handshake", p.Name, g.Count, g.Manners, g.Opened, g.Refused)
