@@ -62,3 +62,35 @@ func TestPressure(t *testing.T) {
 		}
 	}
 }
+
+// TestCoalesceWithoutRoom: a newer value that there is no room for does not take
+// the older one along, and one that fits in its place needs no other room.
+func TestCoalesceWithoutRoom(t *testing.T) {
+	const limit = 2048
+	s := start(t, Config{Loops: 1, SlowConsumer: DropNew, PendingLimit: limit})
+	s.dial()
+	s.each(func(l *loop) {
+		slot := uint32(0)
+		for l.clients.at(slot).state != stateOpen {
+			slot++
+		}
+		c := l.clients.at(slot)
+		offer := func(size int, key string) (queued int) {
+			w := &walk{d: &delivery{frame: make([]byte, size), coalesce: key}}
+			l.offer(w, slot, c)
+			l.count.queued += uint64(w.queued)
+			return int(w.queued)
+		}
+		l.enqueue(slot, c, node{data: make([]byte, 300), from: &delivery{}, drop: true})
+		l.count.queued++
+		for i, step := range []struct{ size, queued, pending int }{
+			{1200, 1, 300 + 1200 + 2*nodeCost},
+			{1800, 0, 300 + 1200 + 2*nodeCost}, // no room: the older one stays
+			{1600, 1, 300 + 1600 + 2*nodeCost}, // fits in its place only
+		} {
+			if queued := offer(step.size, "k"); queued != step.queued || int(c.pending) != step.pending {
+				t.Errorf("step %d: %d queued, %d bytes wait, want %+v", i, queued, c.pending, step)
+			}
+		}
+	})
+}

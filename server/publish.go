@@ -355,12 +355,12 @@ func (l *loop) offer(w *walk, slot uint32, c *client) {
 		}
 	}
 	if n == 0 {
-		if w.d.coalesce != "" {
-			l.coalesce(c, w.d)
-		}
-		if !l.room(slot, c, len(frame)) {
+		if !l.replaces(c, w.d) && !l.room(slot, c, len(frame)) {
 			w.dropped++
 			return
+		}
+		if w.d.coalesce != "" { // only now: without room the older value stays
+			l.coalesce(c, w.d)
 		}
 	}
 	l.enqueue(slot, c, node{data: frame[n:], from: w.d, drop: n == 0})

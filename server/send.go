@@ -319,6 +319,21 @@ func (l *loop) coalesce(c *client, d *delivery) {
 	}
 }
 
+// replaces says whether a message fits in the place of an older one of its key,
+// and of what that leaves free beside.
+func (l *loop) replaces(c *client, d *delivery) bool {
+	if d.coalesce == "" {
+		return false
+	}
+	n := l.queue.latest[value{c, d.coalesce}]
+	if n == 0 || !l.queue.at(n).drop {
+		return false
+	}
+	old := len(l.queue.at(n).data) + nodeCost
+	return (int(c.pending) == old || l.fitsAlone(c, len(d.frame)-old)) &&
+		l.server.pending.Load()+int64(len(d.frame)+nodeCost-old) <= l.server.cfg.PendingTotal
+}
+
 // room makes room for size more bytes of a published message, by the policy,
 // and says whether the message is to be queued. It may close the client.
 func (l *loop) room(slot uint32, c *client, size int) bool {
