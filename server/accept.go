@@ -204,7 +204,7 @@ func (a *acceptor) exhausted(l *loop, i int, err error) {
 	if time.Since(a.warned) > 10*time.Second {
 		a.warned = time.Now()
 		l.server.log.Warn("out of descriptors or memory: newcomers are refused, connected clients are not affected",
-			"error", err, "clients", l.server.connected.Load(), "limit", l.server.limits.Descriptors)
+			"error", err, "clients", l.server.connected.Load()-l.server.refused.Load(), "limit", l.server.limits.Descriptors)
 	}
 	a.rest(l)
 }
