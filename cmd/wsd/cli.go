@@ -35,6 +35,23 @@ var groups = []kong.Group{
 	{Key: "Admin", Title: "Admin"},
 }
 
+// joinNegative writes a flag that a negative number follows, which the parser
+// takes for a short flag, as --flag=number: no short flag here is a digit. The
+// flag then says what is wrong with the number.
+func joinNegative(args []string) []string {
+	var out []string
+	for _, arg := range args {
+		last := len(out) - 1
+		negative := len(arg) > 1 && arg[0] == '-' && (arg[1] >= '0' && arg[1] <= '9' || arg[1] == '.')
+		if negative && last >= 0 && len(out[last]) > 2 && strings.HasPrefix(out[last], "--") && !strings.Contains(out[last], "=") {
+			out[last] += "=" + arg
+			continue
+		}
+		out = append(out, arg)
+	}
+	return out
+}
+
 // diagnostics is standard error. Commands ask for it, and for standard output
 // as io.Writer, by type.
 type diagnostics io.Writer

@@ -33,7 +33,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 	if err != nil {
 		panic(err) // a mistake in the tags of the flags
 	}
-	command, err := parser.Parse(args)
+	command, err := parser.Parse(joinNegative(args))
 	if err != nil {
 		fmt.Fprintf(stderr, "wsd: %v\n", err)
 		return exitUsage

@@ -20,6 +20,8 @@ func TestBadUsage(t *testing.T) {
 		{"unknown flag", nil, []string{"--max-client=5"}, []string{"--max-client", `"--max-clients"`}},
 		{"bad duration", nil, []string{"--idle-timeout=60"}, []string{"--idle-timeout", `"60"`, "as in"}},
 		{"negative duration", nil, []string{"--drain-time=-1s"}, []string{"--drain-time", `"-1s"`}},
+		{"negative duration, apart", nil, []string{"--drain-time", "-1s"}, []string{"--drain-time", `"-1s" is no duration`}},
+		{"negative count, apart", nil, []string{"--max-clients", "-1"}, []string{"--max-clients", `"-1" is no count`, "from 0 on"}},
 		{"bad size", nil, []string{"--max-message=64 Kilo"}, []string{"--max-message", `"64 Kilo"`, "64KiB"}},
 		{"bad count", nil, []string{"--max-clients=many"}, []string{"--max-clients", `"many"`, "whole number"}},
 		{"zero that means nothing", nil, []string{"--workers=0"}, []string{"--workers 0", "more than 0"}},
