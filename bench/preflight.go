@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
-	"strings"
 
 	"wsd/netpoll"
 )
@@ -65,7 +64,10 @@ func preflight(p *Plan, targets []target, sources []netip.Addr, workers int) (fa
 			fatal = append(fatal, fmt.Errorf("source %s is no address of this machine (%w): add it to an interface, or take it out of the sources", a, err))
 		}
 	}
-	if w := checkMemory(p, targets, workers); w != "" {
+	switch w, hopeless := checkMemory(p, targets, workers); {
+	case hopeless:
+		fatal = append(fatal, errors.New(w))
+	case w != "":
 		warnings = append(warnings, w)
 	}
 	return fatal, warnings
@@ -117,7 +119,8 @@ func bindable(a netip.Addr) error {
 	return l.Close()
 }
 
-func checkMemory(p *Plan, targets []target, workers int) string {
+// checkMemory says what is missing; it is hopeless from twice of what there is.
+func checkMemory(p *Plan, targets []target, workers int) (text string, hopeless bool) {
 	ends := 1
 	for _, t := range targets {
 		if t.addr.Addr().IsLoopback() {
@@ -127,12 +130,12 @@ func checkMemory(p *Plan, targets []target, workers int) string {
 	need := float64(p.total()*ends*kernelPerEnd + workers*workerAtStart)
 	free := fieldOf(slurp("/proc/meminfo"), "MemAvailable:") * 1024
 	if free == 0 || need < free*.9 {
-		return ""
+		return "", false
 	}
 	side := "this side"
 	if ends == 2 {
 		side = "both ends on this machine"
 	}
-	return fmt.Sprintf("about %s of memory will be needed (%s), %s is available: %s",
-		byteText(need), side, byteText(free), strings.TrimSpace("expect the kernel to run out; use fewer clients"))
+	return fmt.Sprintf("about %s of memory will be needed (%s), %s is available: expect the kernel to run out; use fewer clients",
+		byteText(need), side, byteText(free)), need > 2*free
 }

@@ -120,6 +120,7 @@ func TestBenchUsage(t *testing.T) {
 		{[]string{"--url=ws://127.0.0.1:1/", "--json=/nonexistent/r.json"}, []string{"--json", "/nonexistent/r.json"}, exitFailed},
 		{[]string{"--url=ws://127.0.0.1:1/", "--html=/nonexistent/r.html"}, []string{"--html", "/nonexistent/r.html"}, exitFailed},
 		{[]string{"--url=ws://127.0.0.1:1/", "--pid=999999999"}, []string{"no process 999999999"}, exitFailed},
+		{[]string{"--clients=2000000000", "--source=127.0.0.0/8"}, []string{"memory will be needed", "fewer clients"}, exitFailed},
 		{[]string{"--source=x"}, []string{`"x"`, "127.0.1.0/24"}, exitFailed},
 		{[]string{"--scenario=" + writeFile(t, "s.yaml", "clients: 1\nphase: []\n")}, []string{"--scenario", "s.yaml", `"phase"`}, exitFailed},
 	} {
