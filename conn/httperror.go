@@ -22,7 +22,10 @@ func (e *HTTPError) Error() string {
 // connection is to be closed. 405 says which method is allowed and 426 which
 // protocol and version to upgrade to (RFC 9110, 15.5.6 and 15.5.22; RFC 6455,
 // 4.4).
-func AppendHTTPError(out []byte, e *HTTPError) []byte {
+func AppendHTTPError(out []byte, e *HTTPError) []byte { return appendHTTPError(out, e, true) }
+
+// appendHTTPError leaves the body out for HEAD (RFC 9110, 9.3.2).
+func appendHTTPError(out []byte, e *HTTPError, body bool) []byte {
 	out = append(out, "HTTP/1.1 "...)
 	out = strconv.AppendInt(out, int64(e.Status), 10)
 	out = append(out, ' ')
@@ -49,6 +52,9 @@ func AppendHTTPError(out []byte, e *HTTPError) []byte {
 	out = append(out, "Content-Type: text/plain; charset=utf-8\r\nContent-Length: "...)
 	out = strconv.AppendInt(out, int64(len(e.Reason)+1), 10)
 	out = append(out, "\r\n\r\n"...)
+	if !body {
+		return out
+	}
 	out = append(out, e.Reason...)
 	return append(out, '\n')
 }

@@ -64,7 +64,7 @@ func (u *Upgrader) Upgrade(in, out []byte, r *Request) (n int, newOut []byte, er
 	}
 	switch {
 	case bad != nil:
-		return 0, AppendHTTPError(out, bad), bad
+		return 0, appendHTTPError(out, bad, string(r.Method) != "HEAD"), bad
 	case n == 0:
 		return 0, out, nil
 	}

@@ -102,7 +102,7 @@ var requests = []struct {
 	{"chunked body", request(getWS, "Transfer-Encoding: chunked"), 400, "a handshake has no body"},
 
 	{"POST", request("POST /ws HTTP/1.1", "Content-Length: 5"), 405, "only GET is allowed"},
-	{"HEAD", request("HEAD /ws HTTP/1.1"), 405, "only GET is allowed"},
+	{"HEAD", request("HEAD /ws HTTP/1.1"), 405, ""},
 	{"other path", request("GET / HTTP/1.1"), 404, "not found"},
 	{"plain GET", []byte("GET /ws HTTP/1.1\r\nHost: a\r\n\r\n"), 426, "this is a WebSocket endpoint, version 13"},
 	{"h2c", request(getWS, "Upgrade: h2c"), 426, "this is a WebSocket endpoint, version 13"},
@@ -168,7 +168,11 @@ func checkRequestCuts(t *testing.T, u *Upgrader, in []byte, n int, out []byte) {
 // answer parses a response as clients do.
 func answer(t *testing.T, out []byte) (status int, reason string) {
 	t.Helper()
-	resp, err := http.ReadResponse(bufio.NewReader(bytes.NewReader(out)), nil)
+	asked := &http.Request{Method: "GET"}
+	if bytes.HasSuffix(out, []byte("\r\n\r\n")) && !bytes.HasPrefix(out, []byte("HTTP/1.1 101")) {
+		asked.Method = "HEAD"
+	}
+	resp, err := http.ReadResponse(bufio.NewReader(bytes.NewReader(out)), asked)
 	if err != nil {
 		t.Fatalf("%q: %v", out, err)
 	}
@@ -179,7 +183,7 @@ func answer(t *testing.T, out []byte) (status int, reason string) {
 	if _, err := body.ReadFrom(resp.Body); err != nil {
 		t.Fatal(err)
 	}
-	if !resp.Close || resp.ContentLength != int64(body.Len()) {
+	if !resp.Close || asked.Method == "GET" && resp.ContentLength != int64(body.Len()) {
 		t.Errorf("%q: close %v, length %d", out, resp.Close, resp.ContentLength)
 	}
 	return resp.StatusCode, strings.TrimSuffix(body.String(), "\n")
@@ -350,5 +354,16 @@ func TestHeaderEnd(t *testing.T) {
 		if got := HeaderEnd([]byte(in)); got != want {
 			t.Errorf("%q: %d, want %d", in, got, want)
 		}
+	}
+}
+
+// TestHeadHasNoBody: the answer to HEAD says how long the body would be, and has none.
+func TestHeadHasNoBody(t *testing.T) {
+	var u Upgrader
+	var r Request
+	_, out, err := u.Upgrade(request("HEAD /ws HTTP/1.1"), nil, &r)
+	if err == nil || !strings.HasPrefix(string(out), "HTTP/1.1 405 ") || !strings.Contains(string(out), "\r\nContent-Length: 20\r\n") ||
+		!strings.HasSuffix(string(out), "\r\n\r\n") {
+		t.Errorf("%q, %v", out, err)
 	}
 }
