@@ -42,7 +42,9 @@ func runChild(what string) int {
 	var held []int
 	for in := bufio.NewScanner(os.Stdin); in.Scan(); {
 		switch in.Text() {
-		case "hold": // all descriptors that are left
+		case "hold": // all descriptors that are left, while three are being refused
+			s.refused.Add(3)
+			s.connected.Add(3)
 			for {
 				fd, err := syscall.Open("/dev/null", syscall.O_RDONLY|syscall.O_CLOEXEC, 0)
 				if err != nil {
@@ -56,6 +58,8 @@ func runChild(what string) int {
 				_ = syscall.Close(fd)
 			}
 			held = nil
+			s.refused.Add(-3)
+			s.connected.Add(-3)
 			fmt.Println("ok")
 		case "stats":
 			_ = json.NewEncoder(os.Stdout).Encode(s.Stats())
@@ -230,6 +234,9 @@ func TestExhaustion(t *testing.T) {
 		}
 	case <-time.After(patience):
 		t.Fatal("the child does not end")
+	}
+	if !strings.Contains(o.log.String(), "clients=20 ") {
+		t.Errorf("the log does not speak of the 20 clients:\n%s", o.log)
 	}
 	if lines := strings.Count(o.log.String(), "\n"); lines == 0 || lines > 2 {
 		t.Errorf("%d lines in the log:\n%s", lines, o.log)
