@@ -133,6 +133,10 @@ func (e *engine) finish(before usage) {
 		CPU:       used.cpu.Seconds(), Wall: used.wall.Seconds(), RSS: used.rss,
 		Groups: e.groupResults(),
 	}})
+	if ph.open && ph.spec.Interval > 0 {
+		// Those left are due after the end, maybe in the next phase, which has its own.
+		e.timers.filter(func(t timer) bool { return t.what != dueBeat })
+	}
 	ph.counts = Counts{}
 	ph.open, ph.closed, ph.fans = false, false, false
 }
