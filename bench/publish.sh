@@ -17,13 +17,14 @@
 #   ROUNDS        pairs of phases (3)
 #   DELIVERIES    a second, that keep the server publishing all the time (80000):
 #                 the publishes' rate is this by the clients
+#   BYTES         of a message of beat (128)
 #   FILL          bytes of the messages that fill the kernel's buffers (65536)
 #   PORT          of the server on 127.0.67.1, and the next for publishes (18066)
 #
 # Needs bash, awk, curl, taskset; grow some 0.3 MB of kernel memory a client.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
-rate=${RATE:-10000} seconds=${SECONDS_EACH:-5} rounds=${ROUNDS:-3} deliveries=${DELIVERIES:-80000} fill=${FILL:-65536}
+rate=${RATE:-10000} seconds=${SECONDS_EACH:-5} rounds=${ROUNDS:-3} deliveries=${DELIVERIES:-80000} fill=${FILL:-65536} bytes=${BYTES:-128}
 room=$(($(ulimit -n) - 500)) # what a process keeps for itself, generously
 clients=${CLIENTS:-$((room < 19000 ? room : 19000))}
 host=127.0.67.1 # where no outgoing connection takes a port away
@@ -68,7 +69,7 @@ E
       publish=''
       # One that is due while another runs follows it at once, so this is back to
       # back, and not much more, lest they go on after the phase.
-      [ $kind = without ] || publish=", publish_rate: $((deliveries / clients + 1)), publish_bytes: 1024"
+      [ $kind = without ] || publish=", publish_rate: $((deliveries / clients + 1)), publish_bytes: $bytes"
       echo "- {name: $kind$i, kind: open, rate: $rate, duration: ${seconds}s, payload: '{\"actioncode\":\"heart_beat\"}', expect: '\"success\"'$publish}"
     done
   done
@@ -98,7 +99,7 @@ beat() {
   wait "$load" || { echo "the generator failed" >&2; return 1; }
   load=''
   stop
-  echo "heartbeats: $rate/s over $clients clients, alone and beside publishes of 1 KiB to all"
+  echo "heartbeats: $rate/s over $clients clients, alone and beside publishes of $bytes bytes to all"
   figures "$work/beat.json" | awk '
     function median(n, of,   i, j, t) {
       for (i = 2; i <= n; i++) for (j = i; j > 1 && of[j-1] > of[j]; j--) { t = of[j]; of[j] = of[j-1]; of[j-1] = t }

@@ -72,7 +72,8 @@ echo
 # The reasons are under "limits" of the report, each with its phase's name.
 for ((i = 1; i <= phases; i++)); do
   if reason=$(grep -F "\"phase \\\"beats$i\\\":" "$dir/scale-$clients.json"); then
-    echo "beats$i: counts are valid, latencies are not the server's alone:${reason#*:}"
+    reason=${reason#*:} reason=${reason%,}
+    echo "beats$i: counts are valid, latencies are not the server's alone:${reason%\"}"
   else
     echo "beats$i: valid"
   fi
