@@ -28,6 +28,9 @@ func TestMain(m *testing.M) {
 // patience is how long a test waits for what should happen at once.
 const patience = 30 * time.Second
 
+// programPatience is how long a program may run that hangs.
+const programPatience = 3 * time.Minute
+
 // program returns wsd with these arguments and this environment, and no other
 // WSD_ variable.
 func program(t *testing.T, env []string, args ...string) *exec.Cmd {
@@ -36,7 +39,7 @@ func program(t *testing.T, env []string, args ...string) *exec.Cmd {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ctx, cancel := context.WithTimeout(context.Background(), programPatience)
 	t.Cleanup(cancel)
 	cmd := exec.CommandContext(ctx, self, args...)
 	for _, pair := range os.Environ() {
