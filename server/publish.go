@@ -20,7 +20,7 @@ import (
 //     more, so all clients share it.
 //  2. spread: it is posted to the loops.
 //  3. deliver: each loop begins a walk over those of its clients that match.
-//  4. walk: a few dozen clients per turn, with the ready sockets served in
+//  4. walk: a few clients per turn, with the ready sockets served in
 //     between, so that heartbeats keep their latency.
 //  5. offer: one write per client; what does not fit is queued by reference.
 //  6. The last loop to end its walk reports.
@@ -277,13 +277,14 @@ func (l *loop) matching(t Target) slots {
 }
 
 const (
-	// walkSlice is how many clients all walks together serve in one turn: some
-	// 0.25 ms of writing. With 256 the median time of a heartbeat beside one
-	// publish after another was 1.0 to 1.5 ms, with 64 0.3 ms, with 32 0.15 ms;
-	// the polls in between cost less than the noise (bench/publish.sh).
-	walkSlice = 32
+	// walkSlice is how many clients all walks together serve in one turn, at most
+	// one of each if they are more: some 60 µs of writing. It is what a heartbeat
+	// waits for beside publishes. With 32 the p99 was 2.4 times that without
+	// publishes, with 16 1.8 times, with 8 1.2 times; a delivery took the same time,
+	// since the polls in between cost less than the noise (bench/publish.sh).
+	walkSlice = 8
 	// walksAtOnce is how many of them are moved on; younger ones wait.
-	walksAtOnce = 32
+	walksAtOnce = 16
 	// fanOutsAtOnce bounds the deliveries under way that clients may add to:
 	// beyond it the answer is code 10. publishesAtOnce bounds publishers.
 	fanOutsAtOnce = 1024
@@ -299,7 +300,7 @@ func (l *loop) walk() {
 	if len(moving) > walksAtOnce {
 		moving, waiting = moving[:walksAtOnce], moving[walksAtOnce:]
 	}
-	share := walkSlice / len(moving)
+	share := max(1, walkSlice/len(moving))
 	limit := uint32(math.MaxUint32)
 	going := l.walks[:0]
 	for _, w := range moving {
