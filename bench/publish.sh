@@ -79,16 +79,18 @@ E
 }
 
 # figures prints for each phase: name, p50, p99 and own lag p99 in µs, messages
-# published, and the median time of the publish call in µs.
+# published, the median time of the publish call in µs, and the share of the time
+# that the server waited for its processor.
 figures() {
   awk -F '[:,] *' '
     /^   "name":/ { flush(); gsub(/"/, "", $2); name = $2 }
+    /^    "wait_share":/ { waits = $2 }
     /^   "publishes":/ { publishes = $2 }
     /^   "[a-z_]+": \{/ { at = $1; gsub(/[ "]/, "", at) }
     /^    "p50":/ { p50[at] = $2 }
     /^    "p99":/ { p99[at] = $2 }
     function flush() {
-      if (name != "") print name, p50["latency_us"], p99["latency_us"], p99["lag_us"], publishes, p50["publish_call_us"] + 0
+      if (name != "") print name, p50["latency_us"], p99["latency_us"], p99["lag_us"], publishes, p50["publish_call_us"] + 0, waits
       split("", p50); split("", p99)
     }
     END { flush() }' "$1"
@@ -108,11 +110,11 @@ beat() {
       for (i = 2; i <= n; i++) for (j = i; j > 1 && of[j-1] > of[j]; j--) { t = of[j]; of[j] = of[j-1]; of[j-1] = t }
       return n % 2 ? of[(n+1)/2] : (of[n/2] + of[n/2+1]) / 2
     }
-    BEGIN { printf "  %-10s %10s %10s %14s %10s %12s\n", "phase", "p50 ms", "p99 ms", "own lag p99 ms", "publishes", "a publish ms" }
+    BEGIN { printf "  %-10s %10s %10s %14s %10s %12s %12s\n", "phase", "p50 ms", "p99 ms", "own lag p99 ms", "publishes", "a publish ms", "server waits" }
     $1 == "ramp" { next }
     {
       late = $4 > 1000 ? "  generator late: not the server alone" : ""
-      printf "  %-10s %10.2f %10.2f %14.2f %10d %12.1f%s\n", $1, $2/1e3, $3/1e3, $4/1e3, $5, $6/1e3, late
+      printf "  %-10s %10.2f %10.2f %14.2f %10d %12.1f %10.1f %%%s\n", $1, $2/1e3, $3/1e3, $4/1e3, $5, $6/1e3, $7*100, late
       if ($1 ~ /^without/) a[++n] = $3; else b[++m] = $3
     }
     END {

@@ -69,6 +69,8 @@ type ServerReport struct {
 	RSSBytes     float64 `json:"rss_bytes"` // at the end
 	RSSPerClient float64 `json:"rss_per_client,omitempty"`
 	Switches     float64 `json:"context_switches"`
+	WaitSeconds  float64 `json:"wait_seconds"` // ready to run, and waiting for a processor
+	WaitShare    float64 `json:"wait_share"`
 }
 
 // MachineReport is the kernel's side: growth since before the first
@@ -167,6 +169,7 @@ func (p *PhaseReport) account(base, a, b Sample, emptyRSS int64) {
 		CPUSeconds: b.CPUSeconds - a.CPUSeconds, CPUShare: ratio(b.CPUSeconds-a.CPUSeconds, wall),
 		CPUPerEvent: ratio((b.CPUSeconds-a.CPUSeconds)*1e6, events),
 		RSSBytes:    b.RSSBytes, Switches: b.Switches - a.Switches,
+		WaitSeconds: max(0, b.WaitSeconds-a.WaitSeconds), WaitShare: ratio(max(0, b.WaitSeconds-a.WaitSeconds), wall),
 	}
 	if b.RSSBytes > 0 {
 		p.Server.RSSPerClient = ratio(b.RSSBytes-base.RSSBytes, up)

@@ -15,7 +15,10 @@ type Sample struct {
 	CPUSeconds float64 `json:"cpu_seconds"`
 	RSSBytes   float64 `json:"rss_bytes"`
 	Switches   float64 `json:"context_switches"`
-	Gone       int     `json:"gone,omitempty"` // processes that do not exist (any more)
+	// WaitSeconds is how long their threads were ready to run and waited for a
+	// processor; it goes back when a thread ends, which Go's hardly ever do.
+	WaitSeconds float64 `json:"wait_seconds"`
+	Gone        int     `json:"gone,omitempty"` // processes that do not exist (any more)
 	// Of the machine. On one machine both ends of every connection are in them.
 	SlabBytes   float64 `json:"slab_bytes"`
 	SocketBytes float64 `json:"socket_bytes"`
@@ -53,11 +56,22 @@ func (s *Sample) addProcess(pid string) {
 	system, _ := strconv.ParseFloat(f[12], 64)
 	s.CPUSeconds += (user + system) / ticksPerSecond
 	s.RSSBytes += resident(pid) * 1024
-	threads, _ := filepath.Glob("/proc/" + pid + "/task/*/status")
+	threads, _ := filepath.Glob("/proc/" + pid + "/task/*")
 	for _, t := range threads {
-		status := slurp(t)
+		status := slurp(t + "/status")
 		s.Switches += fieldOf(status, "\nvoluntary_ctxt_switches:") + fieldOf(status, "\nnonvoluntary_ctxt_switches:")
+		s.WaitSeconds += waited(slurp(t + "/schedstat"))
 	}
+}
+
+// waited is the second of three numbers: nanoseconds ready to run, and not running.
+func waited(schedstat string) float64 {
+	f := strings.Fields(schedstat)
+	if len(f) < 2 {
+		return 0 // a kernel without
+	}
+	ns, _ := strconv.ParseFloat(f[1], 64)
+	return ns / 1e9
 }
 
 // resident is a process's resident memory in KiB. VmRSS is off by what each

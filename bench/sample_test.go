@@ -44,6 +44,15 @@ func TestProcesses(t *testing.T) {
 	}
 }
 
+// What a thread waited for is in nanoseconds; a kernel may not tell.
+func TestWaited(t *testing.T) {
+	for text, want := range map[string]float64{"167279 2500000 1\n": .0025, "": 0, "5\n": 0, "a b c": 0} {
+		if got := waited(text); got != want {
+			t.Errorf("%q: %v", text, got)
+		}
+	}
+}
+
 func TestFieldOf(t *testing.T) {
 	for _, c := range []struct {
 		text, key string

@@ -125,12 +125,12 @@ func (h *Hist) cells() []string {
 // writeCosts has what each phase took of the server, the kernel and ourselves.
 func (r *Report) writeCosts(w io.Writer) {
 	t := columns(w)
-	row(t, "phase", "up", "seconds", "server cpu", "per event", "rss", "per client", "kernel/client", "generator cpu", "per event", "rss/client")
+	row(t, "phase", "up", "seconds", "server cpu", "waits", "per event", "rss", "per client", "kernel/client", "generator cpu", "per event", "rss/client")
 	for i := range r.Phases {
 		p := &r.Phases[i]
-		server := []string{"", "", "", ""}
+		server := []string{"", "", "", "", ""}
 		if p.Server.RSSBytes > 0 {
-			server = []string{percent(p.Server.CPUShare), perEvent(p.Server.CPUPerEvent), byteText(p.Server.RSSBytes), byteText(p.Server.RSSPerClient)}
+			server = []string{percent(p.Server.CPUShare), percent(p.Server.WaitShare), perEvent(p.Server.CPUPerEvent), byteText(p.Server.RSSBytes), byteText(p.Server.RSSPerClient)}
 		}
 		row(t, slices.Concat([]string{p.Name, countText(uint64(p.Up)), fmt.Sprintf("%.1f", p.Seconds)}, server,
 			[]string{byteText(p.Machine.KernelPerClient), percent(p.Generator.CPUShare), perEvent(p.Generator.CPUPerEvent), byteText(p.Generator.RSSPerClient)})...)
