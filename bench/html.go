@@ -119,11 +119,11 @@ func (r *Report) latencyTable() pageTable {
 }
 
 func (r *Report) costTable() pageTable {
-	t := pageTable{Title: "What it took", Head: []string{"phase", "up", "seconds", "server CPU", "per event", "server memory", "per client", "kernel/client", "generator CPU", "per event"}}
+	t := pageTable{Title: "What it took", Head: []string{"phase", "up", "seconds", "server CPU", "waits", "per event", "server memory", "per client", "kernel/client", "generator CPU", "per event"}}
 	for i := range r.Phases {
 		p := &r.Phases[i]
 		t.Rows = append(t.Rows, []string{p.Name, countText(uint64(p.Up)), fmt.Sprintf("%.1f", p.Seconds),
-			percent(p.Server.CPUShare), perEvent(p.Server.CPUPerEvent), byteText(p.Server.RSSBytes), byteText(p.Server.RSSPerClient),
+			percent(p.Server.CPUShare), percent(p.Server.WaitShare), perEvent(p.Server.CPUPerEvent), byteText(p.Server.RSSBytes), byteText(p.Server.RSSPerClient),
 			byteText(p.Machine.KernelPerClient), percent(p.Generator.CPUShare), perEvent(p.Generator.CPUPerEvent)})
 	}
 	return t
