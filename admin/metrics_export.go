@@ -44,6 +44,7 @@ func (e export) histogram(d *prometheus.Desc, h server.Histogram, labels ...stri
 func (e export) server(st *server.Stats) {
 	e.gauge(uptime, st.Uptime)
 	e.gauge(loops, float64(st.Loops))
+	e.gauge(staleLoops, float64(st.StaleLoops))
 }
 
 func (e export) clients(st *server.Stats) {

@@ -23,6 +23,7 @@ var (
 	readyState = describe("wsd_ready", "Whether /readyz answers 200.")
 	uptime     = describe("wsd_uptime_seconds", "Time since the server was made.")
 	loops      = describe("wsd_loops", "Event loops that own the clients.")
+	staleLoops = describe("wsd_loops_stale", "Loops that did not answer within two seconds; their part of all numbers is of when they last did.")
 
 	clientsNow   = describe("wsd_clients", "Connections now, by state.", "state")
 	clientsMax   = describe("wsd_clients_max", "Connections that there may be.")

@@ -102,6 +102,8 @@ func TestMetricsTellWhatHappened(t *testing.T) {
 	for _, want := range []string{
 		`wsd_build_info{goversion="` + goVersion + `",version="v1.2.3"} 1`,
 		`wsd_ready 1`,
+		`wsd_loops 2`,
+		`wsd_loops_stale 0`,
 		`wsd_clients{state="open"} 1`,
 		`wsd_handshakes_total{outcome="opened"} 1`,
 		`wsd_action_answers_total{action="subscribe",code="0"} 1`,
@@ -136,6 +138,15 @@ func TestMetricsFollowTheConventions(t *testing.T) {
 	}
 	for _, p := range problems {
 		t.Errorf("%s: %s", p.Metric, p.Text)
+	}
+}
+
+// A scrape says which part of it is old, for else it looks as if nothing went on.
+func TestStaleLoopsAreTold(t *testing.T) {
+	f := &fake{stats: server.Stats{Loops: 4, StaleLoops: 3}}
+	_, _, body := do(t, request{url: start(t, f, nil) + "/metrics"})
+	if !strings.Contains(body, "\nwsd_loops_stale 3\n") {
+		t.Error("wsd_loops_stale 3 is missing")
 	}
 }
 
