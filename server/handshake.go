@@ -58,7 +58,7 @@ func (l *loop) handshake(slot uint32, c *client, in []byte) {
 			l.keep(c, in)
 			return
 		}
-		l.reject(slot, c, ReasonRefused, s.later())
+		l.reject(slot, c, in, ReasonRefused, s.later())
 		return
 	}
 	n, out, err := s.upgrader.Upgrade(in, l.out[:0], &l.req)

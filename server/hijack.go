@@ -45,7 +45,8 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	fd, err := s.takeOver(c)
 	if err != nil {
 		s.log.Warn("a hijacked connection could not be taken over", "error", err)
-		_, _ = c.Write(conn.AppendHTTPError(nil, &conn.HTTPError{Status: http.StatusNotImplemented, Reason: "this connection cannot be taken over"}))
+		e := &conn.HTTPError{Status: http.StatusNotImplemented, Reason: "this connection cannot be taken over"}
+		_, _ = c.Write(appendRejection(nil, e, r.Method == http.MethodHead))
 		return
 	}
 	s.adopt(fd, c, append(request, buffered(rw.Reader)...))

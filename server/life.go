@@ -1,6 +1,8 @@
 package server
 
 import (
+	"bytes"
+
 	"github.com/gobwas/ws"
 
 	"wsd/conn"
@@ -46,7 +48,7 @@ func (l *loop) look(slot uint32, c *client) {
 		if st := c.state; l.lastRead(slot, c) != st {
 			return
 		}
-		l.reject(slot, c, ReasonHandshakeTimeout, &conn.HTTPError{Status: 408, Reason: "the handshake took too long"})
+		l.reject(slot, c, l.withRest(c, nil), ReasonHandshakeTimeout, &conn.HTTPError{Status: 408, Reason: "the handshake took too long"})
 	case stateOpen:
 		l.lookOpen(slot, c, silent)
 	case stateClosing, stateLingering:
@@ -159,11 +161,22 @@ func (l *loop) fail(slot uint32, c *client, why Reason, code ws.StatusCode, text
 	l.linger(slot, c, why)
 }
 
-// reject answers a request by an HTTP error and ends the connection.
-func (l *loop) reject(slot uint32, c *client, why Reason, e *conn.HTTPError) {
-	l.out = conn.AppendHTTPError(l.out[:0], e)
+// reject answers a request by an HTTP error and ends the connection. asked is
+// as much of the request as came.
+func (l *loop) reject(slot uint32, c *client, asked []byte, why Reason, e *conn.HTTPError) {
+	l.out = appendRejection(l.out[:0], e, bytes.HasPrefix(asked, []byte("HEAD ")))
 	l.send(slot, c, l.out)
 	l.linger(slot, c, why)
+}
+
+// appendRejection leaves the body out for HEAD (RFC 9110, 9.3.2).
+func appendRejection(out []byte, e *conn.HTTPError, head bool) []byte {
+	begin := len(out)
+	out = conn.AppendHTTPError(out, e)
+	if head {
+		return out[:begin+conn.HeaderEnd(out[begin:])]
+	}
+	return out
 }
 
 // linger shuts our side once all is sent and waits for the peer to hang up.
