@@ -31,7 +31,7 @@ func (g *guard) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			problem(w, http.StatusUnauthorized, "give the token of --admin-token-file as Authorization: Bearer TOKEN")
 			return
 		}
-	case g.token == nil && !g.localHost(r.Host):
+	case g.token == nil && !g.localHost(r.Host) && !isOldCheck(r):
 		problem(w, http.StatusForbidden, "the Host header has to be a loopback name or address, or the one of --admin")
 		return
 	case g.token == nil && foreignPage(r) && !isLink(r):
@@ -55,7 +55,14 @@ func harden(h http.Header) {
 // isOpen tells the paths that need no token: health checks, for probes cannot
 // carry one and learn no more than from a refused connection, and the status
 // page, which is the same everywhere and has to be there to ask for the token.
-func isOpen(path string) bool { return path == "/healthz" || path == "/readyz" || path == statusPath }
+func isOpen(path string) bool { return isHealth(path) || path == statusPath }
+
+func isHealth(path string) bool { return path == "/healthz" || path == "/readyz" }
+
+// isOldCheck tells a health check in HTTP/1.0, as load balancers make them, that
+// names no host (RFC 9112, 3.2, asks for one only from 1.1 on). Browsers always
+// name one, so that a name rebound to this machine does not come in here.
+func isOldCheck(r *http.Request) bool { return r.Host == "" && isHealth(r.URL.Path) }
 
 const statusPath = "/"
 
@@ -100,7 +107,7 @@ func foreignPage(r *http.Request) bool {
 		return false
 	}
 	u, err := url.Parse(origins[0])
-	return len(origins) > 1 || err != nil || !strings.EqualFold(u.Host, r.Host)
+	return len(origins) > 1 || err != nil || u.Host == "" || !strings.EqualFold(u.Host, r.Host)
 }
 
 // hostOnly takes the port, and the brackets of IPv6, off "host:port".

@@ -1,11 +1,16 @@
 package admin
 
 import (
+	"bufio"
 	"crypto/sha256"
 	"encoding/base64"
+	"io"
+	"net"
+	"net/http"
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 )
 
 // What a page elsewhere can make a browser send: each of these is refused
@@ -41,6 +46,54 @@ func TestNoPageElsewherePublishes(t *testing.T) {
 			}
 		}
 	}
+}
+
+// Load balancers check the health in HTTP/1.0 and name no host. That is all that
+// they may.
+func TestHealthNeedsNoHost(t *testing.T) {
+	address := strings.TrimPrefix(start(t, &fake{}, nil), "http://")
+	for lines, want := range map[string]int{
+		"OPTIONS /healthz HTTP/1.0":                                   405,
+		"GET /healthz HTTP/1.0":                                       200,
+		"HEAD /readyz HTTP/1.0":                                       200,
+		"GET /readyz HTTP/1.0":                                        200,
+		"GET /readyz HTTP/1.1\r\nHost: localhost":                     200,
+		"GET /readyz HTTP/1.1":                                        400, // that version asks for one
+		"GET /readyz HTTP/1.0\r\nHost: evil.example":                  403,
+		"GET http://evil.example/readyz HTTP/1.0":                     403,
+		"GET /readyz HTTP/1.0\r\nOrigin: null":                        403,
+		"GET /readyz HTTP/1.0\r\nOrigin: http://evil.example":         403,
+		"GET /readyz HTTP/1.0\r\nSec-Fetch-Site: cross-site":          403,
+		"GET / HTTP/1.0":                                              403,
+		"GET /v1/stats HTTP/1.0":                                      403,
+		"GET /metrics HTTP/1.0":                                       403,
+		"GET /readyz/../v1/clients HTTP/1.0":                          403,
+		"POST /v1/publish?all HTTP/1.0\r\nContent-Length: 1\r\n\r\nx": 403,
+	} {
+		if status := raw(t, address, lines+"\r\n\r\n"); status != want {
+			t.Errorf("%q: %d, want %d", lines, status, want)
+		}
+	}
+}
+
+// raw sends what no HTTP client would, and returns the status.
+func raw(t *testing.T, address, text string) int {
+	t.Helper()
+	c, err := net.Dial("tcp", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	_ = c.SetDeadline(time.Now().Add(20 * time.Second))
+	if _, err := io.WriteString(c, text); err != nil {
+		t.Fatal(err)
+	}
+	answer, err := http.ReadResponse(bufio.NewReader(c), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	answer.Body.Close()
+	return answer.StatusCode
 }
 
 // A link from a dashboard does lead to the status page.
