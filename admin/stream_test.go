@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"reflect"
+	"runtime"
 	"strings"
 	"testing"
 	"testing/iotest"
@@ -316,7 +317,7 @@ func TestStreamDuringHandover(t *testing.T) {
 		t.Fatal(err)
 	}
 	say()
-	time.Sleep(20 * time.Millisecond)
+	until(t, waitsAtTheGate)
 	if messages := f.published(); len(messages) != 1 {
 		t.Errorf("%d were published while held", len(messages))
 	}
@@ -328,6 +329,7 @@ func TestStreamDuringHandover(t *testing.T) {
 		t.Fatal(err)
 	}
 	say()
+	until(t, waitsAtTheGate)
 	ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
 	defer cancel()
 	if err := s.Forward(ctx); err != nil {
@@ -339,6 +341,14 @@ func TestStreamDuringHandover(t *testing.T) {
 	if err := <-served; err != nil {
 		t.Error(err)
 	}
+}
+
+// waitsAtTheGate tells that a goroutine is blocked there: what it was read for
+// cannot happen until the gate opens.
+func waitsAtTheGate() bool {
+	stacks := make([]byte, 1<<20)
+	stacks = stacks[:runtime.Stack(stacks, true)]
+	return bytes.Contains(stacks, []byte(" [select]:\nwsd/admin.(*turnstile).enter("))
 }
 
 // Lines for few clients are under way at once, in order; whatever order they end
