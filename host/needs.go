@@ -11,6 +11,7 @@ type Needs struct {
 	ConnectRate   int           // handshakes per second of a reconnect storm; default a twentieth of Clients, 1,000 to 50,000
 	Heartbeat     time.Duration // between two heartbeats of a client; default 30 s
 	ClientBytes   int           // what wsd itself spends on a client; default 400
+	Loops         int           // event loops of the server; default 1, and up to five need the same
 }
 
 // withDefaults fills in what is zero, and takes a negative number for zero.
@@ -28,6 +29,7 @@ func (n Needs) withDefaults() Needs {
 	if n.ClientBytes <= 0 {
 		n.ClientBytes = 400
 	}
+	n.Loops = max(n.Loops, 1)
 	return n
 }
 
@@ -55,17 +57,25 @@ const (
 
 // Reserve is how many of a process's descriptors are not for clients but for
 // listeners, epolls, the publishers' connections, files, and saying no: a 32nd,
-// at least 64 and at most 1024. The server keeps them by the same rule, of which
-// it has a copy (a leaf knows it not); a test in cmd/wsd holds the two together.
-func Reserve(descriptors int64) int64 { return min(max(descriptors/32, 64), 1024) }
+// at least 64 and at most 1024, but never less than 36 and 5 for each loop. The
+// server keeps them by the same rule, of which it has a copy (a leaf knows it
+// not); a test in cmd/wsd holds the two together.
+func Reserve(descriptors int64, loops int) int64 {
+	return max(min(max(descriptors/32, 64), 1024), reserveOf(loops))
+}
+
+// reserveOf is what so many loops keep of even the fewest descriptors.
+func reserveOf(loops int) int64 { return 36 + 5*int64(loops) }
+
+func (n Needs) reserve(descriptors int64) int64 { return Reserve(descriptors, n.Loops) }
 
 // descriptors is what one process needs: the least that leaves, beside the
 // reserve, one for each client.
 func (n Needs) descriptors() int64 {
 	clients := int64(n.Clients)
 	// A 32nd is kept of all, so a 31st of the clients comes on top, give or take one.
-	need := clients + min(max(clients/31-1, 64), 1024)
-	for need-Reserve(need) < clients {
+	need := clients + max(min(max(clients/31-1, 64), 1024), reserveOf(n.Loops))
+	for need-n.reserve(need) < clients {
 		need++
 	}
 	return need

@@ -17,6 +17,9 @@ func TestNeeds(t *testing.T) {
 		{Needs{Clients: 100_000}, 101_024, 100_000, 1024, 4096, 120_000},
 		{Needs{Clients: 1_000_000}, 1_001_024, 1_000_000, 16384, 16384, 1_200_000},
 		{Needs{Clients: 10_000_000}, 10_001_024, 10_000_000, 16384, 16384, 12_000_000},
+		{Needs{Clients: 1000, Loops: 5}, 1064, 1000, 1024, 1000, 1200},
+		{Needs{Clients: 1000, Loops: 64}, 1356, 1000, 1024, 1000, 1200},
+		{Needs{Clients: 1_000_000, Loops: 64}, 1_001_024, 1_000_000, 16384, 16384, 1_200_000},
 		{Needs{Clients: 1000, ConnectRate: 1_000_000}, 1064, 1000, 65535, 1000, 1200},
 	} {
 		n := c.n.withDefaults()
@@ -29,13 +32,15 @@ func TestNeeds(t *testing.T) {
 
 // The descriptors asked for are enough, and one fewer is not.
 func TestDescriptors(t *testing.T) {
-	for clients := 1; clients < 100_000; clients++ {
-		need := Needs{Clients: clients}.descriptors()
-		if room := need - Reserve(need); room < int64(clients) {
-			t.Fatalf("%d descriptors for %d clients hold %d", need, clients, room)
-		}
-		if less := need - 1; less-Reserve(less) >= int64(clients) {
-			t.Fatalf("%d descriptors hold %d clients, too", less, clients)
+	for _, loops := range []int{1, 5, 6, 64, 1024} {
+		for clients := 1; clients < 100_000; clients++ {
+			need := Needs{Clients: clients, Loops: loops}.descriptors()
+			if room := need - Reserve(need, loops); room < int64(clients) {
+				t.Fatalf("%d descriptors for %d clients of %d loops hold %d", need, clients, loops, room)
+			}
+			if less := need - 1; less-Reserve(less, loops) >= int64(clients) {
+				t.Fatalf("%d descriptors hold %d clients of %d loops, too", less, clients, loops)
+			}
 		}
 	}
 }

@@ -16,12 +16,12 @@ func (p *planner) descriptors() {
 	if p.f.Systemd.Booted {
 		p.unitLimit(need)
 	}
-	p.atLeast("fs.epoll.max_user_watches", p.n.sockets()+Reserve(need), Fail, "one registration for each socket, for all processes of a user together")
+	p.atLeast("fs.epoll.max_user_watches", p.n.sockets()+p.n.reserve(need), Fail, "one registration for each socket, for all processes of a user together")
 }
 
 func (p *planner) hardLimit(need int64) {
 	l := p.f.NoFile
-	it := Item{Name: "nofile hard", Now: limitText(l.Hard), Needed: limitText(need), Why: fmt.Sprintf("descriptors of the server: one a client and a reserve of %d", Reserve(need))}
+	it := Item{Name: "nofile hard", Now: limitText(l.Hard), Needed: limitText(need), Why: fmt.Sprintf("descriptors of the server: one a client and a reserve of %d", p.n.reserve(need))}
 	if l.Hard == 0 {
 		p.unseen(it)
 		return

@@ -20,10 +20,12 @@ type Limits struct {
 // half is for saying no, a quarter for the admin side, a quarter for files.
 func (l Limits) Spare() int { return l.Reserve - l.own }
 
-// Reserve is how many of so many descriptors are not for clients. wsd/host
-// counts by the same rule; a test in cmd/wsd holds the two together. With more than five
-// loops, Limits.Reserve of a process with few descriptors is more.
-func Reserve(descriptors int) int { return min(max(descriptors/32, 64), 1024) }
+// Reserve is how many of so many descriptors a server of so many loops does not
+// give to clients. wsd/host counts by the same rule; a test in cmd/wsd holds the
+// two together.
+func Reserve(descriptors, loops int) int {
+	return max(min(max(descriptors/32, 64), 1024), ownOf(loops)+spareAtLeast)
+}
 
 // An idle process has standard streams, listeners, the runtime's and the
 // watcher's descriptors open, and a poller for each loop.
@@ -33,13 +35,14 @@ const (
 	spareAtLeast = 20
 )
 
+func ownOf(loops int) int { return ownAtLeast + ownPerLoop*loops }
+
 func limitsFor(asked, loops int) (Limits, error) {
 	n, err := netpoll.Descriptors()
 	if err != nil {
 		return Limits{}, err
 	}
-	l := Limits{Descriptors: n, Asked: asked, own: ownAtLeast + ownPerLoop*loops}
-	l.Reserve = max(Reserve(n), l.own+spareAtLeast)
+	l := Limits{Descriptors: n, Asked: asked, Reserve: Reserve(n, loops), own: ownOf(loops)}
 	room := n - l.Reserve
 	if room < 1 {
 		return l, fmt.Errorf("the descriptor limit of %d leaves no room for clients: raise it (ulimit -n, LimitNOFILE) to more than %d", n, l.Reserve)

@@ -84,7 +84,7 @@ func newDaemon(f *serveFlags, log *slog.Logger, passed []int, e *server.Estate) 
 	// Without a number, as many as the host holds are welcome: nothing to check.
 	// Clients that are taken over are there already.
 	if n := int(f.Admission.MaxClients); n > 0 && e == nil {
-		if err := checkHost(log, n, f.Admission.Strict); err != nil {
+		if err := checkHost(log, n, loopsOf(f.Listen.Loops), f.Admission.Strict); err != nil {
 			return nil, err
 		}
 	}

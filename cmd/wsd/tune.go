@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"runtime"
 	"time"
 
 	"github.com/alecthomas/kong"
@@ -23,6 +24,7 @@ type tuneCmd struct {
 // tuneNeeds are the flags that say what the host is wanted for.
 type tuneNeeds struct {
 	Clients       count `default:"1000000" help:"Clients connected at once."`
+	Loops         count `default:"0" help:"What wsd serve gets as --loops; 0: one for each processor (GOMAXPROCS)."`
 	LoadGenerator bool  `help:"The clients run on this host as well, as with wsd bench."`
 	Message       size  `default:"1KiB" help:"Size of one broadcast."`
 	ConnectRate   count `default:"0" help:"Handshakes per second when all come back; 0: a twentieth of the clients, from 1000 to 50000."`
@@ -32,11 +34,20 @@ type tuneNeeds struct {
 func (n tuneNeeds) needs() host.Needs {
 	return host.Needs{
 		Clients:       int(n.Clients),
+		Loops:         loopsOf(n.Loops),
 		LoadGenerator: n.LoadGenerator,
 		MessageBytes:  int(n.Message),
 		ConnectRate:   int(n.ConnectRate),
 		Heartbeat:     time.Duration(n.Heartbeat),
 	}
+}
+
+// loopsOf is how many loops the server makes of its flag --loops.
+func loopsOf(flag count) int {
+	if flag > 0 {
+		return int(flag)
+	}
+	return runtime.GOMAXPROCS(0)
 }
 
 // tuneRoot is hidden: it is how recorded hosts are read, by the tests and by

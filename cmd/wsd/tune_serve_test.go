@@ -33,7 +33,7 @@ func TestReportHost(t *testing.T) {
 			t.Errorf("%d clients, strict %t: no %q in the log\n%s", c.clients, c.strict, c.log, b.String())
 		}
 	}
-	if err := checkHost(slog.New(slog.DiscardHandler), 1, false); err != nil {
+	if err := checkHost(slog.New(slog.DiscardHandler), 1, 1, false); err != nil {
 		t.Errorf("one client on this host, not strict: %v", err)
 	}
 }
@@ -45,17 +45,21 @@ func TestOneRuleForDescriptors(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for n := 1; n < 100_000; n++ {
-		if ours, theirs := server.Reserve(n), host.Reserve(int64(n)); int64(ours) != theirs {
-			t.Fatalf("of %d descriptors the server keeps %d, and the host's arithmetic %d", n, ours, theirs)
+	for _, loops := range []int{1, 2, 5, 6, 7, 64, 197, 198, 1024} {
+		for n := 1; n < 100_000; n++ {
+			if ours, theirs := server.Reserve(n, loops), host.Reserve(int64(n), loops); int64(ours) != theirs {
+				t.Fatalf("of %d descriptors a server of %d loops keeps %d, and the host's arithmetic %d", n, loops, ours, theirs)
+			}
 		}
 	}
 	f.Sysctl["net.core.somaxconn"] = []int64{65535}
-	for _, n := range []int{64, 1000, 1024, 1056, 4096, 20000, 32767, 32768, 33000, 65536} {
-		f.NoFile = host.Limit{Soft: int64(n), Hard: int64(n)}
-		clients := n - server.Reserve(n)
-		if r := host.NewReport(f, host.Needs{Clients: clients}); !r.Fits || r.MaxClients != clients {
-			t.Errorf("%d descriptors hold %d clients, and: %s, %d fit (%s)", n, clients, r.Summary(), r.MaxClients, r.LimitedBy)
+	for _, loops := range []int{2, 16, 128} {
+		for _, n := range []int{64, 1000, 1024, 1056, 4096, 20000, 32767, 32768, 33000, 65536} {
+			f.NoFile = host.Limit{Soft: int64(n), Hard: int64(n)}
+			clients := max(n-server.Reserve(n, loops), 0)
+			if r := host.NewReport(f, host.Needs{Clients: clients, Loops: loops}); clients > 0 && !r.Fits || r.MaxClients != clients {
+				t.Errorf("%d descriptors hold %d clients of %d loops, and: %s, %d fit (%s)", n, clients, loops, r.Summary(), r.MaxClients, r.LimitedBy)
+			}
 		}
 	}
 }

@@ -64,17 +64,22 @@ func TestTuneCheck(t *testing.T) {
 	if err != nil || !strings.Contains(out, "this host fits 3,000 clients") {
 		t.Errorf("error %v, output\n%s", err, out)
 	}
-	out, err = tune(t, "check", "--root", root, "--clients", "4900")
+	out, err = tune(t, "check", "--root", root, "--loops", "2", "--clients", "4900")
 	if err == nil || !strings.Contains(err.Error(), "as it is 4,844 fit (nofile hard)") || !strings.Contains(out, "--clients") && !strings.Contains(out, "VERDICT") {
 		t.Errorf("error %v, output\n%s", err, out)
 	}
-	out, err = tune(t, "check", "--root", root, "--clients", "4900", "--json")
+	out, err = tune(t, "check", "--root", root, "--loops", "2", "--clients", "4900", "--json")
 	var r struct {
 		Fits       bool
 		MaxClients int `json:"max_clients"`
 	}
 	if jerr := json.Unmarshal([]byte(out), &r); jerr != nil || err == nil || r.Fits || r.MaxClients != 4844 {
 		t.Errorf("errors %v, %v; %+v from\n%s", err, jerr, r, out)
+	}
+	// Each of many loops has descriptors of its own, as in the server.
+	out, err = tune(t, "check", "--root", root, "--loops", "64", "--clients", "4800")
+	if err == nil || !strings.Contains(err.Error(), "as it is 4,644 fit (nofile hard)") {
+		t.Errorf("64 loops: error %v, output\n%s", err, out)
 	}
 	if _, err := tune(t, "check", "--root", t.TempDir()); err == nil || !strings.Contains(err.Error(), "meminfo") {
 		t.Errorf("a root without Linux: %v", err)
