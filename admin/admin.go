@@ -43,8 +43,9 @@ type Config struct {
 	// Version and Path are told on the status page: the program's, and the URL
 	// path where clients connect.
 	Version, Path string
-	// MaxConns bounds the connections open at once, further ones wait; 0 means
-	// 128. Each takes a descriptor of the reserve that clients cannot have.
+	// MaxConns bounds the connections open at once; 0 means 128. For one more, the
+	// one that has been without a request the longest is closed; if there is none, it
+	// waits. Each takes a descriptor of the reserve that clients cannot have.
 	MaxConns int
 	// Logger gets what goes wrong; nil means slog.Default().
 	Logger *slog.Logger
@@ -97,6 +98,7 @@ func New(cfg Config, backend Backend) (*Server, error) {
 	}
 	ending, end := context.WithCancel(context.Background())
 	api := newAPI(ending, cfg, backend)
+	api.conns.Listener = l
 	g := &guard{token: token, configured: hostOnly(cfg.Listen), next: api.routes()}
 	gate := api.gate
 	gate.next = g
@@ -106,9 +108,10 @@ func New(cfg Config, backend Backend) (*Server, error) {
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeader,
 		ErrorLog:          errorLog(cfg.Logger),
+		ConnState:         api.conns.note,
 	}
 	h.RegisterOnShutdown(end)
-	return &Server{listener: limitConns(l, cfg.MaxConns), gate: gate, once: api.once, http: h, end: end}, nil
+	return &Server{listener: api.conns, gate: gate, once: api.once, http: h, end: end}, nil
 }
 
 // Addr is the address that was bound.

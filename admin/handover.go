@@ -169,6 +169,3 @@ func (s *Server) File() (*os.File, error) {
 	}
 	return l.File()
 }
-
-// open is how many connections are open.
-func (l *limitListener) open() int { return len(l.slots) }

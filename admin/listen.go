@@ -5,7 +5,6 @@ import (
 	"net"
 	"os"
 	"strings"
-	"sync"
 )
 
 // loadToken returns the token in a file, nil when there is no file. White space
@@ -56,47 +55,4 @@ func listen(address string, hasToken bool, file *os.File) (net.Listener, error) 
 		return nil, fmt.Errorf("--admin %s: %w: choose another address, or none (--admin=)", address, err)
 	}
 	return l, nil
-}
-
-// limitConns bounds the connections open at once: the descriptors beyond
-// belong to the clients. Further ones wait in the kernel's backlog.
-func limitConns(l net.Listener, n int) *limitListener {
-	return &limitListener{Listener: l, slots: make(chan struct{}, n), done: make(chan struct{})}
-}
-
-type limitListener struct {
-	net.Listener
-	slots  chan struct{}
-	done   chan struct{}
-	closed sync.Once
-}
-
-func (l *limitListener) Accept() (net.Conn, error) {
-	select {
-	case l.slots <- struct{}{}:
-	case <-l.done:
-		return nil, net.ErrClosed
-	}
-	c, err := l.Listener.Accept()
-	if err != nil {
-		<-l.slots
-		return nil, err
-	}
-	return &limitedConn{Conn: c, release: sync.OnceFunc(func() { <-l.slots })}, nil
-}
-
-func (l *limitListener) Close() error {
-	l.closed.Do(func() { close(l.done) })
-	return l.Listener.Close()
-}
-
-type limitedConn struct {
-	net.Conn
-	release func()
-}
-
-func (c *limitedConn) Close() error {
-	err := c.Conn.Close()
-	c.release()
-	return err
 }

@@ -45,5 +45,7 @@ func (c collector) Collect(to chan<- prometheus.Metric) {
 	e.actions(&st)
 	e.publishes(&st)
 	e.loops(&st)
+	e.gauge(adminConns, float64(a.conns.open()))
+	e.counter(adminEvicted, a.conns.evicted.Load())
 	e.process(a.resources.now(limits.Descriptors), limits)
 }

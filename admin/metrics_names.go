@@ -75,6 +75,9 @@ var (
 	fdsOpen   = describe("process_open_fds", "Descriptors in use.")
 	fdsMax    = describe("process_max_fds", "Descriptors that there may be.")
 
+	adminConns   = describe("wsd_admin_connections", "Connections of the admin side.")
+	adminEvicted = describe("wsd_admin_connections_evicted_total", "Those without a request that were closed to make room for others.")
+
 	memoryLimit     = describe("wsd_memory_limit_bytes", "Memory that the process may use with what it shares it with: of the control group, or the machine.")
 	memoryAvailable = describe("wsd_memory_available_bytes", "What is left of it.")
 	tcpMemory       = describe("wsd_tcp_memory_bytes", "Buffers of all TCP sockets of the machine, in the kernel.")

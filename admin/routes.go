@@ -23,11 +23,12 @@ type api struct {
 	once      *once
 	resources *resources
 	gate      *turnstile // what publishes go through
+	conns     *limitListener
 }
 
 func newAPI(ending context.Context, cfg Config, backend Backend) *api {
 	return &api{backend: backend, maxPublish: cfg.MaxPublish, log: cfg.Logger, version: cfg.Version, path: cfg.Path, streamIdle: streamIdle, ending: ending, resources: newResources(), gate: &turnstile{},
-		once: newOnce(cfg.IdempotencyWindow, max(cfg.IdempotencyKeys, 0))}
+		conns: limitConns(nil, cfg.MaxConns), once: newOnce(cfg.IdempotencyWindow, max(cfg.IdempotencyKeys, 0))}
 }
 
 const pprofPath = "/debug/pprof/"
