@@ -79,7 +79,7 @@ func TestDescriptionIsWhole(t *testing.T) {
 func TestAnswersAreAsDescribed(t *testing.T) {
 	for _, c := range []struct {
 		call, path, body string
-		key              string
+		key, coding      string
 		change           func(*fake)
 		status           int
 	}{
@@ -94,12 +94,15 @@ func TestAnswersAreAsDescribed(t *testing.T) {
 		{call: "POST /v1/publish", path: "/v1/publish?all&wait=false", status: 202},
 		{call: "POST /v1/publish", path: "/v1/publish", status: 400},
 		{call: "POST /v1/publish", path: "/v1/publish?all", body: strings.Repeat("x", 2000), status: 413},
+		{call: "POST /v1/publish", path: "/v1/publish?all", coding: "gzip", status: 415},
+		{call: "POST /v1/publish", path: "/v1/publish?all", coding: "Identity", status: 200},
 		{call: "POST /v1/publish", path: "/v1/publish?all", key: "k", status: 501},
 		{call: "POST /v1/publish", path: "/v1/publish?all", status: 503, change: func(f *fake) { f.err = server.ErrStopped }},
 		{call: "POST /v1/publish/stream", body: `{"all":true,"text":"x"}`, status: 200},
 		{call: "POST /v1/publish/stream", body: "x", status: 200},
 		{call: "POST /v1/publish/stream", path: "/v1/publish/stream?wait=false", body: `{"all":true,"text":"x"}`, status: 200},
 		{call: "POST /v1/publish/stream", path: "/v1/publish/stream?answer=x", status: 400},
+		{call: "POST /v1/publish/stream", coding: "br", status: 415},
 		{call: "GET /v1/clients", path: "/v1/clients?limit=1", status: 200},
 		{call: "GET /v1/clients", path: "/v1/clients?cursor=x", status: 400},
 		{call: "GET /v1/clients", status: 503, change: func(f *fake) { f.err = server.ErrStopped }},
@@ -121,8 +124,12 @@ func TestAnswersAreAsDescribed(t *testing.T) {
 		if c.path != "" {
 			q.url = base + c.path
 		}
+		q.header = map[string]string{}
 		if c.key != "" {
-			q.header = map[string]string{"Idempotency-Key": c.key}
+			q.header["Idempotency-Key"] = c.key
+		}
+		if c.coding != "" {
+			q.header["Content-Encoding"] = c.coding
 		}
 		status, header, body := do(t, q)
 		if status != c.status {

@@ -3,7 +3,9 @@ package admin
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"net/url"
+	"slices"
 	"time"
 	"unicode/utf8"
 
@@ -93,6 +95,11 @@ func (o *order) options(coalesce, deadline string) error {
 }
 
 func queryTarget(q url.Values) (server.Target, error) {
+	for _, name := range slices.Sorted(maps.Keys(q)) {
+		if name != "all" && name != "topic" && name != "client" {
+			return server.Target{}, errUnknown(name)
+		}
+	}
 	if len(q) == 1 {
 		for kind, values := range q {
 			switch {

@@ -17,6 +17,9 @@ import (
 // wait=false, as soon as it is on its way.
 func (a *api) publish(w http.ResponseWriter, r *http.Request) {
 	began := time.Now()
+	if encoded(w, r) {
+		return
+	}
 	o, err := parseOrder(r.URL.RawQuery)
 	if err != nil {
 		problem(w, http.StatusBadRequest, err.Error())

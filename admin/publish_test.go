@@ -89,6 +89,15 @@ func TestPublish(t *testing.T) {
 	}
 }
 
+// A parameter that is mistyped is named.
+func TestUnknownParameter(t *testing.T) {
+	for query, name := range map[string]string{"topik=a": "topik", "all&durable=1": "durable", "topic=a&tag=": "tag"} {
+		if _, err := parseOrder(query); err == nil || !strings.Contains(err.Error(), `"`+name+`"`) {
+			t.Errorf("%s: %v", query, err)
+		}
+	}
+}
+
 func TestPublishRefused(t *testing.T) {
 	base := start(t, &fake{err: errors.New("the server is draining")}, nil)
 	status, _, body := do(t, request{method: "POST", url: base + "/v1/publish?all", body: "x"})

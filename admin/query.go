@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"strings"
 )
 
 // query reads parameters that may each be given once. Others are refused.
@@ -24,7 +25,7 @@ func query(r *http.Request, may ...string) (map[string]string, error) {
 		}
 	}
 	for name := range q {
-		return nil, fmt.Errorf("there is no parameter %q here", name)
+		return nil, errUnknown(name)
 	}
 	return given, nil
 }
@@ -40,4 +41,18 @@ func take(q url.Values, name string) (value string, given bool, err error) {
 		value = values[0]
 	}
 	return value, given, nil
+}
+
+// errUnknown is for a parameter that may be a mistyped one.
+func errUnknown(name string) error { return fmt.Errorf("there is no parameter %q here", name) }
+
+// encoded answers, and says so, when a body is compressed: it goes to the clients
+// as it is, and they would not know.
+func encoded(w http.ResponseWriter, r *http.Request) bool {
+	coding := r.Header.Get("Content-Encoding")
+	if coding == "" || strings.EqualFold(coding, "identity") {
+		return false
+	}
+	problem(w, http.StatusUnsupportedMediaType, fmt.Sprintf("Content-Encoding %s: send the body as it is to arrive, without", coding))
+	return true
 }

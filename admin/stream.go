@@ -65,6 +65,9 @@ type begun struct {
 }
 
 func (a *api) publishStream(w http.ResponseWriter, r *http.Request) {
+	if encoded(w, r) {
+		return
+	}
 	s := &stream{api: a, r: r, c: http.NewResponseController(w), out: bufio.NewWriterSize(w, 16<<10),
 		window: newWindow(), begun: make(chan begun, 2*windowLines)} // a pause between any two
 	if err := s.options(); err != nil {
