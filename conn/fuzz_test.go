@@ -108,6 +108,7 @@ func FuzzUpgrade(f *testing.F) {
 		f.Add(c.in)
 	}
 	f.Add(request(getWS, "Sec-WebSocket-Protocol: a, b", "Content-Length: 0"))
+	f.Add(request(getWS, "Sec-WebSocket-Protocol: "))
 	f.Fuzz(func(t *testing.T, in []byte) {
 		u := Upgrader{MaxHeader: 1 << 10}
 		var r Request

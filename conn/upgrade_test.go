@@ -227,7 +227,8 @@ func TestUpgradeAgreesWithGobwas(t *testing.T) {
 
 // gobwasKnows reports whether Upgrade and Connection are as gobwas wants them:
 // once each, the former no list, which RFC 6455, 4.2.1 would allow, the latter
-// nothing but tokens.
+// nothing but tokens; and so with the subprotocols, of which there may be none
+// in a list for us (RFC 9110, 5.6.1.2).
 func gobwasKnows(t *testing.T, in []byte) bool {
 	req, err := http.ReadRequest(bufio.NewReader(bytes.NewReader(in)))
 	if err != nil {
@@ -237,9 +238,11 @@ func gobwasKnows(t *testing.T, in []byte) bool {
 	if len(upgrade) != 1 || !strings.EqualFold(upgrade[0], "websocket") || len(connection) != 1 {
 		return false
 	}
-	for _, item := range strings.Split(connection[0], ",") {
-		if !isToken(trim([]byte(item))) {
-			return false
+	for _, list := range append(connection, req.Header["Sec-Websocket-Protocol"]...) {
+		for _, item := range strings.Split(list, ",") {
+			if !isToken(trim([]byte(item))) {
+				return false
+			}
 		}
 	}
 	return true
