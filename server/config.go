@@ -99,12 +99,12 @@ type Config struct {
 	MessageRate, ByteRate, ControlRate int
 
 	// PendingLimit bounds the bytes that may wait for one client beyond what
-	// the kernel took; 0 means 256 KiB. Each message counts 48 more, which is
+	// the kernel took; 0 means 4 MiB. Each message counts 48 more, which is
 	// what remembering it costs. A single message larger than the limit may wait
 	// alone.
 	PendingLimit int
-	// PendingTotal bounds them, counted the same way, for all clients together,
-	// a message shared by many counted for each; 0 means 1 GiB. At it the policy
+	// PendingTotal bounds the memory that takes for all clients together, a
+	// message that waits for many counted once; 0 means 1 GiB. At it the policy
 	// applies to who holds the most of the loop's clients with something waiting
 	// (of 64, each time others); if that is the one who gets still more, it is cut
 	// off if this is an answer. The rest of a message that was sent in part waits
@@ -192,7 +192,7 @@ func (c *Config) complete() error {
 	def(&c.MaxMessage, conn.DefaultMaxMessage)
 	def(&c.MaxFragments, conn.DefaultMaxFragments)
 	def(&c.ControlRate, 50)
-	def(&c.PendingLimit, 256<<10)
+	def(&c.PendingLimit, 4<<20)
 	def(&c.PendingTotal, 1<<30)
 	def(&c.NotsentLowat, 128<<10)
 	def(&c.MaxTopicsPerClient, 64)

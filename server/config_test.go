@@ -18,7 +18,7 @@ func TestDefaults(t *testing.T) {
 		t.Fatal(err)
 	}
 	if c.Listen[0] != ":8066" || c.Path != "/ws" || c.EchoPath != "" || c.Mux.Lookup([]byte("heart_beat")) == nil || c.Logger == nil ||
-		c.MaxHandshakes != 4096 || c.MaxHeader != 8<<10 || c.MaxMessage != 64<<10 || c.PendingLimit != 256<<10 || c.PendingTotal != 1<<30 ||
+		c.MaxHandshakes != 4096 || c.MaxHeader != 8<<10 || c.MaxMessage != 64<<10 || c.PendingLimit != 4<<20 || c.PendingTotal != 1<<30 ||
 		c.IdleTimeout != time.Minute || c.DrainTime != 10*time.Second || c.ControlRate != 50 || c.SlowConsumer != CloseSlow || c.ClientFanout {
 		t.Errorf("%+v", c)
 	}

@@ -19,7 +19,8 @@ func TestPressure(t *testing.T) {
 						}
 					}
 					waits := func(slot uint32, size int) {
-						l.enqueue(slot, l.clients.at(slot), node{data: make([]byte, size), from: &delivery{}, drop: true})
+						d := &delivery{frame: make([]byte, size)}
+						l.enqueue(slot, l.clients.at(slot), node{data: d.frame, from: d, drop: true})
 						l.count.queued++
 					}
 					waits(open[0], total/4)

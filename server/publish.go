@@ -178,6 +178,7 @@ type delivery struct {
 	// Added to by each loop as it ends its walk.
 	matched, sent, queued, dropped, expired, last atomic.Int64
 	left                                          atomic.Int32 // loops that still walk
+	held                                          atomic.Int32 // nodes that need the frame
 }
 
 // closing is how the clients that a walk meets are closed (CloseTopic).

@@ -11,9 +11,11 @@ import (
 	"unsafe"
 )
 
-// waiting is a queued message as the twin sees it.
+// waiting is a queued message as the twin sees it. One that may be dropped is
+// published: until it is gone, all of its frame is in memory.
 type waiting struct {
 	data  []byte
+	frame int // bytes, if it is published
 	drop  bool
 	since uint32
 }
@@ -36,7 +38,7 @@ func TestQueue(t *testing.T) {
 		}
 		total := func() (sum int) {
 			for _, q := range twins {
-				sum += bytesOf(q)
+				sum += memoryOf(q)
 			}
 			return sum
 		}
@@ -50,10 +52,10 @@ func TestQueue(t *testing.T) {
 			}
 			switch r.IntN(8) {
 			case 0, 1, 2:
-				w := waiting{bytes.Repeat([]byte{byte(step)}, 1+r.IntN(400)), r.IntN(3) > 0, l.wheel.now}
+				w := waiting{data: bytes.Repeat([]byte{byte(step)}, 1+r.IntN(400)), drop: r.IntN(3) > 0, since: l.wheel.now}
 				nd := node{data: w.data, drop: w.drop}
 				if w.drop {
-					nd.from = &delivery{}
+					nd.from, w.frame = &delivery{frame: w.data}, len(w.data)
 				}
 				l.enqueue(slot, c, nd)
 				*q = append(*q, w)
@@ -239,6 +241,14 @@ func TestNodesCount(t *testing.T) {
 			t.Errorf("%v: %d bytes of nothing", policy, c.pending)
 		}
 	}
+}
+
+// memoryOf is what they take.
+func memoryOf(q []waiting) (sum int) {
+	for _, w := range q {
+		sum += max(w.frame, len(w.data)) + nodeCost
+	}
+	return sum
 }
 
 func same(t *testing.T, l *loop, c *client, q []waiting) {

@@ -33,6 +33,10 @@ func (l *loop) readable(slot uint32, c *client, ended bool) {
 	l.read(slot, c)
 }
 
+// mostUnread is how much may wait for a client that is still read, or a quarter
+// of PendingLimit if that is less: answers are memory of its own.
+const mostUnread = 64 << 10
+
 // held: its bytes stay in the kernel for now, which makes the sender feel the
 // back-pressure: a handler is running for it, or it does not take its answers.
 func (l *loop) held(c *client) bool {
@@ -42,7 +46,7 @@ func (l *loop) held(c *client) bool {
 	if e := l.extras.of(c); e != nil && (e.call != nil || e.waiting != nil) {
 		return true
 	}
-	return c.pending > 0 && int(c.pending) >= l.server.cfg.PendingLimit/4
+	return c.pending > 0 && int(c.pending) >= min(l.server.cfg.PendingLimit/4, mostUnread)
 }
 
 // read does one read and takes in what came.

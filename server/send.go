@@ -38,7 +38,7 @@ const queueChunk = 128
 
 // nodeCost is what a waiting message counts beside its bytes, against the
 // limits and in what is reported: the size of its node. Without it, a million
-// messages of two bytes would be within a limit of 256 KiB and take 48 MB.
+// messages of two bytes would be within a limit of 4 MiB and take 48 MB.
 const nodeCost = 48
 
 func (q *queue) at(n uint32) *node { return &q.chunks[(n-1)/queueChunk][(n-1)%queueChunk] }
@@ -154,11 +154,34 @@ func (l *loop) enqueue(slot uint32, c *client, nd node) {
 	}
 	c.tail = n
 	c.pending += uint32(len(nd.data) + nodeCost)
-	l.server.pending.Add(int64(len(nd.data) + nodeCost))
+	l.server.hold(&nd)
 	if !c.is(flagStuck) {
 		c.set(flagStuck)
 		l.stuck = append(l.stuck, slot)
 	}
+}
+
+// hold counts what a node keeps in memory: itself, its bytes if they are an
+// answer, and a published frame with the first node, of any loop, that needs it.
+func (s *Server) hold(nd *node) {
+	n := len(nd.data)
+	if d := nd.from; d != nil {
+		if n = 0; d.held.Add(1) == 1 {
+			n = len(d.frame)
+		}
+	}
+	s.pending.Add(int64(n + nodeCost))
+}
+
+// letGo undoes hold: a frame leaves with its last node.
+func (s *Server) letGo(nd *node) {
+	n := len(nd.data)
+	if d := nd.from; d != nil {
+		if n = 0; d.held.Add(-1) == 0 {
+			n = len(d.frame)
+		}
+	}
+	s.pending.Add(-int64(n + nodeCost))
 }
 
 // flush writes queued bytes until the socket is full or the queue is empty.
@@ -215,7 +238,9 @@ func (l *loop) sent(c *client, n int) {
 		if n < len(first.data) {
 			first.data, first.drop = first.data[n:], false
 			c.pending -= uint32(n)
-			l.server.pending.Add(-int64(n))
+			if first.from == nil {
+				l.server.pending.Add(-int64(n))
+			}
 			return
 		}
 		n -= len(first.data)
@@ -232,7 +257,7 @@ func (l *loop) unqueue(c *client, before, n uint32) {
 	nd := l.queue.at(n)
 	l.queue.forget(c, n)
 	c.pending -= uint32(len(nd.data) + nodeCost)
-	l.server.pending.Add(-int64(len(nd.data) + nodeCost))
+	l.server.letGo(nd)
 	if before == 0 {
 		c.head = nd.next
 	} else {
@@ -358,7 +383,8 @@ func (l *loop) room(slot uint32, c *client, size int) bool {
 	return false
 }
 
-// fits says whether a message of so many bytes may wait for the client.
+// fits says whether a message of so many bytes may wait for the client. That it
+// may wait for others already, and so need no memory, is left out of account.
 func (l *loop) fits(c *client, size int) bool {
 	return l.fitsAlone(c, size) && l.server.pending.Load()+int64(size+nodeCost) <= l.server.cfg.PendingTotal
 }

@@ -55,7 +55,7 @@ type Server struct {
 	connected atomic.Int64 // sockets, whatever their state
 	joining   atomic.Int64
 	refused   atomic.Int64
-	pending   atomic.Int64 // bytes in all send queues, with their nodes
+	pending   atomic.Int64 // memory of all send queues: hold
 	publishes atomic.Uint64
 	panics    atomic.Uint64 // in what the application has run on loops
 	backlog   backlog

@@ -14,6 +14,8 @@ import (
 	"net"
 
 	"github.com/gobwas/ws"
+
+	"wsd/conn"
 )
 
 // stuck makes a client whose kernel takes little, and that reads nothing by itself.
@@ -348,4 +350,71 @@ func TestThousandStuck(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestLargeToAll: with the default limits the largest messages that the admin
+// side takes, four in a row, reach everybody who reads, and heartbeats go on.
+// What waits for many counts once: by its copies it would be over the total.
+func TestLargeToAll(t *testing.T) {
+	const clients, messages, size = 40, 4, 1 << 20
+	s := start(t, Config{PendingTotal: 2 * messages * size})
+	var reading sync.WaitGroup
+	for _, p := range s.dialMany(clients) {
+		reading.Go(func() {
+			for i := 0; i < messages; {
+				f, err := p.next()
+				switch {
+				case err != nil:
+					t.Errorf("message %d: %v", i, err)
+					return
+				case len(f.Payload) == size && f.Payload[0] == byte('a'+i):
+					i++
+					p.try(text(beat))
+				case string(f.Payload) != beating:
+					t.Errorf("got %.20q where message %d was due", f.Payload, i)
+					return
+				}
+			}
+			if f, err := p.next(); err != nil || string(f.Payload) != beating {
+				t.Errorf("the last heartbeat: %.60q %v", f.Payload, err)
+			}
+		})
+	}
+	for i := range messages {
+		if r := s.publish(All(), strings.Repeat(string(rune('a'+i)), size)); r.Matched != clients || r.Dropped != 0 {
+			t.Errorf("message %d: %+v", i, r)
+		}
+	}
+	reading.Wait()
+}
+
+// TestSharedOnce: what waits for many, of several loops, is in memory once.
+func TestSharedOnce(t *testing.T) {
+	const clients, size = 30, 4 << 20
+	s := start(t, tight(Config{Loops: 3, PendingLimit: 2 * size}))
+	var peers []*peer
+	for range clients {
+		peers = append(peers, s.stuck("/ws"))
+	}
+	for i := range 2 {
+		if r := s.publish(All(), strings.Repeat("x", size)); r.Queued != clients {
+			t.Fatalf("message %d: %+v", i, r)
+		}
+	}
+	frames := int64(2 * len(conn.Compile(ws.OpText, make([]byte, size))))
+	if got, want := s.Stats().PendingBytes, frames+2*clients*nodeCost; got != want {
+		t.Errorf("%d bytes of memory, want %d", got, want)
+	}
+	for i, p := range peers {
+		if i > 0 {
+			p.reset()
+			continue
+		}
+		for range 2 {
+			if n := len(p.recv()); n != size {
+				t.Errorf("got %d bytes", n)
+			}
+		}
+	}
+	s.until("nothing waits", func(st Stats) bool { return st.PendingBytes == 0 })
 }

@@ -126,8 +126,8 @@ type Stats struct {
 	Pings        uint64            `json:"pings_sent"`
 	BytesIn      uint64            `json:"bytes_in"`
 	BytesOut     uint64            `json:"bytes_out"`
-	// PendingBytes wait in all send queues, 48 for each waiting message counted
-	// beside its own: what PendingTotal bounds.
+	// PendingBytes is the memory of all send queues, a message that waits for many
+	// counted once, and 48 for each for whom it does: what PendingTotal bounds.
 	PendingBytes int64             `json:"pending_bytes"`
 	Dropped      map[string]uint64 `json:"dropped"` // messages, by policy
 	// Queue tells what became of published messages that had to wait:

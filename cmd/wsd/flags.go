@@ -49,8 +49,8 @@ type limitFlags struct {
 
 type slowFlags struct {
 	SlowConsumer string `default:"close" enum:"close,drop-new,drop-old" placeholder:"POLICY" help:"What happens to a client that does not take what is sent to it: close (code 1008), drop-new or drop-old messages."`
-	PendingLimit size   `default:"256KiB" help:"Bytes that may wait for one client beyond what the kernel took, 48 more for each message; at most 1GiB."`
-	PendingTotal size   `default:"1GiB" help:"The same for all clients together, a shared message counted for each."`
+	PendingLimit size   `default:"4MiB" help:"Bytes that may wait for one client beyond what the kernel took, 48 more for each message; at most 1GiB."`
+	PendingTotal size   `default:"1GiB" help:"Memory that takes for all clients together, a message that waits for many counted once."`
 	PendingAge   span   `default:"30s" help:"How long the oldest of those bytes may wait."`
 	NotsentLowat size   `default:"128KiB" help:"Bytes that may wait unsent in the kernel for each client (TCP_NOTSENT_LOWAT); 0: the system's setting."`
 }
@@ -85,7 +85,7 @@ type logFlags struct {
 type adminFlags struct {
 	Admin          string `default:"127.0.0.1:8067" placeholder:"ADDRESS" help:"Where publishers and operators connect over HTTP; empty: nowhere. Other than loopback needs --admin-token-file."`
 	AdminTokenFile string `placeholder:"FILE" help:"Bearer token that every request has to carry, but for health checks and the empty frame of the status page."`
-	MaxPublish     size   `default:"1MiB" help:"Size of a published message."`
+	MaxPublish     size   `default:"1MiB" help:"Size of a published message; at most 1GiB."`
 
 	IdempotencyWindow span  `default:"10m" help:"How long the answer to a publish with an Idempotency-Key is remembered."`
 	IdempotencyKeys   count `default:"10000" help:"How many of those answers are, at some 400 bytes each; 0: such publishes are refused."`
