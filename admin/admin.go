@@ -63,6 +63,9 @@ const (
 	idleTimeout   = 60 * time.Second
 )
 
+// mostPublish is what the server takes at most.
+const mostPublish = 1 << 30
+
 // Server is the admin side, listening since New.
 type Server struct {
 	listener *limitListener
@@ -88,6 +91,9 @@ func (cfg Config) withDefaults() Config {
 // the flag, the value and what to do.
 func New(cfg Config, backend Backend) (*Server, error) {
 	cfg = cfg.withDefaults()
+	if cfg.MaxPublish < 1 || cfg.MaxPublish > mostPublish {
+		return nil, fmt.Errorf("--max-publish %d: give 1 byte to 1GiB", cfg.MaxPublish)
+	}
 	token, err := loadToken(cfg.TokenFile)
 	if err != nil {
 		return nil, err

@@ -134,6 +134,11 @@ func TestStart(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer taken.Close()
+	for _, size := range []int64{-1, mostPublish + 1} {
+		if _, err := New(Config{Listen: "127.0.0.1:0", MaxPublish: size}, &fake{}); err == nil || !strings.Contains(err.Error(), "--max-publish "+fmt.Sprint(size)) {
+			t.Errorf("messages of %d bytes: %v", size, err)
+		}
+	}
 	for _, c := range []struct {
 		listen, file string
 		want         []string // parts of the error; none: it starts
@@ -146,6 +151,7 @@ func TestStart(t *testing.T) {
 		{"0.0.0.0:0", "", []string{"--admin 0.0.0.0:0", "--admin-token-file"}},
 		{"[::]:0", "", []string{"--admin [::]:0", "--admin-token-file"}},
 		{"127.0.0.1", "", []string{"--admin 127.0.0.1:", "host:port"}},
+		{"unix:/run/wsd/admin.sock", "", []string{"--admin unix:/run/wsd/admin.sock", "TCP"}},
 		{taken.Addr().String(), "", []string{"--admin " + taken.Addr().String(), "in use", "another"}},
 		{"127.0.0.1:0", tokenFile(t, " \n"), []string{"--admin-token-file", "empty"}},
 		{"127.0.0.1:0", tokenFile(t, "two words"), []string{"--admin-token-file", "one word"}},

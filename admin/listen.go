@@ -35,6 +35,9 @@ func listen(address string, hasToken bool, file *os.File) (net.Listener, error) 
 	if file != nil {
 		defer file.Close() // FileListener makes a copy
 	}
+	if strings.HasPrefix(address, "unix:") {
+		return nil, fmt.Errorf("--admin %s: the admin side listens on TCP only, as on 127.0.0.1:8067", address)
+	}
 	resolved, err := net.ResolveTCPAddr("tcp", address)
 	if err != nil {
 		return nil, fmt.Errorf("--admin %s: %w: write host:port, as in 127.0.0.1:8067", address, err)

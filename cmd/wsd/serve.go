@@ -98,6 +98,10 @@ func newDaemon(f *serveFlags, log *slog.Logger, passed []int, e *server.Estate) 
 	if f.Admin.Admin == "" {
 		return d, nil
 	}
+	if f.Admin.MaxPublish > f.Slow.PendingLimit/2 {
+		log.Warn("two of the largest messages in a row are more than may wait for a client: whoever has not read the first is taken for slow; raise --pending-limit or lower --max-publish",
+			"max-publish", f.Admin.MaxPublish.String(), "pending-limit", f.Slow.PendingLimit.String())
+	}
 	side := f.adminConfig(log, d.server.Limits().Spare())
 	side.Inherited = e.File(adminFile(f))
 	d.admin, err = admin.New(side, d.server)

@@ -338,3 +338,16 @@ func TestFewerClientsThanAsked(t *testing.T) {
 		t.Errorf("the warning: %s", warning)
 	}
 }
+
+// Limits that would close healthy clients are told at the start.
+func TestServeWarnsOfLimits(t *testing.T) {
+	const warning = "two of the largest messages in a row are more than may wait for a client: " +
+		"whoever has not read the first is taken for slow; raise --pending-limit or lower --max-publish"
+	if r := serve(t); r.find(warning) != nil {
+		t.Errorf("the defaults are warned of: %s", r.log)
+	}
+	line := serve(t, "--pending-limit=256KiB").find(warning)
+	if line == nil || line["max-publish"] != "1MiB" || line["pending-limit"] != "256KiB" {
+		t.Errorf("%v", line)
+	}
+}
