@@ -118,14 +118,25 @@ func hostOnly(hostport string) string {
 	return strings.Trim(hostport, "[]")
 }
 
-// deadlines bound how slowly a body may come and an answer be taken. Profiles
-// take as long as they were asked to.
+// deadlines bound how slowly an answer may be taken (profiles take as long as
+// they were asked to), and let no body come unless a handler wants it: net/http
+// waits for what is left of one before it answers, and whoever was refused, or
+// asks for what takes none, would hold a connection as long as it likes.
 func deadlines(w http.ResponseWriter, r *http.Request) {
-	if strings.HasPrefix(r.URL.Path, pprofPath) {
-		return
-	}
 	// A connection that cannot have deadlines (a test's recorder) needs none.
 	c := http.NewResponseController(w)
-	_ = c.SetReadDeadline(time.Now().Add(bodyTimeout))
-	_ = c.SetWriteDeadline(time.Now().Add(answerTimeout))
+	if r.ContentLength != 0 {
+		_ = c.SetReadDeadline(time.Unix(1, 0))
+	}
+	if !strings.HasPrefix(r.URL.Path, pprofPath) {
+		_ = c.SetWriteDeadline(time.Now().Add(answerTimeout))
+	}
+}
+
+// withBody is for a call that takes a body, within bodyTimeout.
+func withBody(h http.HandlerFunc) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(bodyTimeout))
+		h(w, r)
+	}
 }

@@ -67,6 +67,8 @@ func (a *api) readMessage(w http.ResponseWriter, r *http.Request) ([]byte, bool)
 		problem(w, http.StatusBadRequest, "the body did not arrive whole, or too slowly")
 		return nil, false
 	}
+	// It has arrived: the publisher may now wait for longer than it had to send.
+	_ = http.NewResponseController(w).SetReadDeadline(time.Time{})
 	return data, true
 }
 

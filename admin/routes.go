@@ -49,7 +49,7 @@ func (a *api) calls() []route {
 		{"GET", "/v1/info", a.info},
 		{"GET", "/v1/stats", a.stats},
 		{"GET", "/metrics", metrics(a).ServeHTTP},
-		{"POST", "/v1/publish", a.publish},
+		{"POST", "/v1/publish", withBody(a.publish)},
 		{"POST", streamPath, a.publishStream},
 		{"GET", "/v1/clients", a.allClients},
 		{"GET", "/v1/clients/{id}", a.oneClient},
@@ -59,7 +59,7 @@ func (a *api) calls() []route {
 		{"GET", pprofPath + "cmdline", pprof.Cmdline},
 		{"GET", pprofPath + "profile", pprof.Profile},
 		{"GET", pprofPath + "symbol", pprof.Symbol},
-		{"POST", pprofPath + "symbol", pprof.Symbol},
+		{"POST", pprofPath + "symbol", withBody(pprof.Symbol)},
 		{"GET", pprofPath + "trace", pprof.Trace},
 	}
 }

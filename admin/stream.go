@@ -9,6 +9,7 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -81,6 +82,9 @@ func (a *api) publishStream(w http.ResponseWriter, r *http.Request) {
 	// JSON may write a byte as \u0000, six times as long; a text that does so
 	// throughout has half of the limit at its disposal.
 	s.in = newLines(r.Body, 2*int(a.maxPublish)+maxHeader)
+	if strings.EqualFold(r.Header.Get("Expect"), "100-continue") {
+		w.WriteHeader(http.StatusContinue) // net/http sends it with the first read, but not once there is an answer
+	}
 	defer context.AfterFunc(a.ending, s.hangUp)()
 	w.Header().Set("Content-Type", ndjson)
 	w.WriteHeader(http.StatusOK)
