@@ -2,11 +2,15 @@ package admin
 
 import (
 	"bytes"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"slices"
+	"strconv"
 	"time"
+	"unicode/utf16"
 	"unicode/utf8"
 
 	"wsd/server"
@@ -15,68 +19,171 @@ import (
 // line is one message of a stream: exactly one of all, topic and client, and
 // exactly one of text, json and binary.
 type line struct {
-	All    bool  `json:"all"`
-	Topic  names `json:"topic"`
-	Client names `json:"client"`
+	all           bool
+	topic, client []string
 
-	Text   *string         `json:"text"`
-	JSON   json.RawMessage `json:"json"`   // sent byte for byte as it stands in the line
-	Binary []byte          `json:"binary"` // base64 in the line, bytes in the frame
+	text   *string
+	json   json.RawMessage // sent byte for byte as it stands in the line
+	binary []byte          // base64 in the line, bytes in the frame
 
-	Coalesce string `json:"coalesce"`
-	Deadline string `json:"deadline"`
-	// Key is to a line what Idempotency-Key is to a request.
-	Key string `json:"key"`
+	coalesce, deadline string
+	key                *string // to a line what Idempotency-Key is to a request
 }
 
-// names is one name or an array of them.
-type names []string
-
-func (n *names) UnmarshalJSON(b []byte) error {
-	if len(b) > 0 && b[0] == '[' {
-		return json.Unmarshal(b, (*[]string)(n))
-	}
-	var one string
-	if err := json.Unmarshal(b, &one); err != nil {
-		return errors.New("a string or an array of strings is needed")
-	}
-	*n = names{one}
-	return nil
-}
-
-// parseLine reads a line. What is no JSON, has a field that is not known, or
-// leaves open who gets what, is refused.
+// parseLine reads a line. What is no JSON, has a field that is not known, or one
+// twice, or leaves open who gets what, is refused: nothing is mended silently.
 func parseLine(text []byte) (line, error) {
 	var l line
-	if !utf8.Valid(text) { // which encoding/json would mend, silently
+	if !utf8.Valid(text) {
 		return l, errors.New("a line has to be UTF-8: give bytes as base64 in binary")
 	}
 	d := json.NewDecoder(bytes.NewReader(text))
-	d.DisallowUnknownFields()
-	if err := d.Decode(&l); err != nil {
+	if err := l.read(d); err != nil {
 		return l, fmt.Errorf("not a message: %w", err)
 	}
 	if _, err := d.Token(); !errors.Is(err, io.EOF) {
-		return l, errors.New("not a message: one JSON object a line")
+		return l, errOneObject
 	}
-	if l.Key != "" {
-		return l, validKey(l.Key)
+	if l.key != nil {
+		return l, validKey(*l.key)
 	}
 	return l, nil
 }
 
+var errOneObject = errors.New("not a message: one JSON object a line")
+
+// read takes the fields one by one: encoding/json alone would take them in any
+// case, and the last of several.
+func (l *line) read(d *json.Decoder) error {
+	if t, err := d.Token(); err != nil || t != json.Delim('{') {
+		return errors.Join(err, errors.New("an object is needed"))
+	}
+	given := make([]string, 0, 8)
+	for d.More() {
+		t, err := d.Token()
+		if err != nil {
+			return err
+		}
+		name := t.(string) // what else the decoder does not take
+		if slices.Contains(given, name) {
+			return fmt.Errorf("%q is given twice", name)
+		}
+		given = append(given, name)
+		var value json.RawMessage
+		if err := d.Decode(&value); err != nil {
+			return err
+		}
+		if err := l.set(name, value); err != nil {
+			return fmt.Errorf("%q: %w", name, err)
+		}
+	}
+	_, err := d.Token()
+	return err
+}
+
+func (l *line) set(name string, value json.RawMessage) (err error) {
+	switch name {
+	case "all":
+		if l.all = string(value) == "true"; !l.all {
+			err = errors.New("true is needed")
+		}
+	case "topic":
+		l.topic, err = toNames(value)
+	case "client":
+		l.client, err = toNames(value)
+	case "text":
+		l.text = new(string)
+		*l.text, err = toText(value)
+	case "json":
+		l.json = value
+	case "binary":
+		var text string
+		if text, err = toText(value); err == nil {
+			l.binary, err = base64.StdEncoding.DecodeString(text)
+		}
+	case "coalesce":
+		l.coalesce, err = toText(value)
+	case "deadline":
+		l.deadline, err = toText(value)
+	case "key":
+		l.key = new(string)
+		*l.key, err = toText(value)
+	default:
+		err = errors.New("there is no such field")
+	}
+	return err
+}
+
+// toText takes a string as it was meant: half of a surrogate pair, for which
+// encoding/json puts something else, is none.
+func toText(value json.RawMessage) (text string, err error) {
+	if value[0] != '"' {
+		return "", errors.New("a string is needed")
+	}
+	if loneSurrogate(value) {
+		return "", errors.New("half of a surrogate pair is no character")
+	}
+	err = json.Unmarshal(value, &text)
+	return text, err
+}
+
+// loneSurrogate looks through a JSON string for \uD800 to \uDFFF that is not one
+// of a pair.
+func loneSurrogate(text []byte) bool {
+	escape := func(i int) rune { // 0: none
+		if i+6 > len(text) || text[i] != '\\' || text[i+1] != 'u' {
+			return 0
+		}
+		n, _ := strconv.ParseUint(string(text[i+2:i+6]), 16, 16)
+		return rune(n)
+	}
+	for i := 0; i < len(text); i++ {
+		if text[i] != '\\' {
+			continue
+		}
+		if r := escape(i); !utf16.IsSurrogate(r) {
+			i++ // what is escaped, were it a backslash
+		} else if utf16.DecodeRune(r, escape(i+6)) == utf8.RuneError {
+			return true
+		} else {
+			i += 11
+		}
+	}
+	return false
+}
+
+// toNames takes one name or an array of them.
+func toNames(value json.RawMessage) ([]string, error) {
+	if value[0] != '[' {
+		one, err := toText(value)
+		return []string{one}, err
+	}
+	var values []json.RawMessage
+	if err := json.Unmarshal(value, &values); err != nil {
+		return nil, err
+	}
+	names := make([]string, len(values))
+	for i, v := range values {
+		var err error
+		if names[i], err = toText(v); err != nil {
+			return nil, err
+		}
+	}
+	return names, nil
+}
+
 // order is who the line is for, and how.
 func (l *line) order() (o order, err error) {
-	if err = o.options(l.Coalesce, l.Deadline); err != nil {
+	if err = o.options(l.coalesce, l.deadline); err != nil {
 		return o, err
 	}
 	switch {
-	case l.All && l.Topic == nil && l.Client == nil:
+	case l.all && l.topic == nil && l.client == nil:
 		o.to = server.All()
-	case !l.All && l.Topic != nil && l.Client == nil:
-		o.to, err = toTopics(l.Topic)
-	case !l.All && l.Topic == nil && l.Client != nil:
-		o.to, err = toClients(l.Client)
+	case !l.all && l.topic != nil && l.client == nil:
+		o.to, err = toTopics(l.topic)
+	case !l.all && l.topic == nil && l.client != nil:
+		o.to, err = toClients(l.client)
 	default:
 		err = errTarget
 	}
@@ -86,14 +193,14 @@ func (l *line) order() (o order, err error) {
 // data is the message.
 func (l *line) data() (data []byte, binary bool, err error) {
 	given := 0
-	if l.Text != nil {
-		data, given = []byte(*l.Text), given+1
+	if l.text != nil {
+		data, given = []byte(*l.text), given+1
 	}
-	if l.JSON != nil {
-		data, given = l.JSON, given+1
+	if l.json != nil {
+		data, given = l.json, given+1
 	}
-	if l.Binary != nil {
-		data, binary, given = l.Binary, true, given+1
+	if l.binary != nil {
+		data, binary, given = l.binary, true, given+1
 	}
 	if given != 1 {
 		return nil, false, errors.New("give the message as one of text, json or binary (base64)")

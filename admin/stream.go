@@ -218,10 +218,10 @@ func (s *stream) publish(began time.Time, text []byte, tooLong bool) coming {
 		return reply{status: http.StatusRequestEntityTooLarge, detail: s.api.tooLarge()}.now()
 	}
 	o.noWait = s.noWait
-	if l.Key == "" {
+	if l.key == nil {
 		return s.api.begin(s.r.Context(), &o, m)
 	}
-	answer, _ := s.api.once.begin(l.Key, fingerprint(text), func() coming {
+	answer, _ := s.api.once.begin(*l.key, fingerprint(text), func() coming {
 		return s.api.begin(context.WithoutCancel(s.r.Context()), &o, m)
 	})
 	return answer

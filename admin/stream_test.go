@@ -57,6 +57,24 @@ func TestParseLine(t *testing.T) {
 		{`{"all":true,"text":"x","target":"a"}`, server.Target{}, "!", false},
 		{`{"all":true,"text":"x"}{}`, server.Target{}, "!", false},
 		{"{\"all\":true,\"text\":\"\xff\"}", server.Target{}, "!", false},
+
+		{`{"all":true,"text":"\ud83d\ude00 \\ud800 \u00e9"}`, server.All(), "😀 \\ud800 é", false},
+		{`{"\u0061ll":true,"json":"\ud800"}`, server.All(), `"\ud800"`, false}, // byte for byte
+		{`{"all":true,"text":"\ud800"}`, server.Target{}, "!", false},
+		{`{"all":true,"text":"\ud800\u0041"}`, server.Target{}, "!", false},
+		{`{"all":true,"text":"\ud800\ud800"}`, server.Target{}, "!", false},
+		{`{"all":true,"text":"\ude00x"}`, server.Target{}, "!", false},
+		{`{"topic":"\udfff","text":""}`, server.Target{}, "!", false},
+		{`{"ALL":true,"text":"x"}`, server.Target{}, "!", false},
+		{`{"all":true,"Text":"x"}`, server.Target{}, "!", false},
+		{`{"all":true,"text":"a","text":"b"}`, server.Target{}, "!", false},
+		{`{"all":true,"topic":null,"text":"x"}`, server.Target{}, "!", false},
+		{`{"all":true,"text":null,"json":1}`, server.Target{}, "!", false},
+		{`{"all":true,"binary":[1,2]}`, server.Target{}, "!", false},
+		{`{"all":true,"binary":null,"text":"x"}`, server.Target{}, "!", false},
+		{`{"topic":["a",null],"text":"x"}`, server.Target{}, "!", false},
+		{`{"all":true,"text":"x","key":""}`, server.Target{}, "!", false},
+		{`{"all":true,"text":"x","deadline":null}`, server.Target{}, "!", false},
 		{`[]`, server.Target{}, "!", false},
 		{`{`, server.Target{}, "!", false},
 	} {
@@ -79,6 +97,7 @@ func FuzzLine(f *testing.F) {
 	f.Add([]byte(`{"all":true,"text":"x","coalesce":"c","deadline":"1s"}`))
 	f.Add([]byte(`{"topic":["a","b"],"json":{"b" : 1.0}}`))
 	f.Add([]byte(`{"client":"` + idA + `","binary":"/wA=","key":"k"}`))
+	f.Add([]byte(`{"all":true,"text":"\ud83d\ude00\ud800"}`))
 	f.Fuzz(func(t *testing.T, text []byte) {
 		l, err := parseLine(text)
 		if err != nil {
@@ -88,7 +107,10 @@ func FuzzLine(f *testing.F) {
 		if err == nil && reflect.DeepEqual(o.to, server.Target{}) {
 			t.Errorf("%q is for nobody", text)
 		}
-		if err == nil && l.JSON != nil && !bytes.Contains(text, m.Data) {
+		if l.text != nil && strings.ContainsRune(*l.text, '\ufffd') && !bytes.ContainsRune(text, '\ufffd') && !bytes.Contains(bytes.ToLower(text), []byte(`\ufffd`)) {
+			t.Errorf("%q was mended to %q", text, *l.text)
+		}
+		if err == nil && l.json != nil && !bytes.Contains(text, m.Data) {
 			t.Errorf("%q is not verbatim %q", m.Data, text)
 		}
 	})
