@@ -14,6 +14,7 @@ import (
 	"sync"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/google/uuid"
 
@@ -48,6 +49,9 @@ func (f *fake) Begin(_ context.Context, to server.Target, m server.Message) (ser
 	defer f.mu.Unlock()
 	if f.err != nil {
 		return nil, f.err
+	}
+	if !m.Binary && !utf8.Valid(m.Data) { // as the server does
+		return nil, server.ErrNotText
 	}
 	f.targets, f.messages = append(f.targets, to), append(f.messages, m)
 	return func(ctx context.Context) (server.Result, error) {

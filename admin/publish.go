@@ -9,7 +9,6 @@ import (
 	"mime"
 	"net/http"
 	"time"
-	"unicode/utf8"
 )
 
 // publish sends the body, verbatim, to the clients that the query names. It
@@ -35,10 +34,6 @@ func (a *api) publish(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	binary := isBinary(r)
-	if !binary && !utf8.Valid(data) {
-		problem(w, http.StatusBadRequest, errNotText.Error())
-		return
-	}
 	m := o.message(data, binary, began)
 	if key == "" {
 		a.send(r.Context(), &o, m).write(w)
@@ -49,8 +44,6 @@ func (a *api) publish(w http.ResponseWriter, r *http.Request) {
 	// to get the answer.
 	a.once.do(r.Context(), key, print, func() coming { return a.begin(context.WithoutCancel(r.Context()), &o, m) }).write(w)
 }
-
-var errNotText = errors.New("a text message has to be UTF-8: send bytes as Content-Type: application/octet-stream")
 
 // readMessage reads the body, never more than the limit, or answers why not.
 func (a *api) readMessage(w http.ResponseWriter, r *http.Request) ([]byte, bool) {

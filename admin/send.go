@@ -76,6 +76,8 @@ func (a *api) begin(ctx context.Context, o *order, m server.Message) coming {
 	switch {
 	case errors.Is(err, server.ErrTooLarge):
 		return reply{status: http.StatusRequestEntityTooLarge, detail: err.Error()}.now()
+	case errors.Is(err, server.ErrNotText):
+		return reply{status: http.StatusBadRequest, detail: err.Error() + ": send bytes as Content-Type: application/octet-stream"}.now()
 	case err != nil && ctx.Err() != nil:
 		return reply{status: http.StatusServiceUnavailable, detail: "too many publishes are under way: this one has not begun"}.now()
 	case err != nil:

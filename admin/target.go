@@ -3,7 +3,6 @@ package admin
 import (
 	"errors"
 	"fmt"
-	"unicode/utf8"
 
 	"github.com/google/uuid"
 
@@ -22,8 +21,8 @@ func toTopics(names []string) (server.Target, error) {
 		return server.Target{}, err
 	}
 	for _, name := range names {
-		if name == "" || !utf8.ValidString(name) {
-			return server.Target{}, fmt.Errorf("topic %q is no name of a topic", name)
+		if err := server.ValidTopic(name); err != nil {
+			return server.Target{}, err
 		}
 	}
 	return server.Topic(names...), nil

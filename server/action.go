@@ -183,7 +183,7 @@ func (s *Server) fanOut(env *dispatch.Envelope, sender [16]byte, frame []byte) (
 			others = append(others, id)
 		}
 	}
-	s.tellAll(newDelivery(frame, Client(others...)))
+	s.tellAll(newDelivery(frame, Target{clients: others}))
 	return true
 }
 

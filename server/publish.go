@@ -7,11 +7,13 @@ import (
 	"slices"
 	"sync/atomic"
 	"time"
+	"unicode/utf8"
 
 	"github.com/gobwas/ws"
 	"github.com/google/uuid"
 
 	"wsd/conn"
+	"wsd/topic"
 )
 
 // The way of a publish:
@@ -36,10 +38,15 @@ type Target struct {
 func All() Target { return Target{all: true} }
 
 // Topic is the subscribers of any of the topics; who has several gets it once.
-func Topic(names ...string) Target { return Target{topics: names} }
+// names is copied.
+func Topic(names ...string) Target { return Target{topics: slices.Clone(names)} }
 
-// Client is the clients with these ids; unknown ones are skipped.
-func Client(ids ...uuid.UUID) Target { return Target{clients: ids} }
+// Client is the clients with these ids; unknown ones are skipped. ids is copied.
+func Client(ids ...uuid.UUID) Target { return Target{clients: slices.Clone(ids)} }
+
+// ValidTopic returns an error unless name can be that of a topic: 1 to 128 bytes
+// of UTF-8 without control characters.
+func ValidTopic(name string) error { return topic.ValidName(name) }
 
 // Message is what is published: it arrives in one frame, as it is.
 type Message struct {
@@ -67,6 +74,10 @@ type Result struct {
 	LastClient time.Duration `json:"-"`
 }
 
+// ErrNotText is returned for a text message that is not UTF-8: a client would have
+// to fail its connection (RFC 6455 §8.1).
+var ErrNotText = errors.New("a text message has to be UTF-8")
+
 // ErrStopped is returned once the server has stopped.
 var ErrStopped = errors.New("the server has stopped")
 
@@ -79,7 +90,8 @@ type Outcome func(ctx context.Context) (Result, error)
 // written to, or queued for; a slow client delays nobody. Messages of one
 // publisher, each published after the last returned, arrive in order. ctx ends
 // the waiting, not the publish, unless that has still to wait for too many
-// others under way. Errors are ctx's, ErrTooLarge and ErrStopped.
+// others under way. Errors are ctx's, ErrTooLarge, ErrNotText and ErrStopped, and
+// that of ValidTopic.
 func (s *Server) Publish(ctx context.Context, t Target, m Message) (Result, error) {
 	outcome, err := s.Begin(ctx, t, m)
 	if err != nil {
@@ -153,9 +165,16 @@ func (m *Message) delivery(t Target) (*delivery, error) {
 	if len(m.Data) > mostBytes {
 		return nil, ErrTooLarge
 	}
+	for _, name := range t.topics {
+		if err := topic.ValidName(name); err != nil {
+			return nil, err
+		}
+	}
 	op := ws.OpText
 	if m.Binary {
 		op = ws.OpBinary
+	} else if !utf8.Valid(m.Data) {
+		return nil, ErrNotText
 	}
 	d := newDelivery(conn.Compile(op, m.Data), t)
 	d.coalesce = m.Coalesce

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+
+	"wsd/topic"
 )
 
 // publish sends a text message and checks that the result adds up.
@@ -177,4 +179,55 @@ func TestLoopClock(t *testing.T) {
 			t.Error("the loop's clock went back")
 		}
 	})
+}
+
+// TestPublishKeepsItsTarget: a slice that named the target is the caller's again.
+func TestPublishKeepsItsTarget(t *testing.T) {
+	s := start(t, Config{Mux: testMux()})
+	a, b := s.dial(), s.dial()
+	a.ask(`{"actioncode":"subscribe","data":{"topics":["a"]}}`, good(`["a"]`, "subscribe"))
+	b.ask(`{"actioncode":"subscribe","data":{"topics":["b"]}}`, good(`["b"]`, "subscribe"))
+	const n = 100
+	ida, idb := uuid.MustParse(a.id()), uuid.MustParse(b.id())
+	for range n {
+		names, ids := []string{"a"}, []uuid.UUID{ida}
+		for _, to := range []Target{Topic(names...), Client(ids...)} {
+			if err := s.Post(to, Message{Data: []byte("for a")}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		names[0], ids[0] = "b", idb
+	}
+	for range 2 * n {
+		a.expect("for a")
+	}
+	s.sent(All(), "end", 2)
+	b.expect("end")
+}
+
+// TestPublishRefusesWhatCannotArrive: a text that is none, a name no topic has.
+func TestPublishRefusesWhatCannotArrive(t *testing.T) {
+	s := start(t, Config{Mux: testMux()})
+	p := s.dial()
+	for _, c := range []struct {
+		to   Target
+		m    Message
+		want error
+	}{
+		{All(), Message{Data: []byte{0xff, 0xfe}}, ErrNotText},
+		{All(), Message{Data: []byte("\xed\xa0\x80")}, ErrNotText}, // a surrogate
+		{Topic("a", "\x00"), Message{Data: []byte("x")}, topic.ErrName},
+		{Topic(strings.Repeat("x", topic.MaxName+1)), Message{}, topic.ErrName},
+	} {
+		if _, err := s.Publish(t.Context(), c.to, c.m); !errors.Is(err, c.want) {
+			t.Errorf("%+v %q: %v", c.to, c.m.Data, err)
+		}
+		if err := s.Post(c.to, c.m); !errors.Is(err, c.want) {
+			t.Errorf("posted, %+v %q: %v", c.to, c.m.Data, err)
+		}
+	}
+	if st := s.Stats(); st.Publishes != 0 || st.PublishesUnderWay != 0 {
+		t.Errorf("%d publishes, %d under way", st.Publishes, st.PublishesUnderWay)
+	}
+	p.alive()
 }
