@@ -19,7 +19,16 @@ func newRegistry(a *api) *prometheus.Registry {
 // metrics serves /metrics. What stays out when a scrape fails is better than a
 // scrape that has nothing.
 func metrics(a *api) http.Handler {
-	return promhttp.HandlerFor(newRegistry(a), promhttp.HandlerOpts{ErrorHandling: promhttp.ContinueOnError, MaxRequestsInFlight: 4})
+	h := promhttp.HandlerFor(newRegistry(a), promhttp.HandlerOpts{ErrorHandling: promhttp.ContinueOnError})
+	places := make(chan struct{}, 4) // scrapes at once; others wait, as long as they like
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		select {
+		case places <- struct{}{}:
+			defer func() { <-places }()
+			h.ServeHTTP(w, r)
+		case <-r.Context().Done():
+		}
+	})
 }
 
 // collector asks the server once for each scrape; nothing is counted twice, and

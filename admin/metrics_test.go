@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -217,4 +218,18 @@ func (c *wsClient) read() string {
 		c.t.Fatal(err)
 	}
 	return string(text)
+}
+
+// Many scrapes at once are all answered.
+func TestScrapesAtOnce(t *testing.T) {
+	base := start(t, &fake{}, nil)
+	var scraping sync.WaitGroup
+	for range 40 {
+		scraping.Go(func() {
+			if status, _, body := do(t, request{url: base + "/metrics"}); status != 200 {
+				t.Errorf("%d %s", status, body)
+			}
+		})
+	}
+	scraping.Wait()
 }

@@ -61,7 +61,7 @@ func (o *once) begin(key string, print [sha256.Size]byte, f func() coming) (answ
 	case mine:
 		o.run(e, f)
 	case e.print != print:
-		return reply{status: http.StatusUnprocessableEntity, detail: "this idempotency key was used for another message or target"}.now(), false
+		return reply{status: http.StatusUnprocessableEntity, detail: "this idempotency key was used for another message, target or option"}.now(), false
 	}
 	return func(ctx context.Context) (reply, bool) { return e.answer(ctx, !mine) }, mine
 }
