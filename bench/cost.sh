@@ -18,46 +18,17 @@
 set -euo pipefail
 loader=${1:?usage: bench/cost.sh LOADER}
 loader=$(realpath "$loader")
-cd "$(dirname "${BASH_SOURCE[0]}")/.."
+# shellcheck source=bench/lib.sh
+. "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 clients=${CLIENTS:-10000} active=${ACTIVE:-1000} rate=${RATE:-20000} seconds=${SECONDS_EACH:-5} rounds=${ROUNDS:-5}
 address=127.0.67.1:${PORT:-18076}
 request='{"actioncode":"heart_beat"}' expect='"success"'
-work=$(mktemp -d)
-server='' load=''
-stop() {
-  for pid in $load $server; do kill "$pid" 2>/dev/null || true; done
-  wait
-  rm -rf "$work"
-}
-trap stop EXIT
-trap 'exit 130' INT TERM
-if [ -z "${WSD:-}" ]; then
-  WSD=$work/wsd
-  go build -o "$WSD" ./cmd/wsd
-fi
-
-GOMAXPROCS=1 taskset -c 0 "$WSD" serve --listen "$address" --admin "" --drain-time 1s --log-level error 2>"$work/server.log" &
-server=$!
-for ((k = 0; ; k++)); do
-  (exec 3<>"/dev/tcp/${address%:*}/${address#*:}") 2>/dev/null && break
-  if [ $k = 100 ] || ! kill -0 "$server" 2>/dev/null; then
-    echo "the server did not start:" "$(cat "$work/server.log")" >&2
-    exit 1
-  fi
-  sleep 0.1
-done
-
-run() { # a generator, on its processor; a signal ends it, too
-  taskset -c 1 "$@" >"$work/out" 2>&1 &
-  load=$!
-  wait "$load" || { echo "failed: $*" >&2; tail -5 "$work/out" >&2; exit 1; }
-  load=''
-}
+serve 0 1 "$address" --admin ""
 
 # Each of the two prints: who, phase, µs per message, messages a second, own lag
 # (p99, ms; the loader's is not known).
 theirs() {
-  run "$loader" --label c --url "$address/ws" --conns "$clients" --settle 1 --json "$work/c.json" \
+  run taskset -c 1 "$loader" --label c --url "$address/ws" --conns "$clients" --settle 1 --json "$work/c.json" \
     --payload-text "$request" --expect "$expect" --active "$active" --secs "$seconds" --echo --heartbeat "$rate"
   tr '{,}' '\n' <"$work/c.json" | awk -F '[":]+ *' -v s="$seconds" '
     $2 == "phase" { phase = $3 == "echo" ? "closed" : $3 == "heartbeat" ? "open" : "" }
@@ -65,15 +36,9 @@ theirs() {
     $2 == "loader_cpu_s" && phase != "" { print "c", phase, $3 * 1e6 / n, n / s, "-"; phase = "" }'
 }
 ours() {
-  run "$WSD" bench --url "ws://$address/ws" --clients "$clients" --workers 1 --hold 1s --closed "$active" --rate "$rate" \
+  run taskset -c 1 "$WSD" bench --url "ws://$address/ws" --clients "$clients" --workers 1 --hold 1s --closed "$active" --rate "$rate" \
     --duration "${seconds}s" --json "$work/wsd.json"
-  awk -F '[:,] *' '
-    /^   "name":/ { gsub(/"/, "", $2); name = $2; lag = "-" }
-    /^   "[a-z_]+": \{/ { at = $1; gsub(/[ "]/, "", at) }
-    /^   "seconds":/ { seconds = $2 }
-    /^   "messages":/ { n = $2 }
-    /^    "p99":/ && at == "lag_us" { lag = $2 / 1e3 }
-    /^    "cpu_us_per_event":/ && at == "generator" && (name == "closed" || name == "open") { print "wsd", name, $2, n / seconds, lag }' "$work/wsd.json"
+  loops generator "$work/wsd.json" | sed 's/^/wsd /'
 }
 
 printf '%-5s %-6s %-4s %8s %12s %12s\n' round loop who 'µs/msg' 'messages/s' 'own lag ms'
@@ -83,11 +48,7 @@ for ((i = 1; i <= rounds; i++)); do
   awk -v i="$i" '{ printf "%-5d %-6s %-4s %8.2f %12.0f %12s\n", i, $2, $1, $3, $4, $5 }' "$work/round"
   cat "$work/round" >>"$work/all"
 done
-awk -v rate="$rate" '
-  function median(n, of,   i, j, t) {
-    for (i = 2; i <= n; i++) for (j = i; j > 1 && of[j-1] > of[j]; j--) { t = of[j]; of[j] = of[j-1]; of[j-1] = t }
-    return n % 2 ? of[(n+1)/2] : (of[n/2] + of[n/2+1]) / 2
-  }
+awk -v rate="$rate" "$median"'
   { v[$1 $2, ++n[$1 $2]] = $3 }
   $2 == "open" && ($4 < .99 * rate || ($5 != "-" && $5 > 1)) { behind++ }
   function of(key,   i, a) { for (i = 1; i <= n[key]; i++) a[i] = v[key, i]; return median(n[key], a) }

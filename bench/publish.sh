@@ -26,37 +26,13 @@
 #
 # Needs bash, awk, curl, taskset; grow some 0.3 MB of kernel memory a client.
 set -euo pipefail
-cd "$(dirname "${BASH_SOURCE[0]}")/.."
+# shellcheck source=bench/lib.sh
+. "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 rate=${RATE:-10000} seconds=${SECONDS_EACH:-1} rounds=${ROUNDS:-15} deliveries=${DELIVERIES:-80000} fill=${FILL:-65536} bytes=${BYTES:-128}
 room=$(($(ulimit -n) - 500)) # what a process keeps for itself, generously
 clients=${CLIENTS:-$((room < 19000 ? room : 19000))}
 host=127.0.67.1 # where no outgoing connection takes a port away
 listen=$host:${PORT:-18066} admin=$host:$((${PORT:-18066} + 1))
-work=$(mktemp -d)
-server='' load=''
-stop() { # the generator first: it should not see the server go
-  for pid in $load $server; do kill "$pid" 2>/dev/null || true; done
-  wait
-  load='' server=''
-}
-trap 'stop; rm -rf "$work"' EXIT
-trap 'exit 130' INT TERM
-if [ -z "${WSD:-}" ]; then
-  WSD=$work/wsd
-  go build -o "$WSD" ./cmd/wsd
-fi
-
-serve() { # flags
-  GOMAXPROCS=1 taskset -c 0 "$WSD" serve --listen "$listen" --admin "$admin" --drain-time 1s --log-level error "$@" 2>"$work/server.log" &
-  server=$!
-  for ((k = 0; k < 100; k++)); do
-    curl -fs -o /dev/null "http://$admin/metrics" && kill -0 "$server" 2>/dev/null && return
-    kill -0 "$server" 2>/dev/null || break
-    sleep 0.1
-  done
-  echo "the server did not start:" "$(cat "$work/server.log")" >&2
-  return 1
-}
 
 scenario() {
   local kind i publish
@@ -97,19 +73,12 @@ figures() {
 }
 
 beat() {
-  serve
+  serve 0 1 "$listen" --admin "$admin"
   scenario >"$work/beat.yaml"
-  taskset -c 1 "$WSD" bench --scenario "$work/beat.yaml" --workers 1 --pid "$server" --json "$work/beat.json" >"$work/beat.txt" &
-  load=$!
-  wait "$load" || { echo "the generator failed" >&2; return 1; }
-  load=''
+  run taskset -c 1 "$WSD" bench --scenario "$work/beat.yaml" --workers 1 --pid "$server" --json "$work/beat.json"
   stop
   echo "heartbeats: $rate/s over $clients clients, alone and beside publishes of $bytes bytes to all"
-  figures "$work/beat.json" | awk '
-    function median(n, of,   i, j, t) {
-      for (i = 2; i <= n; i++) for (j = i; j > 1 && of[j-1] > of[j]; j--) { t = of[j]; of[j] = of[j-1]; of[j-1] = t }
-      return n % 2 ? of[(n+1)/2] : (of[n/2] + of[n/2+1]) / 2
-    }
+  figures "$work/beat.json" | awk "$median"'
     BEGIN { printf "  %-10s %10s %10s %14s %10s %12s %12s\n", "phase", "p50 ms", "p99 ms", "own lag p99 ms", "publishes", "a publish ms", "server waits" }
     $1 == "ramp" { next }
     {
@@ -121,7 +90,7 @@ beat() {
       x = median(n, a); y = median(m, b)
       printf "  median p99: without %.2f ms, with %.2f ms, ratio %.2f\n", x/1e3, y/1e3, y/x
     }'
-  grep -E '^! |LIMITED' "$work/beat.txt" || true
+  grep -E '^! |LIMITED' "$work/out" || true
 }
 
 post() { # file; the answer's counts of matched and queued clients
@@ -139,7 +108,7 @@ memory() {
 }
 
 grow() {
-  serve --pending-limit 64MiB --pending-total 10TiB --pending-age 1h --slow-consumer drop-new --idle-timeout 0
+  serve 0 1 "$listen" --admin "$admin" --pending-limit 64MiB --pending-total 10TiB --pending-age 1h --slow-consumer drop-new --idle-timeout 0
   local stopped=$((clients - 1)) i matched queued heap private heap0 private0
   taskset -c 1 "$WSD" bench --url "ws://$listen/ws" --workers 1 --clients 1 --stopped-readers "$stopped" --hold 1h >"$work/grow.txt" 2>&1 &
   load=$!

@@ -12,45 +12,27 @@
 # the server's. PIN=1 gives the servers the first half of the processors and the
 # generator the other: fewer wait for each other, connecting may take longer.
 set -euo pipefail
-cd "$(dirname "${BASH_SOURCE[0]}")/.."
+# shellcheck source=bench/lib.sh
+. "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 clients=${1:-200000} dir=${2:-docs/benchmarks}
 hold=${HOLD:-20s} beats=${BEATS:-30s} interval=${INTERVAL:-30s} phases=${PHASES:-3} pin=${PIN:-0}
-work=$(mktemp -d)
-pids=()
-stop() {
-  [ ${#pids[@]} = 0 ] || kill "${pids[@]}" 2>/dev/null || true
-  wait
-  rm -rf "$work"
-}
-trap stop EXIT
-if [ -z "${WSD:-}" ]; then
-  WSD=$work/wsd
-  go build -o "$WSD" ./cmd/wsd
-fi
 address=127.0.66.1 # where no outgoing connection takes a port away
 each=$(($(ulimit -n) - 500)) # what a server keeps for itself, generously
-servers=$(((clients + each - 1) / each))
+count=$(((clients + each - 1) / each))
 args=() left=() right=()
 if [ "$pin" = 1 ] && [ "$(nproc)" -gt 1 ]; then
   half=$(($(nproc) / 2))
   left=(taskset -c "0-$((half - 1))") right=(taskset -c "$half-$(($(nproc) - 1))")
 fi
-for ((i = 0; i < servers; i++)); do
+for ((i = 0; i < count; i++)); do
   port=$((20001 + i))
   GOMAXPROCS=1 ${left[@]+"${left[@]}"} "$WSD" serve --listen "$address:$port" --admin "" --idle-timeout 5m --drain-time 1s \
     --log-level error 2>"$work/$port.log" &
-  pids+=($!)
+  servers+=($!)
   args+=(--url "ws://$address:$port/ws" --pid $!)
 done
-for ((i = 0; i < servers; i++)); do
-  for ((k = 0; ; k++)); do
-    (exec 3<>"/dev/tcp/$address/$((20001 + i))") 2>/dev/null && break
-    if [ $k = 100 ] || ! kill -0 "${pids[i]}" 2>/dev/null; then
-      echo "server $i did not start:" "$(cat "$work/$((20001 + i)).log")" >&2
-      exit 1
-    fi
-    sleep 0.1
-  done
+for ((i = 0; i < count; i++)); do
+  listens "${servers[i]}" "$address:$((20001 + i))" "$work/$((20001 + i)).log"
 done
 mkdir -p "$dir"
 {

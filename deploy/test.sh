@@ -53,7 +53,7 @@ check_packages() {
 }
 
 check_texts() {
-	shellcheck deploy/test.sh deploy/test/*.sh deploy/package/build.sh deploy/package/deb/{postinst,prerm,postrm}
+	shellcheck bench/*.sh deploy/test.sh deploy/test/*.sh deploy/package/build.sh deploy/package/deb/{postinst,prerm,postrm}
 	shellcheck -s sh deploy/package/rpm/{pre,post,preun,postun}
 	local at=$work/unpacked
 	dpkg -x "$deb" "$at"
