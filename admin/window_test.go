@@ -2,7 +2,7 @@ package admin
 
 import (
 	"testing"
-	"time"
+	"testing/synctest"
 )
 
 // A window is wide for lines that few get, and narrow as soon as one is for many.
@@ -23,19 +23,20 @@ func TestWindowReach(t *testing.T) {
 
 // Lines and bytes are bounded; what is too large for the window goes alone.
 func TestWindowBounds(t *testing.T) {
-	w := newWindow()
-	w.enter(windowBytes - 10)
-	entered := make(chan int)
-	for _, bytes := range []int{11, 2 * windowBytes} {
-		go func() { w.enter(bytes); entered <- w.under() }()
-		select {
-		case n := <-entered:
-			t.Fatalf("%d bytes are one of %d lines under way", bytes, n)
-		case <-time.After(20 * time.Millisecond):
+	synctest.Test(t, func(t *testing.T) {
+		w := newWindow()
+		w.enter(windowBytes - 10)
+		entered := make(chan int, 1)
+		for _, bytes := range []int{11, 2 * windowBytes} {
+			go func() { w.enter(bytes); entered <- w.under() }()
+			synctest.Wait() // until it has entered, or waits
+			if len(entered) > 0 {
+				t.Fatalf("%d bytes are one of %d lines under way", bytes, <-entered)
+			}
+			w.leave(w.bytes, 0)
+			if n := <-entered; n != 1 {
+				t.Errorf("%d bytes are one of %d lines under way", bytes, n)
+			}
 		}
-		w.leave(w.bytes, 0)
-		if n := <-entered; n != 1 {
-			t.Errorf("%d bytes are one of %d lines under way", bytes, n)
-		}
-	}
+	})
 }

@@ -38,7 +38,7 @@ func (s *site) refusedFor(what int, n uint64) {
 }
 
 func TestMaxClients(t *testing.T) {
-	s := start(t, Config{MaxClients: 3, RetryAfter: 7 * time.Second})
+	s := start(t, Config{MaxClients: 3, RetryAfter: 7 * time.Second, CloseTimeout: 100 * time.Millisecond})
 	if err := s.Ready(); err != nil {
 		t.Errorf("with no client: %v", err)
 	}

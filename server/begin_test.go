@@ -5,12 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"testing"
+	"time"
 )
 
 // TestBegin: what was begun arrives in that order, before anybody asks what became
 // of it; who gives up may ask again, also when the server has stopped.
 func TestBegin(t *testing.T) {
-	s := start(t, Config{Loops: 2})
+	s := start(t, Config{Loops: 2, CloseTimeout: 100 * time.Millisecond})
 	peers := s.dialMany(5)
 	release, held := make(chan struct{}), make(chan struct{})
 	s.loops[1].post(func(*loop) { close(held); <-release })

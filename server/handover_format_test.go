@@ -297,15 +297,37 @@ func TestStateInAnyPieces(t *testing.T) {
 	}
 }
 
+// A state with bits turned over, and cut anywhere: what of it is taken at all is
+// what was written, to the byte, and nothing a loop would stumble over.
 func TestStateGarbled(t *testing.T) {
 	whole := encodeSample()
+	taken, refused := 0, 0
 	rnd := rand.New(rand.NewPCG(1, 2))
 	for range 2000 {
 		b := bytes.Clone(whole)
 		for range 1 + rnd.IntN(3) {
 			b[rnd.IntN(len(b))] ^= byte(1 << rnd.IntN(8))
 		}
-		_, _ = decodeAll(b[:rnd.IntN(len(b)+1)])
+		b = b[:rnd.IntN(len(b)+1)]
+		d, err := decodeAll(b)
+		if again := d.encode(); !bytes.HasPrefix(b, again) {
+			t.Fatalf("read    %x\nwritten %x", b, again)
+		}
+		var frames []*delivery
+		for i := range d.frames {
+			frames = append(frames, &delivery{frame: d.frames[i].frame})
+		}
+		for i := range d.clients[:bytes.Count(d.order, []byte{recordClient})] {
+			usable(t, &d.clients[i], frames)
+		}
+		if err == nil {
+			taken++
+		} else {
+			refused++
+		}
+	}
+	if taken == 0 || refused == 0 {
+		t.Errorf("%d were taken and %d refused: one of the two was never tried", taken, refused)
 	}
 }
 

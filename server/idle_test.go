@@ -227,9 +227,13 @@ func TestStall(t *testing.T) {
 }
 
 // sleep has the machine sleep for so long, as far as the loop can see, and then
-// go on with what has fallen due.
+// go on with what has fallen due. The clients' times of arrival go back with the
+// start, as they would be if the time had passed.
 func (l *loop) sleep(d time.Duration) {
 	l.start = l.start.Add(-d)
+	for slot := range l.clients.size() {
+		l.clients.at(slot).since -= int64(d)
+	}
 	l.passTime()
 	for l.wheel.looking() || l.unchecked > 0 || l.drain.quota > 0 {
 		l.workOff()
