@@ -12,8 +12,10 @@ BENCH       ?= .
 FUZZTIME    ?= 60s
 ROUNDS      ?= 3
 CLIENTS     ?= 200000
+SECONDS     ?= 60
+SEED        ?=
 
-.PHONY: compare scale bench-publish build run test race e2e lint fuzz bench upgrade-demo docs man package package-test cross clean help
+.PHONY: chaos compare scale bench-publish build run test race e2e lint fuzz bench upgrade-demo docs man package package-test cross clean help
 
 build: ## build the program: bin/wsd
 	go build -trimpath -ldflags '-X main.version=$(VERSION)' -o bin/wsd ./cmd/wsd
@@ -48,6 +50,9 @@ bench: ## run the Go benchmarks that match BENCH
 
 upgrade-demo: ## ten live upgrades in a row under 15,000 clients, and what they noticed
 	UPGRADE_CLIENTS=15000 go test -count=1 -v -run '^TestUpgrades$$' ./cmd/wsd
+
+chaos: ## hostile clients, publishers that break off and live upgrades for SECONDS, at random from SEED
+	CHAOS_SECONDS=$(SECONDS) CHAOS_SEED=$(SEED) go test -count=1 -v -timeout 24h -run '^TestChaos$$' ./cmd/wsd
 
 compare: build ## run six other Go servers and a C floor beside wsd, ROUNDS times (ten minutes for 3): bench/peers/comparison
 	go -C bench/peers run ./compare --wsd "$(CURDIR)/bin/wsd" --rounds $(ROUNDS) --out "$(CURDIR)/bench/peers/comparison"
