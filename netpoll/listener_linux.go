@@ -104,6 +104,10 @@ func listen(sa unix.Sockaddr, path string, o Options) (*Listener, error) {
 	return l, nil
 }
 
+// acceptQueue is the accept queue that is asked for: as much as the kernel
+// allows, which silently cuts it to net.core.somaxconn.
+const acceptQueue = 65535
+
 func (l *Listener) open(family int, sa unix.Sockaddr, o Options) error {
 	if family != unix.AF_UNIX {
 		if err := setOptions(l.fd, family, sa, o); err != nil {
@@ -113,11 +117,7 @@ func (l *Listener) open(family int, sa unix.Sockaddr, o Options) error {
 	if err := unix.Bind(l.fd, sa); err != nil {
 		return os.NewSyscallError("bind", err)
 	}
-	backlog := o.Backlog
-	if backlog <= 0 {
-		backlog = 65535
-	}
-	if err := unix.Listen(l.fd, backlog); err != nil {
+	if err := unix.Listen(l.fd, acceptQueue); err != nil {
 		return os.NewSyscallError("listen", err)
 	}
 	return l.learnAddr()

@@ -52,9 +52,6 @@ const (
 // Options are the socket options of a listener; accepted sockets inherit them,
 // which saves a system call per option and client.
 type Options struct {
-	// Backlog is the accept queue asked for; the kernel silently cuts it to
-	// net.core.somaxconn. 0 means 65535, that is: as much as the kernel allows.
-	Backlog int
 	// UserTimeout (TCP_USER_TIMEOUT) is how long sent data may stay
 	// unacknowledged before the kernel gives the peer up. 0 leaves the
 	// kernel's own limit, about 15 minutes.
@@ -62,10 +59,6 @@ type Options struct {
 	// NotsentLowat (TCP_NOTSENT_LOWAT) bounds the bytes that wait unsent in
 	// the kernel, so that a slow client is noticed early. 0 leaves it unbounded.
 	NotsentLowat int
-	// KeepAlive turns keepalive probes on with this idle time. 0 means no
-	// probes: the protocol above has heartbeats, and a million idle
-	// connections would cost tens of thousands of probes a second.
-	KeepAlive time.Duration
 	// ReusePort (SO_REUSEPORT) lets several listeners share one address.
 	ReusePort bool
 }

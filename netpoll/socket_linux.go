@@ -3,7 +3,6 @@ package netpoll
 import (
 	"net/netip"
 	"os"
-	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -17,7 +16,6 @@ func setOptions(fd, family int, sa unix.Sockaddr, o Options) error {
 	if sa6, ok := sa.(*unix.SockaddrInet6); ok && sa6.Addr == [16]byte{} {
 		v6only = 0 // ":port" takes IPv4 as well
 	}
-	keep := int((o.KeepAlive + time.Second - 1) / time.Second)
 	for _, s := range []opt{
 		{unix.SOL_SOCKET, unix.SO_REUSEADDR, 1, true},
 		{unix.SOL_SOCKET, unix.SO_REUSEPORT, 1, o.ReusePort},
@@ -25,9 +23,6 @@ func setOptions(fd, family int, sa unix.Sockaddr, o Options) error {
 		{unix.IPPROTO_TCP, unix.TCP_NODELAY, 1, true},
 		{unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, int(o.UserTimeout.Milliseconds()), o.UserTimeout > 0},
 		{unix.IPPROTO_TCP, unix.TCP_NOTSENT_LOWAT, o.NotsentLowat, o.NotsentLowat > 0},
-		{unix.SOL_SOCKET, unix.SO_KEEPALIVE, 1, keep > 0},
-		{unix.IPPROTO_TCP, unix.TCP_KEEPIDLE, keep, keep > 0},
-		{unix.IPPROTO_TCP, unix.TCP_KEEPINTVL, keep, keep > 0},
 	} {
 		if !s.set {
 			continue
@@ -49,10 +44,10 @@ func Adopt(fd int, o Options) error {
 	if domain, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_DOMAIN); err != nil || domain == unix.AF_UNIX {
 		return os.NewSyscallError("getsockopt", err)
 	}
-	if o.KeepAlive == 0 {
-		// net/http's listener turned probes on.
-		unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_KEEPALIVE, 0)
-	}
+	// net/http's listener turned keepalive probes on. The protocol above has
+	// heartbeats, and a million idle connections would cost tens of thousands of
+	// probes a second.
+	_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_KEEPALIVE, 0)
 	return setOptions(fd, unix.AF_INET, nil, o)
 }
 
