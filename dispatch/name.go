@@ -36,22 +36,3 @@ func ActionName(method string) string {
 	}
 	return name.String()
 }
-
-// MethodName returns a method that serves action: heart_beat is HeartBeat. It is the inverse of
-// ActionName in this direction: ActionName(MethodName(a)) == a for every valid action. Where words run
-// together in capitals (a_b_c), the underscores stay: A_b_c.
-func MethodName(action string) string {
-	var name strings.Builder
-	for word := range strings.SplitSeq(action, "_") {
-		if word != "" {
-			name.WriteString(strings.ToUpper(word[:1]) + word[1:])
-		}
-	}
-	if method := name.String(); ActionName(method) == action {
-		return method
-	}
-	if action == "" {
-		return ""
-	}
-	return strings.ToUpper(action[:1]) + action[1:]
-}
