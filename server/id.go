@@ -1,6 +1,7 @@
 package server
 
 import (
+	"bufio"
 	"crypto/rand"
 	"sync"
 
@@ -9,22 +10,18 @@ import (
 
 // ids makes client ids: random (version 4) UUIDs, with one system call for 64
 // of them. uuid.EnableRandPool would do the same, but for the whole process,
-// and not while anybody else makes an id.
+// and not while anybody else makes an id. It is safe for concurrent use.
 type ids struct {
 	mu   sync.Mutex
-	pool [64 * len(uuid.UUID{})]byte
-	left int // bytes of pool not used yet, at its front
+	pool *bufio.Reader // of random bytes; made with the first id
 }
 
-func (g *ids) next() (id uuid.UUID) {
+func (g *ids) next() uuid.UUID {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.left == 0 {
-		_, _ = rand.Read(g.pool[:]) // it fails never, but ends the process
-		g.left = len(g.pool)
+	if g.pool == nil {
+		g.pool = bufio.NewReaderSize(rand.Reader, 64*len(uuid.UUID{}))
 	}
-	g.left -= copy(id[:], g.pool[g.left-len(id):g.left])
-	id[6] = id[6]&0x0f | 0x40
-	id[8] = id[8]&0x3f | 0x80
+	id, _ := uuid.NewRandomFromReader(g.pool) // rand.Reader fails never, but ends the process
 	return id
 }
