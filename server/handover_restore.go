@@ -128,7 +128,8 @@ func (l *loop) restore(r *clientRecord, fd int, frames []*delivery, watch *regis
 		return err
 	}
 	l.restoreQueue(slot, c, r.queue, frames)
-	if at, due := l.nextLook(c); due {
+	c.pinged = l.wheel.now // an answer to its ping may be late for the pause's sake
+	if which, at := l.nextLimit(c); which != noLimit {
 		l.plan(slot, c, at)
 	}
 	// The kernel will report what is there to be read, or room to write.
@@ -208,25 +209,4 @@ func (l *loop) restoreQueue(slot uint32, c *client, queue []nodeRecord, frames [
 		l.enqueue(slot, c, nd)
 		l.queue.at(c.tail).since = l.ago(r.age)
 	}
-}
-
-// nextLook is when look has to see the client; look itself would act.
-func (l *loop) nextLook(c *client) (at uint32, due bool) {
-	cfg := &l.server.cfg
-	switch c.state {
-	case stateJoining, stateRefused:
-		return c.stamp + l.timeout(cfg.HandshakeTimeout), true
-	case stateOpen:
-	default:
-		return c.stamp + l.timeout(cfg.CloseTimeout), true
-	}
-	if cfg.FirstMessageTimeout > 0 && !c.is(flagSpoke) {
-		return l.ticksSince(c) + l.timeout(cfg.FirstMessageTimeout), true
-	}
-	at = c.stamp + l.timeout(cfg.IdleTimeout)
-	if c.is(flagPinged) {
-		c.pinged = l.wheel.now // the answer may be late for the pause's sake
-		at = c.pinged + l.timeout(cfg.PongTimeout)
-	}
-	return at, cfg.IdleTimeout > 0
 }

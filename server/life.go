@@ -34,31 +34,90 @@ func (l *loop) setState(c *client, to state) {
 	l.count.states[to]++
 }
 
-// look is the wheel's question: has the client's state lasted too long? It
-// acts, or plans the next look.
-func (l *loop) look(slot uint32, c *client) {
+// limit is what a client's time runs out for.
+type limit uint8
+
+const (
+	noLimit           limit = iota
+	handshakeLimit          // joining, refused: for the whole request
+	firstMessageLimit       // open: from the handshake to the first message
+	idleLimit               // open: silence, after which it gets a ping
+	pongLimit               // open: further silence, after the ping
+	closeLimit              // closing, lingering: for the peer to answer, or hang up
+)
+
+// nextLimit says which of the client's time limits is the next to be reached,
+// and at which tick. It looks at the record alone: a client that was handed over
+// has the same limits as one that was always here.
+func (l *loop) nextLimit(c *client) (which limit, at uint32) {
 	cfg := &l.server.cfg
-	silent := l.wheel.now - c.stamp
 	switch c.state {
 	case stateJoining, stateRefused:
-		if limit := l.timeout(cfg.HandshakeTimeout); silent < limit {
-			l.plan(slot, c, c.stamp+limit)
-			return
+		return handshakeLimit, c.stamp + l.timeout(cfg.HandshakeTimeout)
+	case stateClosing, stateLingering:
+		return closeLimit, c.stamp + l.timeout(cfg.CloseTimeout)
+	case stateOpen:
+	default:
+		return noLimit, 0
+	}
+	switch {
+	case cfg.IdleTimeout < 0:
+	case c.is(flagPinged):
+		which, at = pongLimit, c.pinged+l.timeout(cfg.PongTimeout)
+	default:
+		which, at = idleLimit, c.stamp+l.timeout(cfg.IdleTimeout)
+	}
+	if cfg.FirstMessageTimeout > 0 && !c.is(flagSpoke) {
+		if first := l.ticksSince(c) + l.timeout(cfg.FirstMessageTimeout); which == noLimit || first < at {
+			return firstMessageLimit, first
 		}
+	}
+	return which, at
+}
+
+// look is the wheel's question: is one of the client's limits reached? It acts,
+// or plans the next look.
+func (l *loop) look(slot uint32, c *client) {
+	which, reached := l.reached(slot, c)
+	if reached && which != idleLimit {
 		if st := c.state; l.lastRead(slot, c) != st {
 			return
 		}
+		which, reached = l.reached(slot, c)
+	}
+	if !reached {
+		return
+	}
+	switch which {
+	case handshakeLimit:
 		l.reject(slot, c, l.withRest(c, nil), ReasonHandshakeTimeout, &conn.HTTPError{Status: 408, Reason: "the handshake took too long"})
-	case stateOpen:
-		l.lookOpen(slot, c, silent)
-	case stateClosing, stateLingering:
-		if limit := l.timeout(cfg.CloseTimeout); silent < limit {
-			l.plan(slot, c, c.stamp+limit)
+	case firstMessageLimit:
+		l.close(slot, c, ReasonSilent, ws.StatusPolicyViolation, "no message in time")
+	case pongLimit:
+		if !l.held(c) { // else its answer may lie unread for our sake
+			l.close(slot, c, ReasonIdle, ws.StatusPolicyViolation, "idle: the ping was not answered")
 			return
 		}
-		l.lastRead(slot, c) // else the kernel makes a reset of what lies unread
+		l.ping(slot, c)
+	case idleLimit:
+		l.ping(slot, c)
+	case closeLimit:
 		l.kill(slot, c, ReasonNone)
 	}
+}
+
+// reached says whether the client's next limit is reached. If not, it plans the
+// look at it; the wheel may have asked earlier, since it reaches so far only.
+func (l *loop) reached(slot uint32, c *client) (which limit, yes bool) {
+	which, at := l.nextLimit(c)
+	if which == noLimit {
+		return which, false
+	}
+	if l.wheel.now < at {
+		l.plan(slot, c, at)
+		return which, false
+	}
+	return which, true
 }
 
 // lastRead is one more look before a verdict: what the client sent in time may
@@ -72,51 +131,15 @@ func (l *loop) lastRead(slot uint32, c *client) state {
 	return c.state
 }
 
-func (l *loop) lookOpen(slot uint32, c *client, silent uint32) {
-	cfg := &l.server.cfg
-	if c.is(flagPinged) {
-		if at := c.pinged + l.timeout(cfg.PongTimeout); l.wheel.now < at {
-			l.plan(slot, c, at) // further ahead than the wheel reaches
-			return
-		}
-		if l.lastRead(slot, c) != stateOpen {
-			return
-		}
-		if c.is(flagPinged) && !l.held(c) {
-			l.close(slot, c, ReasonIdle, ws.StatusPolicyViolation, "idle: the ping was not answered")
-			return
-		}
-		silent = l.wheel.now - c.stamp
-	}
-	if cfg.FirstMessageTimeout > 0 && !c.is(flagSpoke) {
-		at := l.ticksSince(c) + l.timeout(cfg.FirstMessageTimeout)
-		if l.wheel.now < at {
-			l.plan(slot, c, at)
-			return
-		}
-		if l.lastRead(slot, c) != stateOpen {
-			return
-		}
-		if !c.is(flagSpoke) {
-			l.close(slot, c, ReasonSilent, ws.StatusPolicyViolation, "no message in time")
-			return
-		}
-		silent = l.wheel.now - c.stamp
-	}
-	if cfg.IdleTimeout < 0 {
-		return
-	}
-	limit := l.timeout(cfg.IdleTimeout)
-	if silent < limit {
-		l.plan(slot, c, c.stamp+limit)
-		return
-	}
+// ping asks a silent client whether it is there, and plans the look at its answer.
+func (l *loop) ping(slot uint32, c *client) {
 	c.set(flagPinged)
 	c.pinged = l.wheel.now
 	l.count.pings++
 	l.send(slot, c, pingFrame)
 	if c.state == stateOpen {
-		l.plan(slot, c, l.wheel.now+l.timeout(cfg.PongTimeout))
+		_, at := l.nextLimit(c)
+		l.plan(slot, c, at)
 	}
 }
 
