@@ -14,6 +14,8 @@ import (
 	"os"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/golang-jwt/jwt/v5"
 )
 
 // Bounds of a key. RFC 7518 asks for them: 256 bits for HS256 (section 3.2),
@@ -59,7 +61,7 @@ func New(key []byte) (*Verifier, error) {
 		return nil, fmt.Errorf("has %d bytes, too few for a secret: "+
 			"HS256 needs at least %d random ones (openssl rand -base64 48)", len(secret), minSecret)
 	}
-	return newVerifier(secret, "HS256"), nil
+	return newVerifier(secret, jwt.SigningMethodHS256), nil
 }
 
 func newPublic(text []byte) (*Verifier, error) {
@@ -80,14 +82,14 @@ func newPublic(text []byte) (*Verifier, error) {
 		if bits := key.N.BitLen(); bits < minRSABits {
 			return nil, fmt.Errorf("holds an RSA key of %d bits: use at least %d", bits, minRSABits)
 		}
-		return newVerifier(key, "RS256"), nil
+		return newVerifier(key, jwt.SigningMethodRS256), nil
 	case *ecdsa.PublicKey:
 		if key.Curve != elliptic.P256() {
 			return nil, fmt.Errorf("holds a key on the curve %s: use P-256 (ES256)", key.Curve.Params().Name)
 		}
-		return newVerifier(key, "ES256"), nil
+		return newVerifier(key, jwt.SigningMethodES256), nil
 	case ed25519.PublicKey:
-		return newVerifier(key, "EdDSA"), nil
+		return newVerifier(key, jwt.SigningMethodEdDSA), nil
 	}
 	return nil, fmt.Errorf("holds a public key of a kind (%T) not supported: use RSA, P-256 or Ed25519", key)
 }
