@@ -160,11 +160,3 @@ func BenchmarkVerify(b *testing.B) {
 		})
 	}
 }
-
-// must takes what a call that does not fail returns.
-func must[T any](v T, err error) T {
-	if err != nil {
-		panic(err)
-	}
-	return v
-}

@@ -7,6 +7,7 @@ import (
 	"crypto/rsa"
 	"crypto/x509"
 	"encoding/pem"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -52,30 +53,44 @@ func TestBadKeys(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	good, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	public := string(publicPEM(t, good.Public()))
 	for name, c := range map[string]struct{ key, want string }{
-		"empty":     {"", "openssl rand"},
-		"short":     {"hunter2\n", "has 7 bytes"},
-		"damaged":   {"-----BEGIN PUBLIC KEY-----\n%%%", "damaged"},
-		"private":   {string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: private})), `"PRIVATE KEY"`},
-		"not a key": {string(pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: []byte("x")})), "cannot be read"},
-		"small RSA": {string(publicPEM(t, small.Public())), "1024 bits"},
-		"P-384":     {string(publicPEM(t, curve.Public())), "P-384"},
+		"empty":                  {"", "openssl rand"},
+		"short":                  {"hunter2\n", "has 7 bytes"},
+		"damaged":                {"-----BEGIN PUBLIC KEY-----\n%%%", "damaged"},
+		"private":                {string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: private})), `"PRIVATE KEY"`},
+		"not a key":              {string(pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: []byte("x")})), "cannot be read"},
+		"small RSA":              {string(publicPEM(t, small.Public())), "1024 bits"},
+		"two keys":               {public + string(publicPEM(t, small.Public())), "several"},
+		"damaged and good":       {"-----BEGIN PUBLIC KEY-----\n%%%\n-----END PUBLIC KEY-----\n" + public, "several"},
+		"a secret behind it":     {public + string(secret), "something beside"},
+		"a secret before it":     {string(secret) + "\n" + public, "something beside"},
+		"a mark before it":       {"\xef\xbb\xbf" + public, "byte order mark"},
+		"a mark before a secret": {"\xef\xbb\xbf" + string(secret), "byte order mark"},
+		"a secret in UTF-16":     {"\xff\xfe" + strings.Join(strings.Split(string(secret), ""), "\x00") + "\x00", "byte order mark"},
+		"a big-endian one":       {"\xfe\xff\x00" + strings.Join(strings.Split(string(secret), ""), "\x00"), "byte order mark"},
+		"31 bytes":               {string(secret[:31]) + "\n", "has 31 bytes"},
+		"P-384":                  {string(publicPEM(t, curve.Public())), "P-384"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			file := filepath.Join(t.TempDir(), "key")
 			if err := os.WriteFile(file, []byte(c.key), 0o600); err != nil {
 				t.Fatal(err)
 			}
-			_, err := Load(file)
+			_, err := Load(file, slog.New(slog.DiscardHandler))
 			if err == nil || !strings.Contains(err.Error(), c.want) || !strings.Contains(err.Error(), file) {
 				t.Errorf("got %v; want the file's name and %q", err, c.want)
 			}
 		})
 	}
-	if _, err := Load(filepath.Join(t.TempDir(), "none")); err == nil {
+	if _, err := Load(filepath.Join(t.TempDir(), "none"), slog.New(slog.DiscardHandler)); err == nil {
 		t.Error("a missing file was loaded")
 	}
-	if _, err := Load("/dev/zero"); err == nil || !strings.Contains(err.Error(), "larger") {
+	if _, err := Load("/dev/zero", slog.New(slog.DiscardHandler)); err == nil || !strings.Contains(err.Error(), "larger") {
 		t.Errorf("an endless file: %v", err)
 	}
 }

@@ -66,7 +66,7 @@ type timeoutFlags struct {
 
 type actionFlags struct {
 	ClientFanout  bool     `negatable:"" help:"Let every client address the others (is_broadcast, client_ids); else only a token does."`
-	TokenKeyFile  string   `placeholder:"FILE" help:"Key that verifies clients' JSON Web Tokens: a PEM public key (RS256, ES256, EdDSA), or else the secret of HS256."`
+	TokenKeyFile  string   `placeholder:"FILE" help:"Key that verifies clients' JSON Web Tokens: a PEM public key alone (RS256, ES256, EdDSA), or else the secret of HS256, at least 32 bytes. Keys in other forms are refused."`
 	Topics        []string `placeholder:"PATTERN" help:"Topics that clients may subscribe to, as in news or room.*; none given: all."`
 	Workers       count    `default:"256" help:"Handlers that may block, run at once; further ones are answered busy."`
 	ActionTimeout span     `default:"10s" help:"For such a handler, until its client is answered busy."`

@@ -16,6 +16,7 @@ import (
 	"github.com/alecthomas/kong"
 
 	"wsd/admin"
+	"wsd/auth"
 	"wsd/server"
 )
 
@@ -108,6 +109,9 @@ func newDaemon(f *serveFlags, log *slog.Logger, passed []int, e *server.Estate) 
 	if err != nil {
 		// Stop gives back what New opened, the file of a Unix socket included.
 		return nil, errors.Join(err, d.server.Stop(context.Background(), false))
+	}
+	if f.Admin.AdminTokenFile != "" {
+		auth.WarnExposed(log, f.Admin.AdminTokenFile, true)
 	}
 	return d, nil
 }

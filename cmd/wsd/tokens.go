@@ -19,7 +19,7 @@ func newMux(keyFile string, log *slog.Logger) (*dispatch.Mux, error) {
 	if keyFile == "" {
 		return mux, nil
 	}
-	verifier, err := auth.Load(keyFile)
+	verifier, err := auth.Load(keyFile, log)
 	if err != nil {
 		return nil, fmt.Errorf("--token-key-file: %w", err)
 	}
