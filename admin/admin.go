@@ -115,6 +115,8 @@ func New(cfg Config, backend Backend) (*Server, error) {
 		MaxHeaderBytes:    maxHeader,
 		ErrorLog:          errorLog(cfg.Logger),
 		ConnState:         api.conns.note,
+
+		DisableGeneralOptionsHandler: true, // "OPTIONS *" is a request as any other
 	}
 	h.RegisterOnShutdown(end)
 	return &Server{listener: api.conns, gate: gate, once: api.once, http: h, end: end}, nil

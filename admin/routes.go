@@ -5,6 +5,8 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/pprof"
+	profiles "runtime/pprof"
+	"strings"
 	"time"
 )
 
@@ -55,7 +57,8 @@ func (a *api) calls() []route {
 		{"GET", "/v1/clients/{id}", a.oneClient},
 		{"DELETE", "/v1/clients/{id}", a.closeClient},
 		{"DELETE", "/v1/topics/{topic}/clients", a.closeTopic},
-		{"GET", pprofPath, pprof.Index},
+		{"GET", pprofPath + "{$}", pprof.Index},
+		{"GET", pprofPath + "{profile}", profile},
 		{"GET", pprofPath + "cmdline", pprof.Cmdline},
 		{"GET", pprofPath + "profile", pprof.Profile},
 		{"GET", pprofPath + "symbol", pprof.Symbol},
@@ -64,18 +67,53 @@ func (a *api) calls() []route {
 	}
 }
 
-// routes answers requests that no call fits as problems, too.
+// profile is for those that the runtime knows by name. pprof.Index would say in
+// plain text that there is none.
+func profile(w http.ResponseWriter, r *http.Request) {
+	name := r.PathValue("profile")
+	if profiles.Lookup(name) == nil {
+		problem(w, http.StatusNotFound, "there is no profile "+name)
+		return
+	}
+	pprof.Handler(name).ServeHTTP(w, r)
+}
+
+// call is a handler of ours, which the mux's own (for redirects, and for what is
+// not there) are not.
+type call struct {
+	http.HandlerFunc
+	path string // "" if a part of it may be anything
+}
+
+func newCall(r route) call {
+	path := strings.TrimSuffix(r.path, "{$}") // which the mux lets an escaped slash pass for, too
+	if strings.Contains(path, "{") {
+		path = ""
+	}
+	return call{r.handle, path}
+}
+
+func (c call) fits(r *http.Request) bool { return c.path == "" || c.path == r.URL.Path }
+
+// routes answers requests that no call fits as problems, too. The mux would send
+// some of them on to a path that it likes better, with an answer that passes for
+// success and has published nothing.
 func (a *api) routes() http.Handler {
 	mux := http.NewServeMux()
-	for _, call := range a.calls() {
-		mux.HandleFunc(call.method+" "+call.path, call.handle)
+	for _, c := range a.calls() {
+		mux.Handle(c.method+" "+c.path, newCall(c))
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if misfit, pattern := mux.Handler(r); pattern == "" {
-			explain(w, r, misfit)
-			return
+		h, _ := mux.Handler(r)
+		c, ours := h.(call)
+		switch {
+		case !ours:
+			explain(w, r, h)
+		case !c.fits(r):
+			explain(w, r, http.NotFoundHandler())
+		default:
+			mux.ServeHTTP(w, r)
 		}
-		mux.ServeHTTP(w, r)
 	})
 }
 
@@ -90,7 +128,11 @@ func explain(w http.ResponseWriter, r *http.Request, misfit http.Handler) {
 		problem(w, said.status, r.Method+" is not for "+r.URL.Path+": use "+allow)
 		return
 	}
-	problem(w, http.StatusNotFound, "there is nothing at "+r.URL.Path)
+	detail := "there is nothing at " + r.URL.Path
+	if to := said.header.Get("Location"); to != "" {
+		detail += ": write " + to
+	}
+	problem(w, http.StatusNotFound, detail)
 }
 
 // statusOnly is a ResponseWriter that forgets the body.
