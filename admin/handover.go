@@ -6,7 +6,6 @@ import (
 	"net"
 	"net/http"
 	"net/http/httputil"
-	"net/url"
 	"os"
 	"strings"
 	"sync"
@@ -54,7 +53,7 @@ func (t *turnstile) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // isLong tells what takes as long as it was asked to: nobody waits for it.
 func isLong(r *http.Request) bool {
-	return strings.HasPrefix(r.URL.Path, pprofPath) || strings.Contains(r.Header.Get("Accept"), "text/event-stream")
+	return strings.HasPrefix(r.URL.Path, pprofPath)
 }
 
 func (t *turnstile) enter(ctx context.Context) (forward http.Handler, ok bool) {
@@ -89,8 +88,8 @@ func (t *turnstile) leave() {
 
 // Hold returns when no request is under way, or with ctx's error. Requests that
 // come from here on wait for Release or Forward, one of which has to follow,
-// also on an error. Profiles and streams of events go on and are not waited for;
-// a stream of publishes waits between two of them.
+// also on an error. Profiles go on and are not waited for; a stream of publishes
+// waits between two of them.
 func (s *Server) Hold(ctx context.Context) error {
 	t := s.gate
 	t.mu.Lock()
@@ -144,15 +143,16 @@ func (s *Server) Forward(ctx context.Context) error {
 }
 
 // forwarder passes requests on as they are, so that the other process judges
-// them by its own rules.
+// them by its own rules. ReverseProxy would leave out what it cannot read of a
+// query, so that a request to be refused becomes another one.
 func forwarder(address string) http.Handler {
-	to := &url.URL{Scheme: "http", Host: address}
 	return &httputil.ReverseProxy{
 		Rewrite: func(p *httputil.ProxyRequest) {
-			p.SetURL(to)
-			p.Out.Host = p.In.Host
+			to := *p.In.URL
+			to.Scheme, to.Host, to.User = "http", address, nil
+			p.Out.URL, p.Out.Host = &to, p.In.Host
 		},
-		Transport:     &http.Transport{DisableKeepAlives: true, Proxy: nil},
+		Transport:     &http.Transport{DisableKeepAlives: true, DisableCompression: true, Proxy: nil},
 		FlushInterval: -1,
 		ErrorHandler: func(w http.ResponseWriter, _ *http.Request, err error) {
 			problem(w, http.StatusBadGateway, "the process that took over did not answer: "+err.Error())

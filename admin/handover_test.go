@@ -159,6 +159,62 @@ func TestForward(t *testing.T) {
 	}
 }
 
+// What is forwarded arrives to the letter, a query that cannot be read included:
+// the newer process has to refuse it, not to see what is left of it.
+func TestForwardedToTheLetter(t *testing.T) {
+	got := make(chan *http.Request, 1)
+	newer := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		r.Header.Set("Body", string(body))
+		got <- r
+	}))
+	defer newer.Close()
+	older := httptest.NewServer(forwarder(newer.Listener.Addr().String()))
+	defer older.Close()
+	for _, target := range []string{"/v1/publish?topic=news;deadline=1s&all", "/v1/publish?all&deadline=%5", "/v1/publish?", "/v1/publish",
+		"/v1/publish?all&all&=&%zz=1&a+b=%20", "//v1/publish?all", "/v1/./publish", "/v1/topics/a%2Fb%20c+d/clients?reason=%e4", "/%76%31/publish?all#x",
+		"/v1/topics/%c3%BC/clients", "*"} {
+		method := "POST"
+		if target == "*" {
+			method = "OPTIONS"
+			older.Config.DisableGeneralOptionsHandler, newer.Config.DisableGeneralOptionsHandler = true, true
+		}
+		c, err := net.Dial("tcp", older.Listener.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = c.SetDeadline(time.Now().Add(20 * time.Second))
+		_, _ = io.WriteString(c, method+" "+target+" HTTP/1.1\r\nHost: some.example\r\nIdempotency-Key: a\r\nIdempotency-Key: b\r\n"+
+			"Content-Length: 3\r\nConnection: close\r\n\r\na\x00b")
+		answer, err := io.ReadAll(c)
+		c.Close()
+		if err != nil || !strings.HasPrefix(string(answer), "HTTP/1.1 200") {
+			t.Errorf("%s: %v %s", target, err, answer)
+			continue
+		}
+		r := <-got
+		if r.RequestURI != target || r.Method != method || r.Host != "some.example" || r.Header.Get("Body") != "a\x00b" ||
+			len(r.Header["Idempotency-Key"]) != 2 || r.Header.Get("Accept-Encoding") != "" || r.Header.Get("User-Agent") != "" {
+			t.Errorf("%s %s arrived as %s %s %q of %s, %v", method, target, r.Method, r.RequestURI, r.Header.Get("Body"), r.Host, r.Header)
+		}
+	}
+}
+
+// No header lets a publish by while the server has to stand still. Its publisher has
+// hung up, so that it does not wait for the end of that.
+func TestNothingWalksPast(t *testing.T) {
+	gate := &turnstile{next: http.HandlerFunc(func(http.ResponseWriter, *http.Request) { t.Error("it was let by") })}
+	s := &Server{gate: gate}
+	if err := s.Hold(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	gone, cancel := context.WithCancel(t.Context())
+	cancel()
+	r := httptest.NewRequestWithContext(gone, "POST", "/v1/publish?all", strings.NewReader("x"))
+	r.Header.Set("Accept", "text/event-stream")
+	gate.ServeHTTP(httptest.NewRecorder(), r)
+}
+
 func TestRemember(t *testing.T) {
 	a := &Server{once: newOnce(time.Minute, 3)}
 	run := func(s *Server, key string) reply {
