@@ -8,11 +8,10 @@ import (
 	"fmt"
 	"io"
 	"slices"
-	"strconv"
 	"time"
-	"unicode/utf16"
 	"unicode/utf8"
 
+	"wsd/dispatch"
 	"wsd/server"
 )
 
@@ -120,36 +119,11 @@ func toText(value json.RawMessage) (text string, err error) {
 	if value[0] != '"' {
 		return "", errors.New("a string is needed")
 	}
-	if loneSurrogate(value) {
+	if !dispatch.ValidText(value) {
 		return "", errors.New("half of a surrogate pair is no character")
 	}
 	err = json.Unmarshal(value, &text)
 	return text, err
-}
-
-// loneSurrogate looks through a JSON string for \uD800 to \uDFFF that is not one
-// of a pair.
-func loneSurrogate(text []byte) bool {
-	escape := func(i int) rune { // 0: none
-		if i+6 > len(text) || text[i] != '\\' || text[i+1] != 'u' {
-			return 0
-		}
-		n, _ := strconv.ParseUint(string(text[i+2:i+6]), 16, 16)
-		return rune(n)
-	}
-	for i := 0; i < len(text); i++ {
-		if text[i] != '\\' {
-			continue
-		}
-		if r := escape(i); !utf16.IsSurrogate(r) {
-			i++ // what is escaped, were it a backslash
-		} else if utf16.DecodeRune(r, escape(i+6)) == utf8.RuneError {
-			return true
-		} else {
-			i += 11
-		}
-	}
-	return false
 }
 
 // toNames takes one name or an array of them.

@@ -108,3 +108,34 @@ func TestNoSuchPath(t *testing.T) {
 		t.Errorf("%d messages were published", len(messages))
 	}
 }
+
+// What is no text is no name: percent-encoding can say what JSON and paths
+// cannot, and nothing else is put in its place.
+func TestNamesAreText(t *testing.T) {
+	f := &fake{}
+	address := strings.TrimPrefix(start(t, f, nil), "http://")
+	for _, broken := range []string{"%ff", "%ED%A0%BD", "%C0%80"} {
+		for target, method := range map[string]string{
+			"/v1/publish?topic=":                 "POST",
+			"/v1/publish?topic=news&topic=":      "POST",
+			"/v1/publish?client=":                "POST",
+			"/v1/publish?all&coalesce=":          "POST",
+			"/v1/publish?all&deadline=":          "POST",
+			"/v1/clients?cursor=":                "GET",
+			"/v1/clients/":                       "DELETE",
+			"/v1/clients/" + idA + "?reason=":    "DELETE",
+			"/v1/topics/news/clients?reason=":    "DELETE",
+			"/v1/topics/news/clients?code=1000&": "DELETE",
+		} {
+			if r, body := ask(t, address, method, target+broken); !isProblem(r, body) || r.StatusCode != 400 {
+				t.Errorf("%s %s%s: %d %s", method, target, broken, r.StatusCode, body)
+			}
+		}
+		if r, body := ask(t, address, "DELETE", "/v1/topics/"+broken+"/clients"); r.StatusCode != 400 {
+			t.Errorf("closing the topic %s: %d %s", broken, r.StatusCode, body)
+		}
+	}
+	if len(f.published()) != 0 || len(f.closes) != 0 {
+		t.Errorf("%v, %v", f.published(), f.closes)
+	}
+}

@@ -36,20 +36,36 @@ func echo(_ *Context, data json.RawMessage) (json.RawMessage, error) {
 	return data, nil
 }
 
-// subscription is the argument of subscribe and unsubscribe.
-type subscription struct {
-	Topics []string `json:"topics"`
+// names reads the argument of subscribe and unsubscribe. One that is no text is refused, rather than
+// taken for the name that encoding/json makes of it.
+func names(data json.RawMessage) ([]string, error) {
+	var in struct {
+		Topics []string `json:"topics"`
+	}
+	if !ValidText(data) {
+		return nil, &Error{Code: InvalidParams}
+	}
+	err := decode(data, &in)
+	return in.Topics, err
 }
 
-func subscribe(ctx *Context, in subscription) ([]string, error) {
-	if err := ctx.Client.Subscribe(in.Topics...); err != nil {
+func subscribe(ctx *Context, data json.RawMessage) ([]string, error) {
+	list, err := names(data)
+	if err == nil {
+		err = ctx.Client.Subscribe(list...)
+	}
+	if err != nil {
 		return nil, err
 	}
 	return topics(ctx), nil
 }
 
-func unsubscribe(ctx *Context, in subscription) ([]string, error) {
-	if err := ctx.Client.Unsubscribe(in.Topics...); err != nil {
+func unsubscribe(ctx *Context, data json.RawMessage) ([]string, error) {
+	list, err := names(data)
+	if err == nil {
+		err = ctx.Client.Unsubscribe(list...)
+	}
+	if err != nil {
 		return nil, err
 	}
 	return topics(ctx), nil

@@ -209,3 +209,33 @@ func TestPlain(t *testing.T) {
 		}
 	}
 }
+
+// FuzzValidText holds ValidText to encoding/json, which puts U+FFFD for what is no text: where each is
+// counted that the JSON has itself, a further one has to be such.
+func FuzzValidText(f *testing.F) {
+	for _, text := range []string{`"a"`, `"\ud83d"`, `"\ud83d\ude00"`, `"\ude00\ud83d"`, `"\\ud83d"`, `"\\\ud83d"`, `"\ud83d\ud83d\ude00"`, `"\uD83D\n"`,
+		`"\ufffd"`, "\"\xff\"", "\"\xed\xa0\xbd\"", `"\ud83d\\ude00"`, `"é\u0000"`} {
+		f.Add([]byte(text))
+	}
+	f.Fuzz(func(t *testing.T, raw []byte) {
+		var text string
+		if json.Unmarshal(raw, &text) != nil || bytes.Equal(bytes.TrimSpace(raw), []byte("null")) {
+			return
+		}
+		// As \u0041 both of what stands for U+FFFD is out of the way.
+		raw = bytes.ReplaceAll(raw, []byte("\ufffd"), []byte("A"))
+		for i := 0; i+6 <= len(raw); i++ {
+			if raw[i] == '\\' && bytes.EqualFold(raw[i:i+6], []byte(`\ufffd`)) {
+				copy(raw[i:], `\u0041`)
+			} else if raw[i] == '\\' {
+				i++
+			}
+		}
+		if err := json.Unmarshal(raw, &text); err != nil {
+			t.Fatal(err)
+		}
+		if want := !strings.ContainsRune(text, utf8.RuneError); ValidText(raw) != want {
+			t.Errorf("%s: %v, want %v", raw, !want, want)
+		}
+	})
+}
