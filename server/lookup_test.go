@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -102,6 +103,40 @@ func TestClients(t *testing.T) {
 	}
 	if list, next, err := s.Clients(t.Context(), "2-4000000000", 1); err != nil || len(list) != 0 || next != "" {
 		t.Errorf("beyond the end: %v %q %v", list, next, err)
+	}
+}
+
+// TestPagesAreBounded: who lists clients with many topics gets fewer of them at a
+// time, and all of them in the end.
+func TestPagesAreBounded(t *testing.T) {
+	s := start(t, Config{Loops: 1})
+	const crowd, each = 100, 64
+	var names []string
+	for i := range each {
+		names = append(names, fmt.Sprintf(`"topic-%02d"`, i))
+	}
+	list := "[" + strings.Join(names, ",") + "]"
+	for _, p := range s.dialMany(crowd) {
+		p.ask(`{"actioncode":"subscribe","data":{"topics":`+list+`}}`, good(list, "subscribe"))
+	}
+	seen := map[uuid.UUID]bool{}
+	for next, pages := "", 0; pages == 0 || next != ""; pages++ {
+		var list []ClientInfo
+		var err error
+		if list, next, err = s.Clients(t.Context(), next, 1000); err != nil {
+			t.Fatal(err)
+		}
+		topics := 0
+		for _, in := range list {
+			topics += len(in.Topics)
+			seen[in.ID] = true
+		}
+		if topics > pageWork/topicWork+each {
+			t.Errorf("%d topics on one page", topics)
+		}
+	}
+	if len(seen) != crowd {
+		t.Errorf("%d of %d clients are listed", len(seen), crowd)
 	}
 }
 
@@ -225,4 +260,23 @@ func TestPost(t *testing.T) {
 	if err := s.Post(All(), Message{}); !errors.Is(err, ErrStopped) {
 		t.Errorf("after the end: %v", err)
 	}
+}
+
+// BenchmarkPage is the longest that a listing holds a loop at a time.
+func BenchmarkPage(b *testing.B) {
+	s := start(b, Config{Loops: 1})
+	s.crowd(1000)
+	s.each(func(l *loop) {
+		for slot := range uint32(1000) {
+			l.clients.at(slot).set(flagSubscribed)
+			for i := range 64 {
+				if err := l.topics.Subscribe(slot, fmt.Sprintf("topic-%02d", i)); err != nil {
+					b.Fatal(err)
+				}
+			}
+		}
+		for b.Loop() {
+			l.page(0, 1000)
+		}
+	})
 }

@@ -179,7 +179,7 @@ func TestPageOfQueues(t *testing.T) {
 	seen := map[uuid.UUID]bool{}
 	for cursor := ""; ; {
 		list, next, err := s.Clients(t.Context(), cursor, 1000)
-		if err != nil || len(list) > pageQueued/each+1 {
+		if err != nil || len(list) > pageWork/each+1 {
 			t.Fatalf("%d clients with %d messages each, %v", len(list), each, err)
 		}
 		for _, c := range list {
