@@ -53,6 +53,14 @@ func TestHandshakeAllocatesNothing(t *testing.T) {
 			t.Fatal(err)
 		}
 	})
+	const parent = "a-name-longer-than-most.example.org"
+	u.Hosts, u.Origins = []string{"other:1", "*." + parent + ":443"}, []string{"null", "other", "https://*." + parent}
+	wild := request(getWS, "Host: www."+parent, "Origin: https://www."+parent+":443", "Sec-WebSocket-Protocol: a, b")
+	pinAllocs(t, "upgrade by pattern", 0, func() {
+		if _, _, err := u.Upgrade(wild, out, &r); err != nil {
+			t.Fatal(err)
+		}
+	})
 	tls := []byte("\x16\x03\x01")
 	pinAllocs(t, "refusal", 0, func() { u.Upgrade(tls, out, &r) })
 	pinAllocs(t, "request", 0, func() { AppendRequest(out, "localhost", "/ws", sampleNonce) })

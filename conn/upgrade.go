@@ -26,13 +26,14 @@ type Upgrader struct {
 	// Route says whether there is an endpoint at a path, which comes as it was
 	// sent, without query. nil is yes to all of them. Otherwise: 404.
 	Route func(path []byte) bool
-	// Hosts lists whom a request may be for: "example.com" (any port),
-	// "example.com:8066" or "*.example.com" (any depth below, not itself).
-	// Case does not matter. Empty allows all. Otherwise: 403.
+	// Hosts lists whom a request may be for, as CanonicalHost returns it:
+	// "example.com" (any port), "example.com:8066" or "*.example.com" (any depth
+	// below, not itself). Case does not matter. Empty allows all. Otherwise: 403.
 	Hosts []string
-	// Origins lists which pages may connect: "https://example.com" or a
-	// pattern as in Hosts, for any scheme. Clients that are no browsers send
-	// no Origin and are not concerned. Empty allows all. Otherwise: 403.
+	// Origins lists which pages may connect, as CanonicalOrigin returns it:
+	// "https://example.com", "https://*.example.com", a pattern as in Hosts for
+	// any scheme, "null". Clients that are no browsers send no Origin and are
+	// not concerned. Empty allows all. Otherwise: 403.
 	Origins []string
 	// Protocols lists the subprotocols to agree to. The first one of the
 	// client's that is on it is taken; with an empty list, the client's first.
