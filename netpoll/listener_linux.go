@@ -6,7 +6,6 @@ import (
 	"net"
 	"net/netip"
 	"os"
-	"strconv"
 	"strings"
 	"time"
 
@@ -41,19 +40,12 @@ func Listen(addr string, o Options) (*Listener, error) {
 }
 
 func resolve(addr string) (sa unix.Sockaddr, path string, err error) {
-	if p, ok := strings.CutPrefix(addr, "unix:"); ok {
-		if p == "" {
-			return nil, "", errors.New("unix: is not followed by a path")
-		}
-		return &unix.SockaddrUnix{Name: p}, p, removeStale(p)
-	}
-	host, port, err := net.SplitHostPort(addr)
+	host, n, path, err := parseAddress(addr)
 	if err != nil {
-		return nil, "", errors.New("want host:port, :port or unix:/path")
+		return nil, "", err
 	}
-	n, err := strconv.ParseUint(port, 10, 16)
-	if err != nil {
-		return nil, "", fmt.Errorf("port %q is not a number from 0 to 65535", port)
+	if path != "" {
+		return &unix.SockaddrUnix{Name: path}, path, removeStale(path)
 	}
 	if host == "" {
 		return &unix.SockaddrInet6{Port: int(n)}, "", nil

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"log/slog"
 	"runtime"
-	"strings"
 	"time"
 
 	"wsd/conn"
@@ -13,9 +12,9 @@ import (
 
 // Config is everything a Server can be told. The zero value works: it listens
 // on :8066, serves /ws with the built-in actions, and has the defaults given
-// here. New refuses what is out of range, with the name of the flag: time-outs
-// may be from 1 ms to 1,000 hours, sizes for one client up to 1 GiB. A negative
-// value is refused, too, but for the fields that say what it means.
+// here. New refuses what cannot be meant or is out of range, with a ConfigError:
+// time-outs may be from 1 ms to 1,000 hours, sizes for one client up to 1 GiB. A
+// negative value is refused, too, but for the fields that say what it means.
 type Config struct {
 	// Listen are the addresses for clients: "host:port", ":port", "unix:/path".
 	// None means ":8066". A Server that is only mounted in another router
@@ -34,7 +33,8 @@ type Config struct {
 	Estate *Estate
 	// Path is where clients connect, "/ws" by default. EchoPath, off by
 	// default, is where every message comes back with its opcode, with no
-	// actions: for conformance suites and benchmarks.
+	// actions: for conformance suites and benchmarks. Equivalent spellings of a
+	// path are one (RFC 3986, section 6.2.2; see conn.CanonicalPath).
 	Path, EchoPath string
 	// Mux has the actions; nil means the built-in ones alone.
 	Mux *dispatch.Mux
@@ -61,7 +61,10 @@ type Config struct {
 	// RetryAfter is told to clients refused for now (503); they wait between
 	// it and twice it. 0 means 5 s.
 	RetryAfter time.Duration
-	// Origins, Hosts and Subprotocols are allow-lists; empty ones allow all.
+	// Origins, Hosts and Subprotocols are allow-lists; empty ones allow all, and
+	// so does "*" alone in the first two. See conn.CanonicalOrigin for what an
+	// origin may be, conn.CanonicalHost for hosts; subprotocols are tokens, whose
+	// case counts.
 	Origins, Hosts, Subprotocols []string
 	// MaxHeader is the limit of a handshake request in bytes, 256 to 1 MiB; 0
 	// means 8 KiB.
@@ -83,8 +86,10 @@ type Config struct {
 	// CloseTimeout is how long the peer may take to answer a close; 0 means 5 s.
 	CloseTimeout time.Duration
 	// UserTimeout is how long sent data may stay unacknowledged (TCP_USER_TIMEOUT)
-	// until a peer that vanished is given up; 0 means 30 s, negative the
-	// system's setting. At most 596 hours.
+	// until a peer that vanished is given up. The kernel takes a peer for
+	// vanished, too, that acknowledges but takes nothing. 0 means 10 s more than
+	// PendingAge, and 30 s at least; negative the system's setting, which spares
+	// who acknowledges. At most 596 hours.
 	UserTimeout time.Duration
 
 	// MaxMessage is the limit of a whole message in bytes; 0 means 64 KiB.
@@ -203,10 +208,10 @@ func (c *Config) complete() error {
 	def(&c.IdleTimeout, time.Minute)
 	def(&c.PongTimeout, 20*time.Second)
 	def(&c.CloseTimeout, 5*time.Second)
-	def(&c.UserTimeout, 30*time.Second)
 	def(&c.PendingAge, 30*time.Second)
 	def(&c.ActionTimeout, 10*time.Second)
 	def(&c.DrainTime, 10*time.Second)
+	c.fit()
 	return c.check()
 }
 
@@ -217,18 +222,21 @@ func def[T comparable](field *T, value T) {
 	}
 }
 
-// check refuses what cannot be meant. Names are those of the flags.
+// Complete returns the configuration as New makes it, with its defaults, and
+// names in the form that requests are compared with, or the ConfigError that New
+// would return. It opens nothing.
+func (c Config) Complete() (Config, error) {
+	err := c.complete()
+	return c, err
+}
+
+// check refuses what cannot be meant.
 func (c *Config) check() error {
-	for _, p := range []struct{ flag, path string }{{"path", c.Path}, {"echo-path", c.EchoPath}} {
-		if p.path != "" && (p.path[0] != '/' || strings.ContainsAny(p.path, "?# ")) {
-			return fmt.Errorf("--%s %q: want a path like /ws, without query", p.flag, p.path)
-		}
-	}
-	if c.Path == c.EchoPath {
-		return fmt.Errorf("--echo-path %q is --path too: choose another", c.EchoPath)
-	}
 	if !c.SlowConsumer.valid() {
-		return fmt.Errorf("--slow-consumer: %d is no policy", c.SlowConsumer)
+		return &ConfigError{"SlowConsumer", int(c.SlowConsumer), "want CloseSlow, DropNew or DropOld"}
+	}
+	if err := c.checkNames(); err != nil {
+		return err
 	}
 	return c.checkRanges()
 }

@@ -28,48 +28,48 @@ func TestDefaults(t *testing.T) {
 	}
 }
 
-// TestConfigErrors name the flag that is wrong.
+// TestConfigErrors name the field that is wrong.
 func TestConfigErrors(t *testing.T) {
-	for flag, c := range map[string]Config{
-		"path": {Path: "ws"}, "echo-path": {EchoPath: "/a b"}, "slow-consumer": {SlowConsumer: 3}, "loops": {Loops: -1},
-		"max-clients": {MaxClients: -1}, "max-handshakes": {MaxHandshakes: -1}, "handshake-rate": {HandshakeRate: -1},
-		"max-per-address": {MaxPerAddress: -1}, "max-header": {MaxHeader: 255}, "max-message": {MaxMessage: -1},
-		"max-fragments": {MaxFragments: -1}, "message-rate": {MessageRate: -1}, "byte-rate": {ByteRate: -1},
-		"pending-limit": {PendingLimit: 1}, "pending-total": {PendingTotal: 1}, "workers": {Workers: -1},
-		"handshake-timeout": {HandshakeTimeout: -1}, "pong-timeout": {PongTimeout: -1}, "close-timeout": {CloseTimeout: -1},
-		"pending-age": {PendingAge: -1}, "action-timeout": {ActionTimeout: -1}, "first-message-timeout": {FirstMessageTimeout: -1},
+	for field, c := range map[string]Config{
+		"Path": {Path: "ws"}, "EchoPath": {EchoPath: "/a b"}, "SlowConsumer": {SlowConsumer: 3}, "Loops": {Loops: -1},
+		"MaxClients": {MaxClients: -1}, "MaxHandshakes": {MaxHandshakes: -1}, "HandshakeRate": {HandshakeRate: -1},
+		"MaxPerAddress": {MaxPerAddress: -1}, "MaxHeader": {MaxHeader: 255}, "MaxMessage": {MaxMessage: -1},
+		"MaxFragments": {MaxFragments: -1}, "MessageRate": {MessageRate: -1}, "ByteRate": {ByteRate: -1},
+		"PendingLimit": {PendingLimit: 1}, "PendingTotal": {PendingTotal: 1}, "Workers": {Workers: -1},
+		"HandshakeTimeout": {HandshakeTimeout: -1}, "PongTimeout": {PongTimeout: -1}, "CloseTimeout": {CloseTimeout: -1},
+		"PendingAge": {PendingAge: -1}, "ActionTimeout": {ActionTimeout: -1}, "FirstMessageTimeout": {FirstMessageTimeout: -1},
 	} {
-		if err := c.complete(); err == nil || !strings.Contains(err.Error(), "--"+flag) {
-			t.Errorf("--%s: %v", flag, err)
+		if err := c.complete(); err == nil || !strings.HasPrefix(err.Error(), field+" ") {
+			t.Errorf("%s: %v", field, err)
 		}
 	}
 }
 
 // TestTooMuch: a value that could not be kept (a queue is counted in 32 bits, as
-// are ticks, and milliseconds in the kernel) is refused, with its flag and what
+// are ticks, and milliseconds in the kernel) is refused, with its field and what
 // would do.
 func TestTooMuch(t *testing.T) {
 	const giant = 1 << 32
 	for want, c := range map[string]Config{
-		"--pending-limit 4294967296: want at most 1073741824":  {PendingLimit: giant},
-		"--max-message 4294967296: want at most 1073741824":    {MaxMessage: giant},
-		"--notsent-lowat 4294967296: want at most 1073741824":  {NotsentLowat: giant},
-		"--max-fragments 70000: want at most 65535":            {MaxFragments: 70_000},
-		"--max-header 4294967296: want at most 1048576":        {MaxHeader: giant},
-		"--workers 4294967296: want at most 1048576":           {Workers: giant},
-		"--loops 100000: want at most 1024":                    {Loops: 100_000},
-		"--pending-total 9223372036854775807: want at most":    {PendingTotal: math.MaxInt64},
-		"--idle-timeout 1001h0m0s: want at most 1000h0m0s":     {IdleTimeout: 1001 * time.Hour},
-		"--pong-timeout 2562047h47m16.854775807s: want":        {PongTimeout: math.MaxInt64},
-		"--handshake-timeout 1001h0m0s: want":                  {HandshakeTimeout: 1001 * time.Hour},
-		"--first-message-timeout 1001h0m0s: want":              {FirstMessageTimeout: 1001 * time.Hour},
-		"--close-timeout 1001h0m0s: want":                      {CloseTimeout: 1001 * time.Hour},
-		"--pending-age 1001h0m0s: want":                        {PendingAge: 1001 * time.Hour},
-		"--action-timeout 1001h0m0s: want":                     {ActionTimeout: 1001 * time.Hour},
-		"--drain-time 1001h0m0s: want":                         {DrainTime: 1001 * time.Hour},
-		"--user-timeout 597h0m0s: want at most 596h31m23.647s": {UserTimeout: 597 * time.Hour},
-		"--user-timeout 1ns: want at least 1ms":                {UserTimeout: 1},
-		"--retry-after -1ns: want at least 0s":                 {RetryAfter: -1},
+		"PendingLimit 4294967296: want at most 1073741824":  {PendingLimit: giant},
+		"MaxMessage 4294967296: want at most 1073741824":    {MaxMessage: giant},
+		"NotsentLowat 4294967296: want at most 1073741824":  {NotsentLowat: giant},
+		"MaxFragments 70000: want at most 65535":            {MaxFragments: 70_000},
+		"MaxHeader 4294967296: want at most 1048576":        {MaxHeader: giant},
+		"Workers 4294967296: want at most 1048576":          {Workers: giant},
+		"Loops 100000: want at most 1024":                   {Loops: 100_000},
+		"PendingTotal 9223372036854775807: want at most":    {PendingTotal: math.MaxInt64},
+		"IdleTimeout 1001h0m0s: want at most 1000h0m0s":     {IdleTimeout: 1001 * time.Hour},
+		"PongTimeout 2562047h47m16.854775807s: want":        {PongTimeout: math.MaxInt64},
+		"HandshakeTimeout 1001h0m0s: want":                  {HandshakeTimeout: 1001 * time.Hour},
+		"FirstMessageTimeout 1001h0m0s: want":               {FirstMessageTimeout: 1001 * time.Hour},
+		"CloseTimeout 1001h0m0s: want":                      {CloseTimeout: 1001 * time.Hour},
+		"PendingAge 1001h0m0s: want":                        {PendingAge: 1001 * time.Hour},
+		"ActionTimeout 1001h0m0s: want":                     {ActionTimeout: 1001 * time.Hour},
+		"DrainTime 1001h0m0s: want":                         {DrainTime: 1001 * time.Hour},
+		"UserTimeout 597h0m0s: want at most 596h31m23.647s": {UserTimeout: 597 * time.Hour},
+		"UserTimeout 1ns: want at least 1ms":                {UserTimeout: 1},
+		"RetryAfter -1ns: want at least 0s":                 {RetryAfter: -1},
 	} {
 		if err := c.complete(); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v, want %s", err, want)

@@ -23,7 +23,7 @@ const (
 
 // span is what a setting may be. off: less than 0 turns it off.
 type span[T int | int64 | time.Duration] struct {
-	flag        string
+	field       string
 	value       T
 	least, most T
 	off         bool
@@ -34,50 +34,49 @@ func (s span[T]) check() error {
 	case s.off && s.value < 0:
 		return nil
 	case s.value < s.least:
-		return fmt.Errorf("--%s %v: want at least %v", s.flag, s.value, s.least)
+		return &ConfigError{s.field, s.value, fmt.Sprintf("want at least %v", s.least)}
 	case s.value > s.most:
-		return fmt.Errorf("--%s %v: want at most %v", s.flag, s.value, s.most)
+		return &ConfigError{s.field, s.value, fmt.Sprintf("want at most %v", s.most)}
 	}
 	return nil
 }
 
-// checkRanges refuses numbers that could not be kept. Names are those of the
-// flags.
+// checkRanges refuses numbers that could not be kept.
 func (c *Config) checkRanges() error {
 	const most = math.MaxInt
 	for _, s := range []span[int]{
-		{"loops", c.Loops, 1, mostLoops, false},
-		{"max-clients", c.MaxClients, 0, most, false},
-		{"max-handshakes", c.MaxHandshakes, 1, most, false},
-		{"handshake-rate", c.HandshakeRate, 0, most, false},
-		{"max-per-address", c.MaxPerAddress, 0, most, false},
-		{"max-header", c.MaxHeader, 256, 1 << 20, false},
-		{"max-message", c.MaxMessage, 1, mostBytes, false},
-		{"max-fragments", c.MaxFragments, 1, mostFragments, false},
-		{"message-rate", c.MessageRate, 0, most, false},
-		{"byte-rate", c.ByteRate, 0, most, false},
-		{"pending-limit", c.PendingLimit, 1024, mostBytes, false},
-		{"notsent-lowat", c.NotsentLowat, 0, mostBytes, true},
-		{"workers", c.Workers, 1, mostWorkers, false},
+		{"Loops", c.Loops, 1, mostLoops, false},
+		{"MaxClients", c.MaxClients, 0, most, false},
+		{"MaxHandshakes", c.MaxHandshakes, 1, most, false},
+		{"HandshakeRate", c.HandshakeRate, 0, most, false},
+		{"MaxPerAddress", c.MaxPerAddress, 0, most, false},
+		{"MaxHeader", c.MaxHeader, 256, 1 << 20, false},
+		{"MaxMessage", c.MaxMessage, 1, mostBytes, false},
+		{"MaxFragments", c.MaxFragments, 1, mostFragments, false},
+		{"MessageRate", c.MessageRate, 0, most, false},
+		{"ByteRate", c.ByteRate, 0, most, false},
+		{"PendingLimit", c.PendingLimit, 1024, mostBytes, false},
+		{"NotsentLowat", c.NotsentLowat, 0, mostBytes, true},
+		{"Workers", c.Workers, 1, mostWorkers, false},
 	} {
 		if err := s.check(); err != nil {
 			return err
 		}
 	}
-	if err := (span[int64]{"pending-total", c.PendingTotal, 1 << 20, math.MaxInt64 / 2, false}).check(); err != nil {
+	if err := (span[int64]{"PendingTotal", c.PendingTotal, 1 << 20, math.MaxInt64 / 2, false}).check(); err != nil {
 		return err
 	}
 	for _, s := range []span[time.Duration]{
-		{"retry-after", c.RetryAfter, 0, longest, false},
-		{"handshake-timeout", c.HandshakeTimeout, time.Millisecond, longest, false},
-		{"first-message-timeout", c.FirstMessageTimeout, 0, longest, false},
-		{"idle-timeout", c.IdleTimeout, time.Millisecond, longest, true},
-		{"pong-timeout", c.PongTimeout, time.Millisecond, longest, false},
-		{"close-timeout", c.CloseTimeout, time.Millisecond, longest, false},
-		{"user-timeout", c.UserTimeout, time.Millisecond, longestUser, true},
-		{"pending-age", c.PendingAge, time.Millisecond, longest, false},
-		{"action-timeout", c.ActionTimeout, time.Millisecond, longest, false},
-		{"drain-time", c.DrainTime, 0, longest, true},
+		{"RetryAfter", c.RetryAfter, 0, longest, false},
+		{"HandshakeTimeout", c.HandshakeTimeout, time.Millisecond, longest, false},
+		{"FirstMessageTimeout", c.FirstMessageTimeout, 0, longest, false},
+		{"IdleTimeout", c.IdleTimeout, time.Millisecond, longest, true},
+		{"PongTimeout", c.PongTimeout, time.Millisecond, longest, false},
+		{"CloseTimeout", c.CloseTimeout, time.Millisecond, longest, false},
+		{"UserTimeout", c.UserTimeout, time.Millisecond, longestUser, true},
+		{"PendingAge", c.PendingAge, time.Millisecond, longest, false},
+		{"ActionTimeout", c.ActionTimeout, time.Millisecond, longest, false},
+		{"DrainTime", c.DrainTime, 0, longest, true},
 	} {
 		if err := s.check(); err != nil {
 			return err

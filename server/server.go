@@ -92,6 +92,9 @@ func New(cfg Config) (*Server, error) {
 	s.protocol = conn.Protocol{MaxMessage: cfg.MaxMessage, MaxFragments: cfg.MaxFragments}
 	s.upgrader = conn.Upgrader{MaxHeader: cfg.MaxHeader, Hosts: cfg.Hosts, Origins: cfg.Origins,
 		Protocols: cfg.Subprotocols, Route: s.route}
+	for _, c := range cfg.Conflicts() {
+		c.Log(s.log)
+	}
 	if cfg.Accept != nil {
 		s.upgrader.Accept = s.accept
 	}

@@ -1,9 +1,27 @@
 package topic
 
 import (
+	"errors"
+	"fmt"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 )
+
+// CheckPattern says why no name of a topic can match a pattern; nil if some can.
+func CheckPattern(pattern string) error {
+	switch {
+	case pattern == "":
+		return errors.New("it is empty, and so is no topic's name: write a name, or a pattern as room.*")
+	case !utf8.ValidString(pattern):
+		return errors.New("it is not UTF-8, and names of topics are")
+	case strings.ContainsFunc(pattern, unicode.IsControl):
+		return errors.New("it has a control character, and no topic's name has")
+	case len(pattern)-strings.Count(pattern, "*") > MaxName:
+		return fmt.Errorf("a topic's name has at most %d bytes: make it shorter", MaxName)
+	}
+	return nil
+}
 
 // Allowed says whether topic matches one of patterns, or there are none: no patterns, no restriction.
 //
