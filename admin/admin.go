@@ -23,6 +23,8 @@ import (
 	"os"
 	"sync/atomic"
 	"time"
+
+	"wsd/server"
 )
 
 // Config says where the admin side listens and who may use it.
@@ -87,12 +89,25 @@ func (cfg Config) withDefaults() Config {
 	return cfg
 }
 
-// New opens the listener. Requests wait in its backlog until Serve. Errors name
-// the flag, the value and what to do.
+// Check returns a server.ConfigError if New would refuse the configuration as
+// it stands, without opening anything.
+func (cfg Config) Check() error {
+	cfg = cfg.withDefaults()
+	switch {
+	case cfg.MaxPublish < 1 || cfg.MaxPublish > mostPublish:
+		return &server.ConfigError{Field: "MaxPublish", Value: cfg.MaxPublish, Want: "want 1 byte to 1GiB"}
+	case cfg.IdempotencyWindow < time.Millisecond:
+		return &server.ConfigError{Field: "IdempotencyWindow", Value: cfg.IdempotencyWindow, Want: "want at least 1ms"}
+	}
+	return checkAddress(cfg.Listen)
+}
+
+// New opens the listener. Requests wait in its backlog until Serve. What cannot
+// be meant is a server.ConfigError.
 func New(cfg Config, backend Backend) (*Server, error) {
 	cfg = cfg.withDefaults()
-	if cfg.MaxPublish < 1 || cfg.MaxPublish > mostPublish {
-		return nil, fmt.Errorf("--max-publish %d: give 1 byte to 1GiB", cfg.MaxPublish)
+	if err := cfg.Check(); err != nil {
+		return nil, err
 	}
 	token, err := loadToken(cfg.TokenFile)
 	if err != nil {

@@ -135,7 +135,7 @@ func TestStart(t *testing.T) {
 	}
 	defer taken.Close()
 	for _, size := range []int64{-1, mostPublish + 1} {
-		if _, err := New(Config{Listen: "127.0.0.1:0", MaxPublish: size}, &fake{}); err == nil || !strings.Contains(err.Error(), "--max-publish "+fmt.Sprint(size)) {
+		if _, err := New(Config{Listen: "127.0.0.1:0", MaxPublish: size}, &fake{}); err == nil || !strings.Contains(err.Error(), "MaxPublish "+fmt.Sprint(size)) {
 			t.Errorf("messages of %d bytes: %v", size, err)
 		}
 	}
@@ -147,15 +147,17 @@ func TestStart(t *testing.T) {
 		{"localhost:0", "", nil},
 		{"127.0.0.2:0", "", nil},
 		{":0", tokenFile(t, "secret"), nil},
-		{":0", "", []string{"--admin :0", "--admin-token-file"}},
-		{"0.0.0.0:0", "", []string{"--admin 0.0.0.0:0", "--admin-token-file"}},
-		{"[::]:0", "", []string{"--admin [::]:0", "--admin-token-file"}},
-		{"127.0.0.1", "", []string{"--admin 127.0.0.1:", "host:port"}},
-		{"unix:/run/wsd/admin.sock", "", []string{"--admin unix:/run/wsd/admin.sock", "TCP"}},
-		{taken.Addr().String(), "", []string{"--admin " + taken.Addr().String(), "in use", "another"}},
-		{"127.0.0.1:0", tokenFile(t, " \n"), []string{"--admin-token-file", "empty"}},
-		{"127.0.0.1:0", tokenFile(t, "two words"), []string{"--admin-token-file", "one word"}},
-		{"127.0.0.1:0", filepath.Join(t.TempDir(), "none"), []string{"--admin-token-file", "no such file"}},
+		{":0", "", []string{`Listen ":0"`, "TokenFile"}},
+		{"0.0.0.0:0", "", []string{`Listen "0.0.0.0:0"`, "TokenFile"}},
+		{"[::]:0", "", []string{`Listen "[::]:0"`, "TokenFile"}},
+		{"127.0.0.1", "", []string{`Listen "127.0.0.1":`, "host:port"}},
+		{"unix:/run/wsd/admin.sock", "", []string{`Listen "unix:/run/wsd/admin.sock"`, "TCP"}},
+		{taken.Addr().String(), "", []string{`Listen "` + taken.Addr().String() + `"`, "in use", "another"}},
+		{"127.0.0.1:0", tokenFile(t, " \n"), []string{"TokenFile", "empty"}},
+		{"127.0.0.1:0", tokenFile(t, "\ufeffsecret\n"), []string{"TokenFile", "byte order mark"}},
+		{"127.0.0.1:x", "", []string{`Listen "127.0.0.1:x"`, "number"}},
+		{"127.0.0.1:0", tokenFile(t, "two words"), []string{"TokenFile", "one word"}},
+		{"127.0.0.1:0", filepath.Join(t.TempDir(), "none"), []string{"TokenFile", "no such file"}},
 	} {
 		s, err := New(Config{Listen: c.listen, TokenFile: c.file}, &fake{})
 		if err == nil {

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"reflect"
 	"strings"
 
 	"github.com/alecthomas/kong"
@@ -65,6 +66,7 @@ func newParser(c *cli, stdout, stderr io.Writer) (*kong.Kong, error) {
 		kong.ExplicitGroups(groups),
 		kong.DefaultEnvars("WSD"),
 		kong.PostBuild(placeholders),
+		kong.TypeMapper(reflect.TypeFor[[]string](), listMapper{}),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, NoExpandSubcommands: true, WrapUpperBound: 110}),
 		kong.ValueFormatter(helpText),
 		kong.BindTo(stdout, (*io.Writer)(nil)),
@@ -81,7 +83,7 @@ func placeholders(k *kong.Kong) error {
 				flag.PlaceHolder = "N"
 			case size:
 				flag.PlaceHolder = "SIZE"
-			case span:
+			case span, *span:
 				flag.PlaceHolder = "DURATION"
 			case string:
 				flag.PlaceHolder = strings.ToUpper(flag.Name)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 	"time"
@@ -12,9 +13,8 @@ import (
 // serverConfig turns the flags into the server's terms. There, 0 means the
 // default and, where it can be, a negative value no limit; here the defaults
 // stand in the flags, so that 0 is free to mean no limit.
-func (f *serveFlags) serverConfig(log *slog.Logger) (server.Config, error) {
+func (f *serveFlags) serverConfig() server.Config {
 	cfg := server.Config{
-		Logger:    log,
 		Listen:    f.Listen.Listen,
 		ReusePort: f.Listen.ReusePort,
 		Path:      f.Listen.Path,
@@ -49,7 +49,6 @@ func (f *serveFlags) serverConfig(log *slog.Logger) (server.Config, error) {
 		IdleTimeout:         time.Duration(orNone(f.Timeouts.IdleTimeout)),
 		PongTimeout:         time.Duration(f.Timeouts.PongTimeout),
 		CloseTimeout:        time.Duration(f.Timeouts.CloseTimeout),
-		UserTimeout:         time.Duration(orNone(f.Timeouts.UserTimeout)),
 
 		ClientFanout:  f.Actions.ClientFanout,
 		Topics:        f.Actions.Topics,
@@ -57,12 +56,11 @@ func (f *serveFlags) serverConfig(log *slog.Logger) (server.Config, error) {
 		ActionTimeout: time.Duration(f.Actions.ActionTimeout),
 		DrainTime:     time.Duration(orNone(f.Stop.DrainTime)),
 	}
-	if err := cfg.SlowConsumer.UnmarshalText([]byte(f.Slow.SlowConsumer)); err != nil {
-		return cfg, fmt.Errorf("--slow-consumer: %w", err)
+	if t := f.Timeouts.UserTimeout; t != nil {
+		cfg.UserTimeout = time.Duration(orNone(*t))
 	}
-	var err error
-	cfg.Mux, err = newMux(f.Actions.TokenKeyFile, log)
-	return cfg, err
+	_ = cfg.SlowConsumer.UnmarshalText([]byte(f.Slow.SlowConsumer)) // it is one of the flag's enum
+	return cfg
 }
 
 // orNone turns the 0 of a flag into the server's word for no limit.
@@ -93,8 +91,39 @@ func (f *serveFlags) adminConfig(log *slog.Logger, reserve int) admin.Config {
 	}
 }
 
-// Validate refuses 0 where there has to be a limit. kong calls it.
+// Validate refuses what cannot be meant, and fills in what follows from other
+// settings. kong calls it.
 func (f *serveFlags) Validate() error {
+	if err := f.checkPresent(); err != nil {
+		return err
+	}
+	full, err := f.serverConfig().Complete()
+	if err != nil {
+		return named(err, nil)
+	}
+	f.Listen.Path, f.Listen.EchoPath = full.Path, full.EchoPath
+	if f.Timeouts.UserTimeout == nil {
+		fitting := span(full.UserTimeout)
+		f.Timeouts.UserTimeout = &fitting
+	}
+	if f.Admission.Strict && f.Admission.MaxClients == 0 {
+		return errors.New("--strict has nothing to check: say with --max-clients how many clients this host has to hold")
+	}
+	if f.Admin.Admin == "none" {
+		f.Admin.Admin = ""
+	}
+	if f.Admin.Admin == "" {
+		return nil
+	}
+	return named(f.adminConfig(nil, 0).Check(), adminFlagNames)
+}
+
+// adminFlagNames are those that are not the fields' of admin.Config.
+var adminFlagNames = map[string]string{"Listen": "admin", "TokenFile": "admin-token-file"}
+
+// checkPresent refuses 0 where there has to be a limit, and nothing where there
+// has to be something: in a Config both mean the default.
+func (f *serveFlags) checkPresent() error {
 	for _, required := range []struct {
 		flag string
 		zero bool
@@ -118,6 +147,12 @@ func (f *serveFlags) Validate() error {
 		if required.zero {
 			return fmt.Errorf("--%s 0: there has to be a limit, more than 0", required.flag)
 		}
+	}
+	switch {
+	case f.Listen.Path == "":
+		return errors.New("--path is empty: write one, as in /ws")
+	case len(f.Listen.Listen) == 0:
+		return errors.New("--listen is empty: write an address, as in :8066")
 	}
 	return nil
 }

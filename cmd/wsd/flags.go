@@ -30,8 +30,8 @@ type admissionFlags struct {
 	HandshakeRate count    `default:"0" help:"Handshakes begun per second; 0: no limit."`
 	MaxPerAddress count    `default:"0" help:"Clients of one IP address (IPv6: of one /64); 0: no limit."`
 	RetryAfter    span     `default:"5s" help:"What a client refused for now is told to wait at least, and at most twice that."`
-	Origins       []string `placeholder:"ORIGIN" help:"Allowed Origin headers, as in https://example.org; none given: all."`
-	Hosts         []string `placeholder:"HOST" help:"Allowed Host headers; none given: all."`
+	Origins       []string `placeholder:"ORIGIN" help:"Pages that may connect, by their Origin header, as in https://example.org or https://*.example.org; none given, or *: all."`
+	Hosts         []string `placeholder:"HOST" help:"Allowed Host headers, as in example.org (any port), example.org:8066 or *.example.org; none given, or *: all."`
 	Strict        bool     `negatable:"" help:"Refuse to start on a host that does not hold --max-clients, instead of warning (wsd tune check tells more)."`
 	Subprotocols  []string `placeholder:"NAME" help:"Subprotocols to accept; none given: the first one that a client offers."`
 }
@@ -56,18 +56,18 @@ type slowFlags struct {
 }
 
 type timeoutFlags struct {
-	HandshakeTimeout    span `default:"10s" help:"For a whole handshake, from accept to its blank line."`
-	FirstMessageTimeout span `default:"0s" help:"From the handshake to a client's first message; 0: no limit."`
-	IdleTimeout         span `default:"60s" help:"Silence after which a client gets a ping; 0: never."`
-	PongTimeout         span `default:"20s" help:"Further silence, after the ping, for which it is closed; whichever is longer, the two add up."`
-	CloseTimeout        span `default:"5s" help:"For a client to answer a close."`
-	UserTimeout         span `default:"30s" help:"For sent data to be acknowledged, else the client has vanished (TCP_USER_TIMEOUT), at most 596h; 0: the system's setting."`
+	HandshakeTimeout    span  `default:"10s" help:"For a whole handshake, from accept to its blank line."`
+	FirstMessageTimeout span  `default:"0s" help:"From the handshake to a client's first message; 0: no limit."`
+	IdleTimeout         span  `default:"60s" help:"Silence after which a client gets a ping; 0: never."`
+	PongTimeout         span  `default:"20s" help:"Further silence, after the ping, for which it is closed; whichever is longer, the two add up."`
+	CloseTimeout        span  `default:"5s" help:"For a client to answer a close."`
+	UserTimeout         *span `help:"For sent data to be acknowledged, else the client has vanished (TCP_USER_TIMEOUT), at most 596h; none given: 10s more than --pending-age, and 30s at least; 0: the system's setting."`
 }
 
 type actionFlags struct {
 	ClientFanout  bool     `negatable:"" help:"Let every client address the others (is_broadcast, client_ids); else only a token does."`
 	TokenKeyFile  string   `placeholder:"FILE" help:"Key that verifies clients' JSON Web Tokens: a PEM public key alone (RS256, ES256, EdDSA), or else the secret of HS256, at least 32 bytes. Keys in other forms are refused."`
-	Topics        []string `placeholder:"PATTERN" help:"Topics that clients may subscribe to, as in news or room.*; none given: all."`
+	Topics        []string `placeholder:"PATTERN" help:"Topics that clients may subscribe to, as in news or room.*; none given, or *: all."`
 	Workers       count    `default:"256" help:"Handlers that may block, run at once; further ones are answered busy."`
 	ActionTimeout span     `default:"10s" help:"For such a handler, until its client is answered busy."`
 }
@@ -83,7 +83,7 @@ type logFlags struct {
 }
 
 type adminFlags struct {
-	Admin          string `default:"127.0.0.1:8067" placeholder:"ADDRESS" help:"Where publishers and operators connect over HTTP; empty: nowhere. Other than loopback needs --admin-token-file."`
+	Admin          string `default:"127.0.0.1:8067" placeholder:"ADDRESS" help:"Where publishers and operators connect over HTTP; none: nowhere. Other than loopback needs --admin-token-file."`
 	AdminTokenFile string `placeholder:"FILE" help:"Bearer token that every request has to carry, but for health checks and the empty frame of the status page."`
 	MaxPublish     size   `default:"1MiB" help:"Size of a published message; at most 1GiB."`
 

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -18,10 +19,18 @@ type healthCmd struct {
 	Timeout span   `env:"-" default:"2s" help:"For the answer."`
 }
 
+// Validate refuses a check that nothing passes. kong calls it.
+func (c *healthCmd) Validate() error {
+	if c.Timeout == 0 {
+		return errors.New("--timeout 0s: there has to be a time for the answer, as in 2s")
+	}
+	return nil
+}
+
 // Run fails unless the answer is 200.
 func (c *healthCmd) Run(stdout io.Writer) error {
-	if c.Admin == "" {
-		return errors.New("--admin is empty: the server has no admin side to ask")
+	if c.Admin == "" || c.Admin == "none" {
+		return fmt.Errorf("--admin is %s: the server has no admin side to ask", cmp.Or(c.Admin, "empty"))
 	}
 	path := "/healthz"
 	if c.Ready {

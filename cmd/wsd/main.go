@@ -28,6 +28,7 @@ func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
 
 // run is the program, with what it takes from its surroundings as arguments.
 func run(args []string, stdout, stderr io.Writer) int {
+	dropEmptyVariables()
 	var c cli
 	parser, err := newParser(&c, stdout, stderr)
 	if err != nil {

@@ -34,6 +34,9 @@ func printConfig(out io.Writer, flags []*kong.Flag) error {
 
 func valueNode(value reflect.Value) *yaml.Node {
 	node := &yaml.Node{Kind: yaml.ScalarNode}
+	if value.Kind() == reflect.Pointer {
+		value = value.Elem() // which was filled in: serveFlags.Validate
+	}
 	switch {
 	case value.Kind() == reflect.Slice:
 		node = &yaml.Node{Kind: yaml.SequenceNode}

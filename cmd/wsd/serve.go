@@ -77,8 +77,10 @@ type daemon struct {
 // file shows before anything runs. The descriptors passed listen already; e,
 // if there is one, is what an older process hands over.
 func newDaemon(f *serveFlags, log *slog.Logger, passed []int, e *server.Estate) (*daemon, error) {
-	cfg, err := f.serverConfig(log)
-	if err != nil {
+	cfg := f.serverConfig()
+	cfg.Logger = log
+	var err error
+	if cfg.Mux, err = newMux(f.Actions.TokenKeyFile, log); err != nil {
 		return nil, err
 	}
 	cfg.Inherited, cfg.Estate = passed, e
@@ -94,21 +96,20 @@ func newDaemon(f *serveFlags, log *slog.Logger, passed []int, e *server.Estate) 
 		return nil, err
 	}
 	if d.server, err = server.New(cfg); err != nil {
-		return nil, err
+		return nil, named(err, nil)
+	}
+	for _, c := range f.conflicts() {
+		c.Log(log)
 	}
 	if f.Admin.Admin == "" {
 		return d, nil
-	}
-	if f.Admin.MaxPublish > f.Slow.PendingLimit/2 {
-		log.Warn("two of the largest messages in a row are more than may wait for a client: whoever has not read the first is taken for slow; raise --pending-limit or lower --max-publish",
-			"max-publish", f.Admin.MaxPublish.String(), "pending-limit", f.Slow.PendingLimit.String())
 	}
 	side := f.adminConfig(log, d.server.Limits().Spare())
 	side.Inherited = e.File(adminFile(f))
 	d.admin, err = admin.New(side, d.server)
 	if err != nil {
 		// Stop gives back what New opened, the file of a Unix socket included.
-		return nil, errors.Join(err, d.server.Stop(context.Background(), false))
+		return nil, errors.Join(named(err, adminFlagNames), d.server.Stop(context.Background(), false))
 	}
 	if f.Admin.AdminTokenFile != "" {
 		auth.WarnExposed(log, f.Admin.AdminTokenFile, true)

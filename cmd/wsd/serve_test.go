@@ -342,7 +342,7 @@ func TestFewerClientsThanAsked(t *testing.T) {
 // Limits that would close healthy clients are told at the start.
 func TestServeWarnsOfLimits(t *testing.T) {
 	const warning = "two of the largest messages in a row are more than may wait for a client: " +
-		"whoever has not read the first is taken for slow; raise --pending-limit or lower --max-publish"
+		"whoever has not read the first is taken for slow; raise pending-limit or lower max-publish"
 	if r := serve(t); r.find(warning) != nil {
 		t.Errorf("the defaults are warned of: %s", r.log)
 	}

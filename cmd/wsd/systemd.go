@@ -26,7 +26,7 @@ func inherited() ([]int, error) {
 			return nil, err
 		}
 	}
-	if pid != strconv.Itoa(os.Getpid()) {
+	if pid != strconv.Itoa(os.Getpid()) || number == "" {
 		return nil, nil // for another process, or for nobody
 	}
 	n, err := strconv.Atoi(number)
