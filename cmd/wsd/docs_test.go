@@ -52,7 +52,18 @@ start (an address that is taken, a file that is missing) ends with exit code 1.
 - **Sizes** are bytes, or carry a unit: ` + "`512B`, `64KiB`, `1GiB`" + `. **Durations** carry theirs: ` + "`500ms`, `30s`, `2m`" + `; time-outs go up to 1000h.
 - **Lists** are given by repeating the flag, or with commas: ` + "`--origins=https://a.example,https://b.example`" + `; in the file
   as a YAML list. A list in one place replaces that of another.
+  Blanks around an item do not count, and an item that is empty or there twice is an error.
 - **Switches** can be turned off again by ` + "`--no-…`" + `.
+- **Variables** that are empty are not set.
+- **Origins** are compared as browsers send them (RFC 6454): ` + "`https://Example.org:443/` is `https://example.org`" + `, and an internationalised
+  name its ASCII (` + "`https://bücher.example` is `https://xn--bcher-kva.example`" + `). ` + "`https://*.example.org`" + ` is all names below, not itself; ` + "`https://*`" + `
+  all of a scheme; ` + "`example.org`" + ` any scheme and port. ` + "`null`" + ` is what pages without an origin send (sandboxed frames, files), so any
+  page can: only ` + "`*`" + ` and ` + "`null`" + ` itself allow it.
+- **Hosts** without a port allow all ports. With ` + "`:80` or `:443`" + ` they allow a header without one, too: browsers leave out their scheme's own.
+- **Paths** are compared in the form of RFC 3986, section 6.2.2: ` + "`/über` is `/%C3%BCber`, `/%7Ea` is `/~a`" + `.
+- **Files**: a byte order mark is skipped in text (the configuration, a scenario), and refused in a token or a secret.
+
+Two limits can meet: [limits.md](limits.md) says what happens then.
 `
 
 // configurationDocs writes one table for each group of the help.
@@ -79,4 +90,20 @@ func docsDefault(f *kong.Flag) string {
 		return "`" + f.Default + "`"
 	}
 	return ""
+}
+
+// docs/limits.md places every limit beside those that it meets.
+func TestEveryLimitMeetsAnother(t *testing.T) {
+	page, err := os.ReadFile("../../docs/limits.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range settings(serveModel(t)) {
+		switch f.Target.Interface().(type) {
+		case count, size, span, *span:
+			if !bytes.Contains(page, []byte("`"+f.Name+"`")) {
+				t.Errorf("docs/limits.md does not say where --%s meets another limit", f.Name)
+			}
+		}
+	}
 }
