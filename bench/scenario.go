@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
-	"os"
 	"reflect"
 	"strings"
 
@@ -26,7 +25,7 @@ type scenario struct {
 // and expect for all phases that have requests and name no payload or bytes of
 // their own. An unknown key is an error that says where it stands.
 func LoadScenario(path string, p *Plan) error {
-	text, err := os.ReadFile(path)
+	text, err := readText(path)
 	if err != nil {
 		return err
 	}
