@@ -28,11 +28,11 @@ func (g *guard) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case g.token != nil && !isOpen(r.URL.Path):
 		if !g.bearer(r.Header.Get("Authorization")) {
 			w.Header().Set("WWW-Authenticate", `Bearer realm="wsd"`)
-			problem(w, http.StatusUnauthorized, "give the token of --admin-token-file as Authorization: Bearer TOKEN")
+			problem(w, http.StatusUnauthorized, "give the token of the admin side as Authorization: Bearer TOKEN")
 			return
 		}
 	case g.token == nil && !g.localHost(r.Host) && !isOldCheck(r):
-		problem(w, http.StatusForbidden, "the Host header has to be a loopback name or address, or the one of --admin")
+		problem(w, http.StatusForbidden, "the Host header has to be a loopback name or address, or the one that the admin side was told to listen on")
 		return
 	case g.token == nil && foreignPage(r) && !isLink(r):
 		problem(w, http.StatusForbidden, "web pages of other origins may not use this address without a token")

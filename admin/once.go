@@ -52,7 +52,7 @@ func (o *once) do(ctx context.Context, key string, print [sha256.Size]byte, f fu
 // first call of the key (mine).
 func (o *once) begin(key string, print [sha256.Size]byte, f func() coming) (answer coming, mine bool) {
 	if o.max == 0 {
-		return reply{status: http.StatusNotImplemented, detail: "idempotency keys are turned off (--idempotency-keys 0)"}.now(), false
+		return reply{status: http.StatusNotImplemented, detail: "idempotency keys are turned off here"}.now(), false
 	}
 	e, mine := o.enter(key, print)
 	switch {

@@ -66,7 +66,7 @@ func (a *api) readMessage(w http.ResponseWriter, r *http.Request) ([]byte, bool)
 }
 
 func (a *api) tooLarge() string {
-	return fmt.Sprintf("a message may have %d bytes: send less, or raise --max-publish", a.maxPublish)
+	return fmt.Sprintf("a message may have %d bytes: send less, or have the limit raised", a.maxPublish)
 }
 
 // isBinary tells a binary message; every other content type is text, for curl
