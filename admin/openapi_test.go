@@ -1,14 +1,18 @@
 package admin
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
 	"maps"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/santhosh-tekuri/jsonschema/v6"
 
 	"wsd/server"
 )
@@ -153,9 +157,14 @@ func TestStatsAreAsDescribed(t *testing.T) {
 
 // disagreement says where an answer is not as described.
 func disagreement(d node, method, path string, status int, header http.Header, body string) []string {
-	response := resolve(d, at(d, "paths", path, strings.ToLower(method), "responses", fmt.Sprint(status)))
+	place := []string{"paths", path, strings.ToLower(method), "responses", fmt.Sprint(status)}
+	response := at(d, place...)
 	if response == nil {
 		return []string{"this status is not described"}
+	}
+	if ref, ok := response["$ref"].(string); ok {
+		place = strings.Split(strings.TrimPrefix(ref, "#/"), "/")
+		response = at(d, place...)
 	}
 	kind, _, _ := strings.Cut(header.Get("Content-Type"), ";")
 	content := at(response, "content")
@@ -168,100 +177,40 @@ func disagreement(d node, method, path string, status int, header http.Header, b
 	case !strings.Contains(kind, "json") || media["schema"] == nil:
 		return nil
 	}
+	schema, err := schemaAt(append(place, "content", kind, "schema"))
+	if err != nil {
+		return []string{err.Error()}
+	}
 	var wrong []string
 	for line := range strings.Lines(body) {
-		var v any
-		if err := json.Unmarshal([]byte(line), &v); err != nil {
-			return []string{err.Error()}
+		v, err := jsonschema.UnmarshalJSON(strings.NewReader(line))
+		if err == nil {
+			err = schema.Validate(v)
 		}
-		wrong = append(wrong, mismatch(d, at(media, "schema"), v, "answer")...)
-	}
-	return wrong
-}
-
-func resolve(d, n node) node {
-	if ref, ok := n["$ref"].(string); ok {
-		return at(d, strings.Split(strings.TrimPrefix(ref, "#/"), "/")...)
-	}
-	return n
-}
-
-// mismatch checks a value against a schema, as far as this description uses
-// JSON Schema.
-func mismatch(d, schema node, v any, where string) (wrong []string) {
-	schema = resolve(d, schema)
-	if choices, ok := schema["oneOf"].([]any); ok {
-		fits := 0
-		for _, choice := range choices {
-			if len(mismatch(d, choice.(node), v, where)) == 0 {
-				fits++
-			}
-		}
-		if fits != 1 {
-			return []string{fmt.Sprintf("%s fits %d of the choices: %v", where, fits, v)}
-		}
-		return nil
-	}
-	if enum, ok := schema["enum"].([]any); ok && !slices.Contains(enum, v) {
-		wrong = append(wrong, fmt.Sprintf("%s is %v, not one of %v", where, v, enum))
-	}
-	switch schema["type"] {
-	case "object":
-		return append(wrong, objectMismatch(d, schema, v, where)...)
-	case "array":
-		list, ok := v.([]any)
-		if !ok {
-			return append(wrong, where+" is no array")
-		}
-		for i, item := range list {
-			wrong = append(wrong, mismatch(d, at(schema, "items"), item, fmt.Sprintf("%s[%d]", where, i))...)
-		}
-	case "string", "integer", "number", "boolean":
-		if !isA(schema["type"].(string), v) {
-			wrong = append(wrong, fmt.Sprintf("%s is %v, no %s", where, v, schema["type"]))
+		if err != nil {
+			wrong = append(wrong, err.Error())
 		}
 	}
 	return wrong
 }
 
-func isA(kind string, v any) (ok bool) {
-	switch kind {
-	case "string":
-		_, ok = v.(string)
-	case "boolean":
-		_, ok = v.(bool)
-	default:
-		var f float64
-		f, ok = v.(float64)
-		ok = ok && (kind == "number" || f == float64(int64(f)))
+// schemaAt is the schema at a place in the description, as JSON Schema 2020-12,
+// which OpenAPI 3.1 takes as it is.
+func schemaAt(place []string) (*jsonschema.Schema, error) {
+	doc, err := jsonschema.UnmarshalJSON(bytes.NewReader(openAPI))
+	if err != nil {
+		return nil, err
 	}
-	return ok
-}
-
-func objectMismatch(d, schema node, v any, where string) (wrong []string) {
-	object, ok := v.(node)
-	if !ok {
-		return []string{where + " is no object"}
+	c := jsonschema.NewCompiler()
+	c.AssertFormat()
+	if err := c.AddResource("openapi.json", doc); err != nil {
+		return nil, err
 	}
-	required, _ := schema["required"].([]any)
-	for _, name := range required {
-		if _, there := object[name.(string)]; !there {
-			wrong = append(wrong, fmt.Sprintf("%s has no %s", where, name))
-		}
+	pointer := ""
+	for _, name := range place {
+		pointer += "/" + url.PathEscape(strings.NewReplacer("~", "~0", "/", "~1").Replace(name))
 	}
-	for name, value := range object {
-		property := at(schema, "properties", name)
-		if property == nil {
-			property, _ = schema["additionalProperties"].(node)
-		}
-		if property == nil && schema["additionalProperties"] == false {
-			wrong = append(wrong, fmt.Sprintf("%s has %s, which is not described", where, name))
-		}
-		if property != nil {
-			wrong = append(wrong, mismatch(d, property, value, where+"."+name)...)
-		}
-	}
-	return wrong
+	return c.Compile("openapi.json#" + pointer)
 }
 
 // The parameters that are described are those that the handlers take: one that
@@ -276,7 +225,7 @@ func TestParametersAreAsDescribed(t *testing.T) {
 		}
 		for method, operation := range methods.(node) {
 			parameters, _ := operation.(node)["parameters"].([]any)
-			url := base + strings.NewReplacer("{id}", idA, "{topic}", "a").Replace(path) + "?"
+			address := base + strings.NewReplacer("{id}", idA, "{topic}", "a").Replace(path) + "?"
 			for _, p := range parameters {
 				name := p.(node)["name"].(string)
 				query := name + "=" + values[name]
@@ -284,12 +233,12 @@ func TestParametersAreAsDescribed(t *testing.T) {
 					query += "&all"
 				}
 				if p.(node)["in"] == "query" {
-					if status, _, body := do(t, request{method: strings.ToUpper(method), url: url + query}); status >= 400 {
-						t.Errorf("%s %s: %d %s", method, url+query, status, body)
+					if status, _, body := do(t, request{method: strings.ToUpper(method), url: address + query}); status >= 400 {
+						t.Errorf("%s %s: %d %s", method, address+query, status, body)
 					}
 				}
 			}
-			if status, _, _ := do(t, request{method: strings.ToUpper(method), url: url + "all&nonsense=1"}); status != 400 {
+			if status, _, _ := do(t, request{method: strings.ToUpper(method), url: address + "all&nonsense=1"}); status != 400 {
 				t.Errorf("%s %s takes nonsense: %d", method, path, status)
 			}
 		}
