@@ -27,6 +27,12 @@ func (e *engine) Message(op ws.OpCode, payload, out []byte) ([]byte, error) {
 		return out, nil
 	}
 	if ph.closed && e.now < ph.end && c.has(flagActive) {
+		// A server that answers what it has not read could have us write for ever.
+		most := max(requestsAtMost, ph.spec.Depth*len(ph.stencil.frames[0].bytes))
+		if len(out) >= most || !e.roomFor(c, most) {
+			ph.counts.Unsent++
+			return out, nil
+		}
 		ph.number++
 		e.pend.push(c, e.now, e.now, ph.number)
 		ph.counts.Sent++
@@ -89,6 +95,9 @@ func (e *engine) unasked(c *client, number uint32, numbered bool) {
 // Control is told of control frames; Feed answers them.
 func (e *engine) Control(op ws.OpCode, payload []byte) error {
 	c := &e.clients[e.cur]
+	if op == ws.OpPing {
+		e.pinged++
+	}
 	switch {
 	case c.manners != polite:
 	case op == ws.OpPing:
@@ -102,7 +111,7 @@ func (e *engine) Control(op ws.OpCode, payload []byte) error {
 // sendFirst sends the plan's first message.
 func (e *engine) sendFirst(slot uint32, c *client) {
 	c.mark(e.now)
-	e.write(c, e.phase.first.frame(slot, 0))
+	e.write(slot, c, e.phase.first.frame(slot, 0))
 }
 
 func (e *engine) firstAnswer(c *client) {

@@ -29,8 +29,12 @@ type Counts struct {
 	Deliveries uint64 `json:"deliveries"`
 	Pings      uint64 `json:"pings"` // from the server
 	Pongs      uint64 `json:"pongs"`
-	BytesIn    uint64 `json:"bytes_in"` // of payload
-	BytesOut   uint64 `json:"bytes_out"`
+	// PongsDropped to a server that pings and does not read; Overflows are
+	// connections ended because too much was half received or half sent.
+	PongsDropped uint64 `json:"pongs_dropped"`
+	Overflows    uint64 `json:"overflows"`
+	BytesIn      uint64 `json:"bytes_in"` // of payload
+	BytesOut     uint64 `json:"bytes_out"`
 	// UnexpectedCloses were not asked for by the plan; Closes has them by close
 	// code, errno, or "EOF" for an end without a close frame.
 	UnexpectedCloses uint64            `json:"unexpected_closes"`
@@ -59,6 +63,8 @@ func (c *Counts) Add(o *Counts) {
 	c.Deliveries += o.Deliveries
 	c.Pings += o.Pings
 	c.Pongs += o.Pongs
+	c.PongsDropped += o.PongsDropped
+	c.Overflows += o.Overflows
 	c.BytesIn += o.BytesIn
 	c.BytesOut += o.BytesOut
 	c.UnexpectedCloses += o.UnexpectedCloses
@@ -73,9 +79,15 @@ func addKinds(to *map[string]uint64, from map[string]uint64) {
 	}
 }
 
+// kindsAtMost bounds the kinds that are told apart: a server chooses them.
+const kindsAtMost = 64
+
 func bump(to *map[string]uint64, kind string, n uint64) {
 	if *to == nil {
 		*to = make(map[string]uint64)
+	}
+	if _, known := (*to)[kind]; !known && len(*to) >= kindsAtMost {
+		kind = "other"
 	}
 	(*to)[kind] += n
 }

@@ -39,7 +39,16 @@ func (e *engine) enqueue(slot uint32, c *client) {
 		return
 	}
 	c.set(flagQueued)
-	e.dialer.queue = append(e.dialer.queue, slot)
+	e.dialer.push(slot)
+}
+
+// push puts a slot at the end. What was taken from the front makes room, so
+// that a queue that is never empty does not grow for ever.
+func (d *dialer) push(slot uint32) {
+	if d.head > 1024 && d.head > len(d.queue)/2 {
+		d.queue, d.head = d.queue[:copy(d.queue, d.queue[d.head:])], 0
+	}
+	d.queue = append(d.queue, slot)
 }
 
 // dialNext starts the connects that are due.

@@ -35,12 +35,15 @@ type engine struct {
 	pend    pendings
 	timers  timers
 	rng     *rand.Rand
-	cur     uint32 // the client being fed
-	up      int    // polite clients connected, first answer included
+	cur     uint32          // the client being fed
+	pinged  int             // pings in what it was fed
+	again   []netpoll.Token // clients that were not read to the end
+	up      int             // polite clients connected, first answer included
 	dialer  dialer
 	groups  []groupState
 	fan     *fanReader
 	fanBase uint32 // number of the phase's first published message
+	fanMost uint32 // how many there can be
 	fanLog  []fanSeen
 	phase   phaseState
 
@@ -83,6 +86,7 @@ func newEngine(part Part, emit func(event)) (*engine, error) {
 		rng:    rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64())),
 		fan:    newFanReader(part.Run),
 	}
+	e.bufs.most = part.Plan.MaxBuffered
 	e.placeGroups()
 	e.phase.stencil = new(stencil)
 	e.now = clk.now()
@@ -147,7 +151,10 @@ const eventsAtOnce = 64
 func (e *engine) pump(until int64) error {
 	e.now = e.clock.now()
 	timeout := time.Duration(max(0, e.wake(until)-e.now))
-	if e.quiet < drowsy {
+	switch {
+	case len(e.again) > 0:
+		timeout = 0
+	case e.quiet < drowsy:
 		timeout = min(timeout, brief)
 	}
 	n, _, err := e.poll.WaitFine(e.events, timeout)
@@ -162,6 +169,7 @@ func (e *engine) pump(until int64) error {
 	for i := range e.events[:n] {
 		e.handle(&e.events[i])
 	}
+	e.readOn()
 	e.fire()
 	e.dialNext()
 	return nil

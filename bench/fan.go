@@ -1,10 +1,23 @@
 package bench
 
+import (
+	"math"
+	"time"
+)
+
 // fanSeen is what a worker saw of one published message.
 type fanSeen struct {
 	Count int   `json:"count"`
 	First int64 `json:"first"` // CLOCK_MONOTONIC ns
 	Last  int64 `json:"last"`
+}
+
+// publishes is how many messages the phase publishes at most.
+func (ph *Phase) publishes() uint32 {
+	if ph.Kind == Publish {
+		return uint32(min(int64(ph.Count), math.MaxUint32))
+	}
+	return uint32(min(math.Ceil(ph.PublishRate*time.Duration(ph.Duration).Seconds())+1, math.MaxUint32))
 }
 
 // lastPublished is the number of the last published message seen by anybody.
@@ -15,6 +28,10 @@ func (e *engine) delivered(c *client, n uint32, at int64) {
 	counts := &e.phase.counts
 	if n < e.fanBase {
 		counts.Late++
+		return
+	}
+	if n-e.fanBase >= e.fanMost {
+		counts.Unsolicited++ // not of ours, whatever it says
 		return
 	}
 	switch {

@@ -19,7 +19,7 @@ func (e *engine) response(slot uint32, c *client, in []byte) (rest []byte, ok bo
 		e.failed(slot, c, err.Error())
 		return nil, false
 	case n == 0:
-		e.keep(c, in)
+		e.keep(slot, c, in)
 		return nil, false
 	}
 	e.bufs.drop(&c.in)

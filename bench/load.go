@@ -38,6 +38,9 @@ func (e *engine) enlist(slot uint32, c *client) {
 	switch {
 	case ph.closed && c.has(flagActive) && e.now < ph.end:
 		for range ph.spec.Depth {
+			if c.phase != open || e.pend.count >= pendingAtMost {
+				break
+			}
 			e.send(slot, c, 0)
 		}
 	case ph.open && ph.spec.Interval > 0 && int(slot) < ph.spec.Active:
@@ -45,10 +48,11 @@ func (e *engine) enlist(slot uint32, c *client) {
 	}
 }
 
-// send sends one request that was due at intended; 0 means now.
-func (e *engine) send(slot uint32, c *client, intended int64) {
+// send sends one request that was due at intended, 0 means now, and returns
+// when it did.
+func (e *engine) send(slot uint32, c *client, intended int64) (sent int64) {
 	ph := &e.phase
-	sent := e.clock.now()
+	sent = e.clock.now()
 	if intended == 0 {
 		intended = sent
 	}
@@ -56,7 +60,8 @@ func (e *engine) send(slot uint32, c *client, intended int64) {
 	e.pend.push(c, intended, sent, ph.number)
 	ph.counts.Sent++
 	ph.counts.BytesOut += uint64(len(ph.stencil.payload))
-	e.write(c, ph.stencil.frame(slot, ph.number))
+	e.write(slot, c, ph.stencil.frame(slot, ph.number))
+	return sent
 }
 
 func (e *engine) beginOpen() {
@@ -131,15 +136,12 @@ func (e *engine) sendScheduled(intended int64) {
 }
 
 func (e *engine) sendIntended(slot uint32, c *client, intended int64) {
-	e.send(slot, c, intended)
-	e.phase.lag.Record(e.pend.nodes[c.tail-1].sent - intended)
+	e.phase.lag.Record(e.send(slot, c, intended) - intended)
 }
 
-// stuffed is how many bytes may wait for a client; beyond, requests count as unsent.
-const stuffed = 1 << 20
-
+// able says whether a request can be sent; one that cannot counts as unsent.
 func (e *engine) able(c *client) bool {
-	return c.phase == open && !c.has(flagFirst) && (c.out == 0 || len(e.bufs.get(c.out)) < stuffed)
+	return c.phase == open && !c.has(flagFirst) && e.pend.count < pendingAtMost && e.roomFor(c, requestsAtMost)
 }
 
 // beat sends a client's own heartbeat and sets the time of the next.

@@ -96,7 +96,7 @@ func (e *engine) begun(slot uint32, c *client) {
 		e.after(sipEvery, slot, c, dueSip)
 	case halfFrame:
 		frame := conn.AppendMasked(nil, ws.OpText, true, make([]byte, 100), [4]byte{1, 2, 3, 4})
-		e.write(c, frame[:len(frame)/2])
+		e.write(slot, c, frame[:len(frame)/2])
 	case pingFlood:
 		e.after(0, slot, c, duePing)
 	}

@@ -3,6 +3,7 @@ package bench
 import (
 	"bufio"
 	"fmt"
+	"io"
 	"net/http"
 	"strconv"
 	"strings"
@@ -20,16 +21,21 @@ func checkMetrics(urls []string) (warnings []string) {
 	return warnings
 }
 
+// metricsAtMost bounds a page, of which only a few lines are kept.
+const metricsAtMost = 16 << 20
+
+var metricsTransport = &http.Transport{DisableCompression: true, MaxResponseHeaderBytes: 64 << 10}
+
 // addMetrics adds what a server's Prometheus page says of its process.
 func (s *Sample) addMetrics(url string) {
-	client := http.Client{Timeout: metricsTimeout}
+	client := http.Client{Timeout: metricsTimeout, Transport: metricsTransport}
 	res, err := client.Get(url)
 	if err != nil {
 		s.Gone++
 		return
 	}
 	defer res.Body.Close()
-	lines := bufio.NewScanner(res.Body)
+	lines := bufio.NewScanner(io.LimitReader(res.Body, metricsAtMost))
 	for lines.Scan() {
 		name, value, ok := strings.Cut(lines.Text(), " ")
 		if !ok {

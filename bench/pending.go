@@ -18,6 +18,10 @@ type pendings struct {
 	count int // outstanding
 }
 
+// pendingAtMost bounds what one engine has outstanding, 128 MiB of nodes: a
+// server that does not answer must not fill this side's memory.
+const pendingAtMost = 4 << 20
+
 func (p *pendings) push(c *client, intended, sent int64, number uint32) {
 	p.count++
 	i := p.free
@@ -50,11 +54,14 @@ func (p *pendings) pop(c *client) (n pending, ok bool) {
 
 // take takes the request with the given number and marks the older ones as overtaken.
 func (p *pendings) take(c *client, number uint32) (n pending, ok bool) {
-	if i := c.head; i != 0 && p.nodes[i-1].number == number {
+	if c.head == 0 || p.past(c.tail, number) < 0 {
+		return pending{}, false
+	}
+	if p.nodes[c.head-1].number == number {
 		return p.pop(c)
 	}
 	last := uint32(0)
-	for i := c.head; i != 0; last, i = i, p.nodes[i-1].next {
+	for i := c.head; i != 0 && p.past(i, number) <= 0; last, i = i, p.nodes[i-1].next {
 		if p.nodes[i-1].number != number {
 			continue
 		}
@@ -71,6 +78,11 @@ func (p *pendings) take(c *client, number uint32) (n pending, ok bool) {
 	}
 	return pending{}, false
 }
+
+// past tells by how much node i is after the given number. Numbers of a client
+// only grow (and may turn over), so that one which is not there is soon known
+// not to be, however many are outstanding.
+func (p *pendings) past(i, number uint32) int32 { return int32(p.nodes[i-1].number - number) }
 
 // drop forgets all requests of c and returns how many there were.
 func (p *pendings) drop(c *client) (n int) {

@@ -69,7 +69,7 @@ func (e *engine) begin(c *startCommand) (err error) {
 	ph.numberBase = ph.number
 	ph.tickAt = c.At + tickEvery
 	ph.upAtStart = e.up
-	e.fanBase, e.fanLog = c.PublishBase, e.fanLog[:0]
+	e.fanBase, e.fanLog, e.fanMost = c.PublishBase, e.fanLog[:0], spec.publishes()
 	e.now = e.clock.now()
 	e.dialer.set(spec, e.now)
 	if ph.open || ph.closed {

@@ -22,6 +22,10 @@ type Plan struct {
 	Grace            Duration `json:"grace"`             // how long late answers are waited for; 0: 5 s
 	MaxMessage       int      `json:"max_message"`       // bytes, of what is received; 0: 1 MiB
 
+	// MaxBuffered bounds the bytes of messages half received and frames half sent,
+	// of all clients together; 0: a quarter of the memory available, 1 GiB at most.
+	MaxBuffered int `json:"max_buffered,omitempty"`
+
 	Groups []Group `json:"groups,omitempty"` // badly-behaved clients
 	Phases []Phase `json:"phases"`
 

@@ -119,6 +119,12 @@ func bindable(a netip.Addr) error {
 	return l.Close()
 }
 
+// buffered is what may be half received and half sent if the plan does not say.
+func buffered() int {
+	free := fieldOf(slurp("/proc/meminfo"), "MemAvailable:") * 1024
+	return int(min(max(free/4, 64<<20), 1<<30))
+}
+
 // checkMemory says what is missing; it is hopeless from twice of what there is.
 func checkMemory(p *Plan, targets []target, workers int) (text string, hopeless bool) {
 	ends := 1

@@ -13,6 +13,18 @@ import (
 	"time"
 )
 
+// answerAtMost is how much of an answer to a publish is read: header, body, or
+// output of a command.
+const answerAtMost = 64 << 10
+
+// firstBytes keeps the begin of what is written to it, and takes all of it.
+type firstBytes []byte
+
+func (f *firstBytes) Write(p []byte) (int, error) {
+	*f = append(*f, p[:min(len(p), answerAtMost-len(*f))]...)
+	return len(p), nil
+}
+
 // publisher sends messages for all clients through the server.
 type publisher struct {
 	urls    []string
@@ -25,7 +37,11 @@ type publisher struct {
 func newPublisher(p *Plan, binary bool) *publisher {
 	return &publisher{
 		urls: p.Publish, header: p.PublishHeader, command: p.PublishCommand, binary: binary,
-		client: http.Client{Timeout: 30 * time.Second, Transport: &http.Transport{MaxIdleConnsPerHost: 4}},
+		client: http.Client{
+			Timeout:       30 * time.Second,
+			Transport:     &http.Transport{MaxIdleConnsPerHost: 4, DisableCompression: true, MaxResponseHeaderBytes: answerAtMost},
+			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+		},
 	}
 }
 
@@ -34,7 +50,10 @@ func (p *publisher) publish(ctx context.Context, msg []byte) error {
 	if p.command != "" {
 		cmd := exec.CommandContext(ctx, "sh", "-c", p.command)
 		cmd.Stdin = bytes.NewReader(msg)
-		if out, err := cmd.CombinedOutput(); err != nil {
+		cmd.WaitDelay = time.Second // for what it left running with our pipes
+		var out firstBytes
+		cmd.Stdout, cmd.Stderr = &out, &out
+		if err := cmd.Run(); err != nil && !errors.Is(err, exec.ErrWaitDelay) {
 			return fmt.Errorf("publish command: %w: %s", err, bytes.TrimSpace(out))
 		}
 	}
@@ -68,7 +87,7 @@ func (p *publisher) post(ctx context.Context, url string, msg []byte) error {
 		return fmt.Errorf("publish: %w", err)
 	}
 	defer res.Body.Close()
-	body, _ := io.ReadAll(io.LimitReader(res.Body, 64<<10))
+	body, _ := io.ReadAll(io.LimitReader(res.Body, answerAtMost))
 	if res.StatusCode/100 != 2 {
 		return fmt.Errorf("publish: POST %s: %s: %s", url, res.Status, bytes.TrimSpace(body[:min(len(body), 300)]))
 	}

@@ -8,10 +8,14 @@ import (
 	"wsd/netpoll"
 )
 
+// readsATurn is how often a client that has more is read before the others
+// have their turn: a server that sends without end must not stop the engine.
+const readsATurn = 4
+
 // read takes what has come for a client: one system call, or more if the
 // buffer was filled or the stream has ended.
 func (e *engine) read(slot uint32, c *client, ended bool) {
-	for {
+	for range readsATurn {
 		have := 0
 		if c.in != 0 {
 			have = copy(e.inbuf, e.bufs.get(c.in))
@@ -33,6 +37,18 @@ func (e *engine) read(slot uint32, c *client, ended bool) {
 			return
 		}
 	}
+	e.again = append(e.again, netpoll.MakeToken(slot, c.gen))
+}
+
+// readOn goes on with those that had more than their turn's part.
+func (e *engine) readOn() {
+	n := len(e.again)
+	for _, t := range e.again[:n] {
+		if c := &e.clients[t.Slot()]; c.gen == t.Generation() {
+			e.read(t.Slot(), c, true) // to the end: there is no further event for it
+		}
+	}
+	e.again = e.again[:copy(e.again, e.again[n:])]
 }
 
 // consume takes all that is there for a client, leftovers in front. It returns
@@ -49,16 +65,22 @@ func (e *engine) consume(slot uint32, c *client, in []byte) bool {
 		}
 		in = rest
 	}
-	e.cur = slot
+	e.cur, e.pinged = slot, 0
 	rest, out, err := e.proto.Feed(&c.state, in, e.outbuf[:0], e)
 	e.outbuf = out[:0]
-	if len(rest) > 0 {
-		e.keep(c, rest)
-	} else if c.in != 0 {
+	if len(rest) == 0 {
 		e.bufs.drop(&c.in)
+	} else if !e.keep(slot, c, rest) {
+		return false
 	}
-	if len(out) > 0 {
-		e.write(c, out)
+	if len(out) > 0 && e.pinged > 0 && !e.roomFor(c, pongsAtMost) {
+		// RFC 6455, 5.5.3: not every ping has to be answered. Requests in out are
+		// none: there was no room for them either.
+		e.phase.counts.PongsDropped += uint64(e.pinged)
+		out = nil
+	}
+	if len(out) > 0 && !e.write(slot, c, out) {
+		return false
 	}
 	if err != nil {
 		e.lostConnection(slot, c, closeKind(err))
@@ -67,29 +89,61 @@ func (e *engine) consume(slot uint32, c *client, in []byte) bool {
 	return true
 }
 
-// keep stores what could not be consumed yet.
-func (e *engine) keep(c *client, rest []byte) {
-	if c.in == 0 {
+// keep stores what could not be consumed yet. It returns whether the
+// connection still stands.
+func (e *engine) keep(slot uint32, c *client, rest []byte) bool {
+	switch {
+	case c.in != 0 && len(rest) <= cap(e.bufs.get(c.in)):
+		e.bufs.set(c.in, rest)
+	case e.bufs.full():
+		e.overflow(slot, c)
+		return false
+	case c.in == 0:
 		c.in = e.bufs.put(rest)
-		return
+	default:
+		e.bufs.set(c.in, rest)
 	}
-	e.bufs.all[c.in] = append(e.bufs.all[c.in][:0], rest...)
+	return true
 }
 
 // write sends p, or keeps what the kernel does not take for flush. A broken
-// connection is noticed when it is read.
-func (e *engine) write(c *client, p []byte) {
+// connection is noticed when it is read. It returns whether the connection
+// still stands: it does not if there was no room for what has to be kept.
+func (e *engine) write(slot uint32, c *client, p []byte) bool {
 	if c.out == 0 {
 		n, err := netpoll.Write(int(c.fd), p)
 		if n == len(p) {
-			return
+			return true
 		}
 		if err != nil && err != netpoll.EAGAIN {
-			return
+			return true
 		}
 		p = p[n:]
 	}
+	if e.bufs.full() {
+		e.overflow(slot, c)
+		return false
+	}
 	e.bufs.add(&c.out, p)
+	return true
+}
+
+// What may wait to be sent to a client: requests, and behind them pongs to a
+// server that asks and does not read.
+const (
+	requestsAtMost = 1 << 20
+	pongsAtMost    = 64 << 10
+)
+
+// roomFor says whether more may wait for a client that has less than most.
+func (e *engine) roomFor(c *client, most int) bool {
+	return (c.out == 0 || len(e.bufs.get(c.out)) < most) && !e.bufs.full()
+}
+
+// overflow ends a connection for which nothing more can be kept.
+func (e *engine) overflow(slot uint32, c *client) {
+	e.phase.counts.Overflows++
+	e.lostConnection(slot, c, "out of buffers")
 }
 
 func (e *engine) flush(c *client) {

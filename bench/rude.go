@@ -69,7 +69,9 @@ func (e *engine) flood(t timer, c *client, rate float64) {
 	}
 	e.outbuf = out[:0]
 	if c.out == 0 {
-		e.write(c, out)
+		if !e.write(t.slot, c, out) {
+			return
+		}
 	}
 	e.timers.push(t)
 }

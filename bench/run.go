@@ -129,7 +129,9 @@ func (r *run) prepare(ctx context.Context) (all []Part, err error) {
 		Schema: Schema, Command: r.opt.Command, Started: time.Now().UTC(), Host: hostFacts(),
 		Plan: *r.plan, Workers: n, Limits: []string{}, Warnings: warnings,
 	}
-	return parts(r.plan, r.targets, sources, r.runID, n), nil
+	whole := *r.plan
+	orDefault(&whole.MaxBuffered, buffered())
+	return parts(&whole, r.targets, sources, r.runID, n), nil
 }
 
 // startWorkers starts one in this process, or several of their own, and waits

@@ -7,6 +7,7 @@ import "net/netip"
 func split(p *Plan, i, n int) Plan {
 	out := *p
 	out.Clients = share(p.Clients, i, n)
+	out.MaxBuffered = p.MaxBuffered / n
 	out.Groups = append([]Group(nil), p.Groups...)
 	for k := range out.Groups {
 		out.Groups[k].Count = share(p.Groups[k].Count, i, n)

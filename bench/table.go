@@ -162,6 +162,8 @@ func (p *PhaseReport) writeTrouble(w io.Writer) {
 		{p.Lost, "lost"}, {p.Late, "late"}, {p.Duplicates, "duplicates"}, {p.Reordered, "out of order"},
 		{p.WrongAnswers, "wrong answers"}, {p.Unsolicited, "unsolicited messages"},
 		{p.Unsent, "due but not sent"}, {p.UnexpectedCloses, "connections closed unexpectedly"},
+		{p.PongsDropped, "pings not answered: the server did not read"},
+		{p.Overflows, "connections ended because too much was half received or half sent (max_buffered)"},
 	} {
 		if c.n > 0 {
 			fmt.Fprintf(w, "! %s: %s %s\n", p.Name, countText(c.n), c.text)
