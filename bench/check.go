@@ -56,7 +56,6 @@ func (ph *Phase) complete(p *Plan) error {
 	}
 	switch ph.Kind {
 	case Ramp, Storm:
-		orDefault(&ph.Duration, defaultBound)
 		if ph.Kind == Storm && (ph.Share <= 0 || ph.Share > 1) {
 			return fmt.Errorf("share %v of the clients: it is above 0 and at most 1", ph.Share)
 		}
@@ -68,7 +67,6 @@ func (ph *Phase) complete(p *Plan) error {
 			return errors.New("an open loop needs a rate or an interval, not both")
 		}
 	case Publish:
-		orDefault(&ph.Duration, defaultBound)
 		orDefault(&ph.Count, 1)
 		if ph.PublishBytes == 0 {
 			ph.PublishBytes = ph.Bytes

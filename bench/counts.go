@@ -15,6 +15,8 @@ type Counts struct {
 	Sent     uint64 `json:"sent"`
 	Messages uint64 `json:"messages"`
 	Unsent   uint64 `json:"unsent"`
+	// Overdue are those of Unsent that the generator was too late for.
+	Overdue uint64 `json:"overdue"`
 	// Lost requests and deliveries never arrived; Late ones came after the phase
 	// had given up on them. Reordered ones were overtaken on their way.
 	Lost         uint64 `json:"lost"`
@@ -53,6 +55,7 @@ func (c *Counts) Add(o *Counts) {
 	c.Sent += o.Sent
 	c.Messages += o.Messages
 	c.Unsent += o.Unsent
+	c.Overdue += o.Overdue
 	c.Lost += o.Lost
 	c.Late += o.Late
 	c.Duplicates += o.Duplicates

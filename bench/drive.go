@@ -1,5 +1,7 @@
 package bench
 
+import "time"
+
 // drive does what the phase's kind says until it is over.
 func (e *engine) drive() error {
 	ph := &e.phase
@@ -34,16 +36,27 @@ func (e *engine) drive() error {
 }
 
 // catchUp sends what was due before the end and has not left: an open loop
-// leaves nothing out because the generator was late.
+// leaves nothing out because the generator was a little late. What would take
+// longer than late answers are waited for is given up, and counted.
 func (e *engine) catchUp() error {
-	for e.phase.open && !e.phase.ending {
-		due := e.sendDue()
+	ph := &e.phase
+	until := e.now + e.part.Plan.Grace.ns()
+	for ph.open && !ph.ending {
+		if e.due() >= ph.end || e.now >= until {
+			break
+		}
 		if err := e.pump(e.now); err != nil {
 			return err
 		}
-		if due >= e.phase.end {
-			break
-		}
+		e.heed()
+		e.tick()
+	}
+	if ph.open {
+		n := e.overdue(min(ph.end, e.now))
+		ph.counts.Overdue += n
+		ph.counts.Unsent += n
+		// Heartbeats still set are overdue or the next phase's, which sets its own.
+		e.timers.filter(func(t timer) bool { return t.what != dueBeat })
 	}
 	return nil
 }
@@ -56,11 +69,58 @@ func (e *engine) over() bool {
 	}
 	switch ph.spec.Kind {
 	case Ramp:
-		return e.dialer.waiting() == 0 && e.dialer.inflight == 0 && e.retrying() == 0
+		return e.dialer.waiting() == 0 && e.dialer.inflight == 0 && e.retrying() == 0 ||
+			ph.spec.Duration == 0 && ph.progress.stalls(e.up, e.now, stall(&e.part.Plan, ph.spec))
 	case Storm:
-		return ph.away == 0
+		return ph.away == 0 || ph.spec.Duration == 0 && ph.progress.stalls(-ph.away, e.now, stall(&e.part.Plan, ph.spec))
 	}
 	return false
+}
+
+// stall is how long nobody may get in before connecting is given up.
+func stall(p *Plan, ph *Phase) int64 {
+	n := stallAfter + 2*p.HandshakeTimeout.ns() + ph.Spread.ns()
+	if ph.Rate > 0 {
+		n += int64(min(2e9/ph.Rate, 1e18))
+	}
+	return n
+}
+
+// giveUpConnecting ends the attempts of a ramp or storm that is over: the next
+// phase is not to run beside them.
+func (e *engine) giveUpConnecting() {
+	if k := e.phase.spec.Kind; k != Ramp && k != Storm {
+		return
+	}
+	for i := range e.clients[:e.polite] {
+		c := &e.clients[i]
+		waits := c.phase == down && (c.has(flagQueued) || c.has(flagReturning) || c.tries > 0)
+		if waits || c.phase == dialing || c.phase == upgrading || c.has(flagFirst) {
+			e.abandon(c)
+		}
+	}
+	e.dialer.queue, e.dialer.head = e.dialer.queue[:0], 0
+	for i := e.polite; i < len(e.clients); i++ { // those of groups go on
+		if c := &e.clients[i]; c.has(flagQueued) {
+			e.dialer.push(uint32(i))
+		}
+	}
+}
+
+// abandon gives up on a client that is not up.
+func (e *engine) abandon(c *client) {
+	if c.phase != down {
+		e.dialer.inflight--
+		e.release(c)
+	} else {
+		c.gen++ // no attempt that was set for later
+	}
+	c.clear(flagQueued)
+	c.clear(flagReturning)
+	c.phase = gone
+	if !e.phase.hurry {
+		e.phase.counts.Failed++
+	}
 }
 
 // retrying is how many clients wait for another attempt.
@@ -74,23 +134,40 @@ func (e *engine) retrying() (n int) {
 }
 
 // heed looks for the end of the phase, or of what is published in it, among
-// the commands.
+// the commands. That the worker is to quit stays there for run.
 func (e *engine) heed() {
+	ph := &e.phase
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if len(e.inbox) > 0 && e.inbox[0].End != nil {
-		e.phase.told = true
-		e.phase.ending = e.phase.ending || e.inbox[0].End.Now
-		e.phase.published = e.inbox[0].End.Published
+	for len(e.inbox) > 0 && e.inbox[0].End != nil {
+		end := e.inbox[0].End
+		ph.told = true
+		ph.ending, ph.hurry = ph.ending || end.Now, ph.hurry || end.Hurry
+		ph.published = end.Published
 		e.inbox = e.inbox[1:]
+	}
+	if len(e.inbox) > 0 && e.inbox[0].Quit {
+		ph.ending, ph.hurry, ph.told = true, true, true
 	}
 }
 
-// settle waits for answers still to come, for as long as the plan allows.
+// hurried is the longest wait for answers once a run is interrupted.
+const hurried = int64(time.Second)
+
+// settle waits for answers still to come, for as long as the plan allows, and
+// for what is published as long as the coordinator does, who knows whether more
+// comes in.
 func (e *engine) settle() error {
 	ph := &e.phase
-	until := e.now + e.part.Plan.Grace.ns()
-	for e.now < until && (e.pend.count > 0 || ph.fans && !ph.told) {
+	began, grace := e.now, e.part.Plan.Grace.ns()
+	for e.pend.count > 0 && e.now < began+grace || ph.fans && !ph.told {
+		if ph.hurry && e.now > began+hurried {
+			break
+		}
+		until := began + grace
+		if e.now >= until {
+			until = ph.tickAt
+		}
 		if err := e.pump(min(until, ph.tickAt)); err != nil {
 			return err
 		}

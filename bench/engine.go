@@ -44,6 +44,7 @@ type engine struct {
 	fan     *fanReader
 	fanBase uint32 // number of the phase's first published message
 	fanMost uint32 // how many there can be
+	fanTold int64  // when the coordinator last heard of deliveries
 	fanLog  []fanSeen
 	phase   phaseState
 
@@ -207,9 +208,13 @@ func (e *engine) handle(ev *netpoll.Event) {
 	}
 }
 
+// firedAtOnce bounds what is done of what is due before the sockets are looked
+// at again.
+const firedAtOnce = 256
+
 // fire does what is due.
 func (e *engine) fire() {
-	for {
+	for range firedAtOnce {
 		at, ok := e.timers.next()
 		if !ok || at > e.now {
 			return

@@ -55,10 +55,19 @@ func (e *engine) delivered(c *client, n uint32, at int64) {
 	f.Last = e.now
 	counts.Deliveries++
 	e.phase.fanout.Record(e.now - at)
-	if f.Count == e.up {
+	switch {
+	case f.Count == e.up:
 		e.emit(event{Fan: &fanEvent{Number: n, Count: f.Count}})
+	case e.now-e.fanTold >= arrivalEvery:
+		e.emit(event{Fan: &fanEvent{Number: n}})
+	default:
+		return
 	}
+	e.fanTold = e.now
 }
+
+// arrivalEvery is how often a worker says that deliveries come in.
+const arrivalEvery = int64(100 * time.Millisecond)
 
 // countUndelivered counts what the clients that were there at the begin of the
 // phase did not get of what was published in it.

@@ -2,6 +2,7 @@ package bench
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -21,6 +22,7 @@ type fanRun struct {
 	due     []int64        // when each was due
 	left    map[uint32]int // workers that do not have it in full
 	arrived chan struct{}  // poked when one has reached everybody
+	last    int64          // when a delivery was last heard of
 	call    Hist
 	failed  int
 	err     error // the first failure
@@ -52,12 +54,18 @@ func (p *phaseRun) startFan(ctx context.Context) *fanRun {
 func (f *fanRun) inTurn(ctx context.Context) {
 	f.sleepUntil(ctx, f.phase.start)
 	for range f.phase.spec.Count {
-		if ctx.Err() != nil || f.err != nil {
+		if ctx.Err() != nil || f.err != nil || f.overtime() {
 			return
 		}
 		n := f.publish(ctx, f.phase.clock.now())
 		f.await(ctx, n)
 	}
+}
+
+// overtime says whether a phase that has a bound is beyond it.
+func (f *fanRun) overtime() bool {
+	bound := f.phase.spec.Duration.ns()
+	return f.phase.spec.Kind == Publish && bound > 0 && f.phase.clock.now() >= f.phase.start+bound
 }
 
 // atRate publishes on a schedule, beside the phase's other load.
@@ -92,7 +100,12 @@ func (f *fanRun) publish(ctx context.Context, due int64) uint32 {
 	f.mu.Unlock()
 	msg := appendPublish(nil, f.phase.runID, n, due, f.phase.spec.PublishBytes)
 	begin := f.phase.clock.now()
-	err := f.pub.publish(ctx, msg)
+	call, cancel := f.bounded(ctx)
+	err := f.pub.publish(call, msg)
+	if err != nil && context.Cause(call) == errCall {
+		err = fmt.Errorf("publish: %w", errCall)
+	}
+	cancel()
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.call.Record(f.phase.clock.now() - begin)
@@ -105,25 +118,60 @@ func (f *fanRun) publish(ctx context.Context, due int64) uint32 {
 	return n
 }
 
-// await returns when message n has reached everybody, or nobody waits longer.
+// await returns when message n has reached everybody, or nobody waits longer:
+// that is until no delivery has come for as long as late answers are waited for.
 func (f *fanRun) await(ctx context.Context, n uint32) {
-	timeout := time.NewTimer(time.Duration(f.phase.plan.Grace))
-	defer timeout.Stop()
+	began := f.phase.clock.now()
 	for {
 		f.mu.Lock()
 		left := f.left[n]
 		f.mu.Unlock()
-		if left <= 0 {
+		quiet := f.quietFor(began, max(time.Duration(f.phase.plan.Grace), 3*time.Duration(arrivalEvery)))
+		if left <= 0 || quiet <= 0 || f.overtime() {
 			return
 		}
 		select {
 		case <-f.arrived:
-		case <-timeout.C:
-			return
+		case <-time.After(min(quiet, time.Second)):
 		case <-ctx.Done():
 			return
 		}
 	}
+}
+
+// quietFor is how much of limit is left, which runs from began or from the last
+// delivery.
+func (f *fanRun) quietFor(began int64, limit time.Duration) time.Duration {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return limit - time.Duration(f.phase.clock.now()-max(began, f.last))
+}
+
+// callTimeout is how long a publish call may go on while nothing is delivered: a
+// server that answers when all have the message takes as long as that takes.
+var callTimeout = 30 * time.Second
+
+var errCall = errors.New("no answer, and nothing delivered, for so long that it was given up")
+
+// bounded is a context for one publish call.
+func (f *fanRun) bounded(ctx context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	began := f.phase.clock.now()
+	go func() {
+		for {
+			quiet := f.quietFor(began, callTimeout)
+			if quiet <= 0 {
+				cancel(errCall)
+				return
+			}
+			select {
+			case <-time.After(quiet):
+			case <-ctx.Done():
+				return
+			}
+		}
+	}()
+	return ctx, func() { cancel(nil) }
 }
 
 // began: one more worker has begun the phase.
@@ -133,10 +181,13 @@ func (f *fanRun) began() {
 	}
 }
 
-// reached: one worker's clients all have message n.
-func (f *fanRun) reached(n uint32) {
+// reached: one worker's clients all have a message, or more of them than before.
+func (f *fanRun) reached(ev *fanEvent) {
 	f.mu.Lock()
-	f.left[n]--
+	f.last = f.phase.clock.now()
+	if ev.Count > 0 {
+		f.left[ev.Number]--
+	}
 	f.mu.Unlock()
 	select {
 	case f.arrived <- struct{}{}:

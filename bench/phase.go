@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"math"
 	"time"
 )
 
@@ -15,6 +16,7 @@ type phaseState struct {
 	closed  bool  // closed loop
 	fans    bool  // messages are being published
 	ending  bool  // the coordinator said that it is over
+	hurry   bool  // the run is being interrupted: no long waits any more
 	told    bool  // the coordinator said how much was published
 	tickAt  int64
 
@@ -26,6 +28,7 @@ type phaseState struct {
 	away               int   // clients not yet back from it
 	published          int   // as the coordinator says
 	upAtStart          int
+	progress           progress
 
 	counts                      Counts
 	connect, upgrade, handshake Hist
@@ -56,15 +59,39 @@ func (e *engine) runPhase(c *startCommand) error {
 	return nil
 }
 
+// progress is how a phase that goes on while it gets on does.
+type progress struct {
+	best    int   // the most that was reached
+	at      int64 // when
+	stalled bool  // nothing more was reached for so long that the phase ended
+}
+
+// stallAfter is for how long nothing may happen, beyond what the plan makes
+// clients wait, before a phase that has no bound is over.
+const stallAfter = int64(time.Minute)
+
+// stalls notes how much is reached by now and says whether it is time to stop.
+func (p *progress) stalls(reached int, now, timeout int64) bool {
+	if p.at == 0 || reached > p.best {
+		p.best, p.at = reached, now
+	}
+	p.stalled = now-p.at > timeout
+	return p.stalled
+}
+
 // begin turns the engine's mind to the phase. What happened since the last
 // phase's end (a close, say) counts for this one.
 func (e *engine) begin(c *startCommand) (err error) {
 	spec := &e.part.Plan.Phases[c.Phase]
 	ph := &e.phase
 	ph.spec, ph.start, ph.end = spec, c.At, c.At+spec.Duration.ns()
+	if spec.Duration == 0 {
+		ph.end = math.MaxInt64
+	}
 	ph.open, ph.closed = spec.Kind == Open, spec.Kind == Closed
 	ph.fans = spec.Kind == Publish || spec.PublishRate > 0
-	ph.ending, ph.told = false, false
+	ph.ending, ph.hurry, ph.told = false, false, false
+	ph.progress = progress{}
 	ph.published, ph.lastAnswer = 0, 0
 	ph.numberBase = ph.number
 	ph.tickAt = c.At + tickEvery
@@ -118,6 +145,7 @@ func (e *engine) snapshot() Tick {
 func (e *engine) finish(before usage) {
 	ph := &e.phase
 	e.snapshot()
+	e.giveUpConnecting()
 	e.countUndelivered()
 	seconds := time.Duration(ph.end - ph.start)
 	if ph.closed && ph.lastAnswer > ph.end {
@@ -125,7 +153,7 @@ func (e *engine) finish(before usage) {
 	}
 	used := usageNow().since(before)
 	e.emit(event{Result: &WorkerResult{
-		Seconds: seconds.Seconds(), Up: e.up, Counts: ph.counts.clone(),
+		Seconds: seconds.Seconds(), Up: e.up, Stalled: ph.progress.stalled, Counts: ph.counts.clone(),
 		Connect: ph.connect.take(), Upgrade: ph.upgrade.take(), Handshake: ph.handshake.take(),
 		First: ph.firstTime.take(), Latency: ph.latencyTotal.take(), Uncorrected: ph.uncorrected.take(),
 		Lag: ph.lag.take(), Fanout: ph.fanoutTotal.take(), Back: ph.back.take(),
@@ -133,10 +161,6 @@ func (e *engine) finish(before usage) {
 		CPU:       used.cpu.Seconds(), Wall: used.wall.Seconds(), RSS: used.rss,
 		Groups: e.groupResults(),
 	}})
-	if ph.open && ph.spec.Interval > 0 {
-		// Those left are due after the end, maybe in the next phase, which has its own.
-		e.timers.filter(func(t timer) bool { return t.what != dueBeat })
-	}
 	ph.counts = Counts{}
 	ph.open, ph.closed, ph.fans = false, false, false
 }

@@ -53,7 +53,8 @@ const (
 type Phase struct {
 	Name string `json:"name"`
 	Kind string `json:"kind"`
-	// Duration of hold, closed, open; an upper bound for the others, 0: 5 min.
+	// Duration of hold, closed, open; an upper bound for the others, 0: they go
+	// on as long as they get on.
 	Duration Duration `json:"duration,omitempty"`
 
 	// Ramp (and every reconnect): handshakes at once, 0: 128; Rate of new
@@ -110,6 +111,5 @@ const (
 	defaultRetries          = 10
 	defaultConcurrency      = 128
 	defaultMaxMessage       = 1 << 20
-	defaultBound            = Duration(5 * time.Minute)
 	defaultPublishBytes     = 128
 )

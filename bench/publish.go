@@ -38,7 +38,6 @@ func newPublisher(p *Plan, binary bool) *publisher {
 	return &publisher{
 		urls: p.Publish, header: p.PublishHeader, command: p.PublishCommand, binary: binary,
 		client: http.Client{
-			Timeout:       30 * time.Second,
 			Transport:     &http.Transport{MaxIdleConnsPerHost: 4, DisableCompression: true, MaxResponseHeaderBytes: answerAtMost},
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		},

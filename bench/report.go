@@ -32,6 +32,8 @@ type PhaseReport struct {
 	Seconds     float64 `json:"seconds"`
 	Interrupted bool    `json:"interrupted,omitempty"`
 	Up          int     `json:"up"` // clients connected at its end
+	// Unreached says what the phase did not come to, though it was for that.
+	Unreached string `json:"unreached,omitempty"`
 	Counts
 
 	// Latency is what the phase is about: the whole handshake in a ramp, from
@@ -151,10 +153,10 @@ func (p *PhaseReport) merge(results []*WorkerResult) {
 }
 
 func (p *PhaseReport) addGroups(groups []GroupResult) {
-	if p.Groups == nil {
-		p.Groups = make([]GroupResult, len(groups))
-	}
 	for i := range groups {
+		if i == len(p.Groups) {
+			p.Groups = append(p.Groups, GroupResult{})
+		}
 		p.Groups[i].Manners = groups[i].Manners
 		p.Groups[i].add(&groups[i])
 	}

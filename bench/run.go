@@ -87,7 +87,7 @@ func Run(ctx context.Context, plan *Plan, opt Options) (*Report, error) {
 		return nil, err
 	}
 	defer r.stop()
-	if err := r.startWorkers(parts); err != nil {
+	if err := r.startWorkers(ctx, parts); err != nil {
 		return nil, err
 	}
 	err = r.phases(ctx)
@@ -136,8 +136,11 @@ func (r *run) prepare(ctx context.Context) (all []Part, err error) {
 
 // startWorkers starts one in this process, or several of their own, and waits
 // until all are ready.
-func (r *run) startWorkers(parts []Part) error {
+func (r *run) startWorkers(ctx context.Context, parts []Part) error {
 	for i, part := range parts {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
 		emit := func(ev event) {
 			select {
 			case r.events <- tagged{i, ev}:
@@ -161,6 +164,8 @@ func (r *run) startWorkers(parts []Part) error {
 				ready++
 				r.emptyRSS += ev.Ready.RSS
 			}
+		case <-ctx.Done():
+			return ctx.Err()
 		case <-timeout:
 			return fmt.Errorf("%d of %d workers did not start within 30 s", len(parts)-ready, len(parts))
 		}

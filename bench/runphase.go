@@ -17,6 +17,7 @@ type phaseRun struct {
 	results []*WorkerResult
 	missing int // results still to come
 	counts  []Counts
+	heardOf []lastWord // of each worker
 
 	// Since the last point.
 	latency   Hist
@@ -43,7 +44,7 @@ func (r *run) phase(ctx context.Context, i int) (*PhaseReport, error) {
 	n := len(r.workers)
 	p := &phaseRun{
 		run: r, spec: &r.plan.Phases[i], index: i, results: make([]*WorkerResult, n), missing: n,
-		counts: make([]Counts, n), upAtStart: append([]int(nil), r.up...),
+		counts: make([]Counts, n), heardOf: make([]lastWord, n), upAtStart: append([]int(nil), r.up...),
 	}
 	p.before = sample(r.plan, &r.clock)
 	p.last = p.before
@@ -63,23 +64,21 @@ func (r *run) phase(ctx context.Context, i int) (*PhaseReport, error) {
 		err = errors.Join(err, p.fan.wait())
 		r.published += uint32(len(p.fan.due))
 	}
-	if p.missing > 0 {
-		return nil, err
-	}
 	return p.finish(interrupted), err
 }
 
-// collect hears the workers until all have reported.
+// collect hears the workers until all have reported. There is no bound on how
+// long a phase takes, but on how long a worker, who has something to say every
+// second, may be silent; and on how long it takes to end once interrupted.
 func (p *phaseRun) collect(ctx context.Context) error {
 	second := time.NewTimer(p.untilPoint())
 	defer second.Stop()
-	bound := time.NewTimer(time.Duration(p.spec.Duration) + time.Duration(p.plan.Grace) + 30*time.Second)
-	defer bound.Stop()
 	done := ctx.Done()
 	var published <-chan struct{}
 	if p.fan != nil {
 		published = p.fan.done
 	}
+	var late <-chan time.Time
 	for p.missing > 0 {
 		select {
 		case ev := <-p.events:
@@ -91,15 +90,19 @@ func (p *phaseRun) collect(ctx context.Context) error {
 				return err
 			}
 			p.point()
+			if err := p.silent(); err != nil {
+				return err
+			}
 			second.Reset(p.untilPoint())
 		case <-published:
 			published = nil
-			p.end(p.spec.Kind == Publish)
+			p.end(endCommand{Now: p.spec.Kind == Publish})
 		case <-done:
 			done = nil
-			p.end(true)
-		case <-bound.C:
-			return fmt.Errorf("%d workers did not report in time", p.missing)
+			p.end(endCommand{Now: true, Hurry: true})
+			late = time.After(endsWithin)
+		case <-late:
+			return fmt.Errorf("%d of %d workers did not report within %s of the interruption", p.missing, len(p.workers), endsWithin)
 		}
 	}
 	return nil
@@ -107,17 +110,17 @@ func (p *phaseRun) collect(ctx context.Context) error {
 
 // end tells all workers how much was published, and with now that the phase is
 // over early.
-func (p *phaseRun) end(now bool) {
-	n := 0
+func (p *phaseRun) end(c endCommand) {
 	if p.fan != nil {
-		n = p.fan.sent()
+		c.Published = p.fan.sent()
 	}
 	for _, w := range p.workers {
-		w.post(command{End: &endCommand{Published: n, Now: now}})
+		w.post(command{End: &c})
 	}
 }
 
 func (p *phaseRun) hear(ev tagged) error {
+	p.heardOf[ev.worker].hear(p.clock.now(), ev.Tick)
 	switch {
 	case ev.Error != "":
 		return errors.New(ev.Error)
@@ -130,7 +133,7 @@ func (p *phaseRun) hear(ev tagged) error {
 	case ev.Began:
 		p.fan.began()
 	case ev.Fan != nil && p.fan != nil:
-		p.fan.reached(ev.Fan.Number)
+		p.fan.reached(ev.Fan)
 	case ev.Result != nil:
 		p.results[ev.worker] = ev.Result
 		p.counts[ev.worker] = ev.Result.Counts
@@ -158,10 +161,12 @@ func (p *phaseRun) catchUp() error {
 func (p *phaseRun) finish(interrupted bool) *PhaseReport {
 	p.lastPoint()
 	out := &PhaseReport{Name: p.spec.Name, Kind: p.spec.Kind, Interrupted: interrupted, Series: p.series}
-	out.merge(p.results)
+	results := p.gathered()
+	out.merge(results)
 	if p.fan != nil {
-		p.fan.report(out, p.results)
+		p.fan.report(out, results)
 	}
 	out.account(p.base, p.before, p.last, p.emptyRSS)
+	out.Unreached = p.unreached(out)
 	return out
 }

@@ -22,6 +22,11 @@ func (r *Report) WriteTable(w io.Writer) {
 	if r.Interrupted {
 		fmt.Fprintln(w, "interrupted: figures are of what was done until then")
 	}
+	for i := range r.Phases {
+		if p := &r.Phases[i]; p.Unreached != "" {
+			fmt.Fprintf(w, "!! NOT REACHED  phase %q: %s\n", p.Name, p.Unreached)
+		}
+	}
 	for _, l := range r.Limits {
 		fmt.Fprintf(w, "!! GENERATOR-LIMITED  %s\n", l)
 	}

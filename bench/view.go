@@ -68,6 +68,9 @@ func (v *View) End(p *PhaseReport) {
 	if bad := p.errors(); bad > 0 {
 		text += fmt.Sprintf(", %s ERRORS", countText(bad))
 	}
+	if p.Unreached != "" {
+		text += ", NOT REACHED: " + p.Unreached
+	}
 	v.line(text)
 }
 

@@ -36,6 +36,7 @@ type startCommand struct {
 type endCommand struct {
 	Published int  `json:"published"`
 	Now       bool `json:"now"`
+	Hurry     bool `json:"hurry"` // the run is interrupted: report soon
 }
 
 // event is told by a worker. One field is set.
@@ -53,7 +54,8 @@ type readyEvent struct {
 	RSS int64 `json:"rss"` // resident memory before the first connection
 }
 
-// fanEvent: all clients of the worker have a published message.
+// fanEvent: all clients of the worker have a published message; or, with a
+// Count of 0, further ones have one, so that it is worth waiting.
 type fanEvent struct {
 	Number uint32 `json:"number"`
 	Count  int    `json:"count"`
@@ -74,6 +76,7 @@ type Tick struct {
 type WorkerResult struct {
 	Seconds     float64       `json:"seconds"`
 	Up          int           `json:"up"`
+	Stalled     bool          `json:"stalled,omitempty"` // it had no bound, and got on no more
 	Counts      Counts        `json:"counts"`
 	Connect     Hist          `json:"connect"`
 	Upgrade     Hist          `json:"upgrade"`

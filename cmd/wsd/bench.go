@@ -53,7 +53,7 @@ func (c *benchRunCmd) Run(stdout io.Writer, stderr diagnostics) error {
 		return err
 	}
 	report.WriteTable(stdout)
-	return errors.Join(err, c.write(report), report.Check(stdout, checks))
+	return errors.Join(err, c.write(report), report.Check(stdout, checks), report.Unreached())
 }
 
 // writable finds out before a long run whether its files can be written. What

@@ -1,0 +1,55 @@
+package bench
+
+import (
+	"fmt"
+	"time"
+)
+
+// How long a worker may be silent in a phase, and how long all may take to end
+// one that is interrupted. Both are for what should never happen.
+const (
+	silentAtMost = time.Minute
+	endsWithin   = 10 * time.Second
+)
+
+// lastWord is what is known of a worker in case that it never reports.
+type lastWord struct {
+	at              int64 // when it last said something
+	tick            Tick  // its last, with the latencies of all of them
+	latency, fanout Hist
+}
+
+func (l *lastWord) hear(now int64, t *Tick) {
+	l.at = now
+	if t != nil {
+		l.tick = *t
+		l.latency.Merge(&t.Latency)
+		l.fanout.Merge(&t.Fanout)
+	}
+}
+
+// silent is an error if a worker should have spoken long ago.
+func (p *phaseRun) silent() error {
+	now := p.clock.now()
+	for i := range p.heardOf {
+		since := max(p.heardOf[i].at, p.start)
+		if p.results[i] == nil && now-since > int64(silentAtMost) {
+			return fmt.Errorf("worker %d has said nothing for %s", i, silentAtMost)
+		}
+	}
+	return nil
+}
+
+// gathered are the workers' results; of one that did not report, what it had
+// told until then.
+func (p *phaseRun) gathered() []*WorkerResult {
+	all := make([]*WorkerResult, len(p.results))
+	for i, r := range p.results {
+		if all[i] = r; r == nil {
+			l := &p.heardOf[i]
+			all[i] = &WorkerResult{Seconds: time.Duration(l.tick.At).Seconds(), Up: l.tick.Up, Counts: l.tick.Counts,
+				Latency: l.latency, Fanout: l.fanout}
+		}
+	}
+	return all
+}
