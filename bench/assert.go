@@ -98,7 +98,7 @@ func parseAssertion(text string) (a Assertion, err error) {
 	value = strings.TrimSpace(value)
 	if d, err := time.ParseDuration(value); err == nil {
 		a.value = float64(d)
-	} else if a.value, err = strconv.ParseFloat(value, 64); err != nil {
+	} else if a.value, err = strconv.ParseFloat(value, 64); err != nil || a.value-a.value != 0 {
 		return a, fmt.Errorf("%q: %q is neither a number nor a length of time as 50ms", text, value)
 	}
 	return a, nil

@@ -3,10 +3,14 @@ package bench
 import (
 	"errors"
 	"fmt"
+	"reflect"
 )
 
 // Complete fills in defaults and says what is wrong with the plan.
 func (p *Plan) Complete() error {
+	if err := checkNumbers(reflect.ValueOf(*p)); err != nil {
+		return err
+	}
 	orDefault(&p.HandshakeTimeout, defaultHandshakeTimeout)
 	orDefault(&p.Grace, defaultGrace)
 	orDefault(&p.Retries, defaultRetries)
@@ -37,6 +41,9 @@ func (p *Plan) Complete() error {
 		if mannersOf(g.Manners) == polite {
 			return fmt.Errorf("group of %q: manners are one of %s", g.Manners, mannersList())
 		}
+		if err := checkNumbers(reflect.ValueOf(g)); err != nil {
+			return fmt.Errorf("group of %q: %w", g.Manners, err)
+		}
 	}
 	return nil
 }
@@ -49,6 +56,9 @@ func orDefault[T comparable](v *T, d T) {
 }
 
 func (ph *Phase) complete(p *Plan) error {
+	if err := checkNumbers(reflect.ValueOf(*ph)); err != nil {
+		return err
+	}
 	orDefault(&ph.Concurrency, defaultConcurrency)
 	orDefault(&ph.Depth, 1)
 	if ph.Active == 0 || ph.Active > p.Clients {

@@ -36,6 +36,10 @@ func knownValue(key string, value *yaml.Node, t reflect.Type, where string) erro
 			return fmt.Errorf("line %d: %s%s: %w", value.Line, where, key, err)
 		}
 	}
+	var number float64
+	if t.Kind() == reflect.Float64 && value.Decode(&number) == nil && number-number != 0 {
+		return fmt.Errorf("line %d: %s%s: %s is no number that anything can have", value.Line, where, key, value.Value)
+	}
 	if t.Kind() != reflect.Slice || t.Elem().Kind() != reflect.Struct || value.Kind != yaml.SequenceNode {
 		return nil
 	}

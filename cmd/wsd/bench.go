@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -54,42 +53,6 @@ func (c *benchRunCmd) Run(stdout io.Writer, stderr diagnostics) error {
 	}
 	report.WriteTable(stdout)
 	return errors.Join(err, c.write(report), report.Check(stdout, checks), report.Unreached())
-}
-
-// writable finds out before a long run whether its files can be written. What
-// they hold stays until then.
-func (c *benchOutput) writable() error {
-	for _, o := range []struct{ flag, file string }{{"--json", c.JSON}, {"--html", c.HTML}} {
-		if o.file == "" {
-			continue
-		}
-		f, err := os.OpenFile(o.file, os.O_WRONLY|os.O_CREATE, 0o644)
-		if err != nil {
-			return fmt.Errorf("%s: %w", o.flag, err)
-		}
-		f.Close()
-	}
-	return nil
-}
-
-// write writes the files that were asked for.
-func (c *benchOutput) write(report *bench.Report) error {
-	var errs []error
-	if c.JSON != "" {
-		text, err := json.MarshalIndent(report, "", " ")
-		if err == nil {
-			err = os.WriteFile(c.JSON, append(text, '\n'), 0o644)
-		}
-		errs = append(errs, err)
-	}
-	if c.HTML != "" {
-		f, err := os.Create(c.HTML)
-		if err == nil {
-			err = errors.Join(report.WriteHTML(f), f.Close())
-		}
-		errs = append(errs, err)
-	}
-	return errors.Join(errs...)
 }
 
 // benchWorker is this program again, as a worker.

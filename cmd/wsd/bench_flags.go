@@ -30,14 +30,14 @@ type benchPhases struct {
 	Concurrency count  `env:"-" default:"128" help:"Handshakes under way at once."`
 	Hold        span   `env:"-" default:"5s" help:"Time that all clients stay idle after connecting; 0: none."`
 
-	Rate     float64 `env:"-" default:"0" placeholder:"N" help:"Open loop: requests per second over all clients, on a schedule."`
-	Interval span    `env:"-" default:"0s" help:"Open loop: one request of each client in this time; 30s if nothing else is asked for."`
-	Jitter   span    `env:"-" default:"0s" help:"Open loop with --interval: moves each request by up to this, either way."`
-	Poisson  bool    `env:"-" help:"Open loop: random gaps (exponentially distributed) rather than even ones."`
-	Closed   count   `env:"-" default:"0" help:"Closed loop: clients that send the next request when the answer has come."`
-	Depth    count   `env:"-" default:"1" help:"Closed loop: requests of each client under way at once."`
-	Duration span    `env:"-" default:"10s" help:"Length of each phase with messages."`
-	Grace    span    `env:"-" default:"5s" help:"Time for which late answers are waited for."`
+	Rate     rate  `env:"-" default:"0" help:"Open loop: requests per second over all clients, on a schedule."`
+	Interval span  `env:"-" default:"0s" help:"Open loop: one request of each client in this time; 30s if nothing else is asked for."`
+	Jitter   span  `env:"-" default:"0s" help:"Open loop with --interval: moves each request by up to this, either way."`
+	Poisson  bool  `env:"-" help:"Open loop: random gaps (exponentially distributed) rather than even ones."`
+	Closed   count `env:"-" default:"0" help:"Closed loop: clients that send the next request when the answer has come."`
+	Depth    count `env:"-" default:"1" help:"Closed loop: requests of each client under way at once."`
+	Duration span  `env:"-" default:"10s" help:"Length of each phase with messages."`
+	Grace    span  `env:"-" default:"5s" help:"Time for which late answers are waited for."`
 
 	Payload string `env:"-" placeholder:"TEXT" help:"Request, the action heart_beat if none is given; {seq} in it becomes a number, which is looked for in the answer."`
 	Expect  string `env:"-" placeholder:"TEXT" help:"What has to be in every answer; none given: the answer has to be the request."`
@@ -48,7 +48,7 @@ type benchPhases struct {
 	PublishCommand string   `env:"-" placeholder:"COMMAND" help:"Fan-out: shell command that publishes its standard input."`
 	PublishHeader  []string `env:"-" sep:"none" placeholder:"FIELD" help:"Further field of the POST, as in 'Authorization: Bearer ...'."`
 	Publishes      count    `env:"-" default:"10" help:"Fan-out: messages, each when the one before has reached everybody."`
-	PublishRate    float64  `env:"-" default:"0" placeholder:"N" help:"Messages published per second beside the requests, in place of a phase of their own."`
+	PublishRate    rate     `env:"-" default:"0" help:"Messages published per second beside the requests, in place of a phase of their own."`
 	PublishBytes   size     `env:"-" default:"128B" help:"Size of a published message."`
 
 	Storm       share `env:"-" default:"0%" help:"Reconnect storm: the share of clients that vanish at once, as in 50%."`
@@ -74,6 +74,20 @@ type benchOutput struct {
 	HTML   string   `name:"html" env:"-" placeholder:"FILE" help:"Write one page with plots, readable offline."`
 	Assert []string `env:"-" placeholder:"CHECK" help:"What has to hold, as in 'p99<50ms,loss=0,open.p999<=100ms'; otherwise the exit code is 1."`
 }
+
+// rate is how often something happens in a second.
+type rate float64
+
+func (r *rate) UnmarshalText(text []byte) error {
+	v, err := strconv.ParseFloat(string(text), 64)
+	if err != nil || !(v >= 0 && v <= 1e9) {
+		return fmt.Errorf("%q is no rate: write a number a second from 0 to 1e9, as in 20000 or 0.5", text)
+	}
+	*r = rate(v)
+	return nil
+}
+
+func (r rate) String() string { return strconv.FormatFloat(float64(r), 'g', -1, 64) }
 
 // share is a part of all clients.
 type share float64
@@ -101,9 +115,9 @@ type rude struct {
 }
 
 func (r *rude) UnmarshalText(text []byte) (err error) {
-	number, rate, rated := strings.Cut(string(text), "@")
+	number, perSecond, rated := strings.Cut(string(text), "@")
 	if rated {
-		r.rate, err = strconv.ParseFloat(rate, 64)
+		r.rate, err = strconv.ParseFloat(perSecond, 64)
 	}
 	if strings.HasSuffix(number, "%") {
 		err = errorsFirst(err, r.share.UnmarshalText([]byte(number)))
@@ -112,7 +126,7 @@ func (r *rude) UnmarshalText(text []byte) (err error) {
 		err = errorsFirst(err, n.UnmarshalText([]byte(number)))
 		r.count = int(n)
 	}
-	if err != nil || rated && !(r.rate > 0) {
+	if err != nil || rated && !(r.rate > 0 && r.rate <= 1e9) {
 		return fmt.Errorf("%q is no number of clients: write one as 100, a share as 1%%, and a rate behind it as 1%%@500", text)
 	}
 	return nil
@@ -185,7 +199,7 @@ func (c *benchPhases) phases() []bench.Phase {
 		all = append(all, c.load(bench.Phase{Name: "closed", Kind: bench.Closed, Active: int(c.Closed), Depth: int(c.Depth)}))
 	}
 	if c.Rate > 0 || c.Interval > 0 {
-		all = append(all, c.load(bench.Phase{Name: "open", Kind: bench.Open, Rate: c.Rate, Interval: bench.Duration(c.Interval),
+		all = append(all, c.load(bench.Phase{Name: "open", Kind: bench.Open, Rate: float64(c.Rate), Interval: bench.Duration(c.Interval),
 			Jitter: bench.Duration(c.Jitter), Poisson: c.Poisson}))
 	}
 	if publishing && c.PublishRate == 0 {
@@ -220,6 +234,6 @@ func (c *benchPhases) load(p bench.Phase) bench.Phase {
 	}
 	p.Concurrency = int(c.Concurrency)
 	p.Churn = bench.Duration(c.Churn)
-	p.PublishRate, p.PublishBytes = c.PublishRate, int(c.PublishBytes)
+	p.PublishRate, p.PublishBytes = float64(c.PublishRate), int(c.PublishBytes)
 	return p
 }

@@ -86,6 +86,34 @@ func TestBenchScenarioFilled(t *testing.T) {
 	}
 }
 
+// A run that fails leaves its files as they were.
+func TestBenchFilesOfAFailedRun(t *testing.T) {
+	dir := t.TempDir()
+	old := filepath.Join(dir, "old.html")
+	if err := os.WriteFile(old, []byte("before"), 0o640); err != nil {
+		t.Fatal(err)
+	}
+	got := runProgram(t, nil, "bench", "--url=ws://127.0.0.1:1/", "--pid=999999999", "--json="+filepath.Join(dir, "new.json"), "--html="+old)
+	names, _ := os.ReadDir(dir)
+	text, _ := os.ReadFile(old)
+	if got.code != exitFailed || len(names) != 1 || string(text) != "before" {
+		t.Errorf("exit %d, %d files, %q", got.code, len(names), text)
+	}
+	link := filepath.Join(dir, "link.html")
+	if err := os.Symlink(old, link); err != nil {
+		t.Fatal(err)
+	}
+	got = runProgram(t, nil, "bench", "--url=ws://127.0.0.1:1/", "--clients=1", "--retries=1", "--hold=0s", "--json=/dev/null", "--html="+link)
+	info, err := os.Lstat(link)
+	if err != nil || info.Mode()&os.ModeSymlink == 0 {
+		t.Errorf("the link is gone: %v", err)
+	}
+	info, err = os.Stat(old)
+	if err != nil || info.Size() < 1000 || info.Mode().Perm() != 0o640 {
+		t.Errorf("exit %d, %+v, %v", got.code, info, err)
+	}
+}
+
 // A first Ctrl-C ends the phase and there is a report all the same.
 func TestBenchInterrupted(t *testing.T) {
 	url, _ := serveForBench(t)
@@ -113,6 +141,13 @@ func TestBenchUsage(t *testing.T) {
 		{[]string{"--storm=150%"}, []string{"--storm", `"150%"`}, exitUsage},
 		{[]string{"--slow-readers=1%@0"}, []string{"--slow-readers", `"1%@0"`}, exitUsage},
 		{[]string{"--ping-floods=x"}, []string{"--ping-floods", `"x"`}, exitUsage},
+		{[]string{"--rate=nan"}, []string{"--rate", `"nan"`}, exitUsage},
+		{[]string{"--rate=inf"}, []string{"--rate", `"inf"`}, exitUsage},
+		{[]string{"--rate=-1"}, []string{"--rate", `"-1"`}, exitUsage},
+		{[]string{"--publish-rate=NaN"}, []string{"--publish-rate", `"NaN"`}, exitUsage},
+		{[]string{"--storm=nan%"}, []string{"--storm", `"nan%"`}, exitUsage},
+		{[]string{"--ping-floods=1@inf"}, []string{"--ping-floods", `"1@inf"`}, exitUsage},
+		{[]string{"--json=x", "--html=x"}, []string{"--json and --html"}, exitFailed},
 		{[]string{"--clients=-1"}, []string{"--clients", `"-1"`}, exitUsage},
 		{[]string{"--assert=speed<1"}, []string{"--assert", `"speed"`, "p99"}, exitFailed},
 		{[]string{"--url=wss://x/"}, []string{"wss://x/", "TLS"}, exitFailed},

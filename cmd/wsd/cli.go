@@ -79,7 +79,7 @@ func placeholders(k *kong.Kong) error {
 	return kong.Visit(k.Model.Node, func(n kong.Visitable, next kong.Next) error {
 		if flag, ok := n.(*kong.Flag); ok && flag.PlaceHolder == "" && flag.Target.IsValid() {
 			switch flag.Target.Interface().(type) {
-			case count:
+			case count, rate:
 				flag.PlaceHolder = "N"
 			case size:
 				flag.PlaceHolder = "SIZE"
