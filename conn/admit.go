@@ -5,13 +5,16 @@ import "net/http"
 // check decides whether a well-formed request is a handshake, and a welcome
 // one (RFC 6455, 4.2.1 and 4.2.2).
 func (u *Upgrader) check(r *Request) *HTTPError {
+	bad := r.settleHost()
 	switch {
 	case string(r.Method) != http.MethodGet:
 		return errMethod
-	case len(r.Host) == 0 || !allIn(r.Host, charHost):
-		return errHost
+	case bad != nil:
+		return bad
 	case r.seen.all(seenBody):
 		return errBody
+	case r.seen.all(seenExpectation):
+		return errExpectation
 	case u.Route != nil && !u.Route(r.Path):
 		return errRoute
 	case len(u.Hosts) > 0 && !hostAllowed(u.Hosts, r.Host):
@@ -24,6 +27,8 @@ func (u *Upgrader) check(r *Request) *HTTPError {
 		return errNoUpgrade
 	case !isKey(r.key):
 		return errKey
+	case r.seen.all(seenBadExtensions):
+		return errExtensions
 	case !originAllowed(u.Origins, r.Origin):
 		return errOrigin
 	}

@@ -5,6 +5,7 @@ package conn
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/gobwas/ws"
 )
@@ -53,6 +54,12 @@ func TestHandshakeAllocatesNothing(t *testing.T) {
 			t.Fatal(err)
 		}
 	})
+	spelled := request("GET http://localhost:8066/%77s HTTP/1.2", "Origin: http://localhost:8066", "Sec-WebSocket-Extensions: a;b=c")
+	pinAllocs(t, "upgrade of an absolute target with escapes", 0, func() {
+		if _, _, err := u.Upgrade(spelled, out, &r); err != nil {
+			t.Fatal(err)
+		}
+	})
 	const parent = "a-name-longer-than-most.example.org"
 	u.Hosts, u.Origins = []string{"other:1", "*." + parent + ":443"}, []string{"null", "other", "https://*." + parent}
 	wild := request(getWS, "Host: www."+parent, "Origin: https://www."+parent+":443", "Sec-WebSocket-Protocol: a, b")
@@ -61,6 +68,7 @@ func TestHandshakeAllocatesNothing(t *testing.T) {
 			t.Fatal(err)
 		}
 	})
+	u.Now = time.Now
 	tls := []byte("\x16\x03\x01")
 	pinAllocs(t, "refusal", 0, func() { u.Upgrade(tls, out, &r) })
 	pinAllocs(t, "request", 0, func() { AppendRequest(out, "localhost", "/ws", sampleNonce) })

@@ -4,11 +4,14 @@ import "encoding/binary"
 
 // What may stand where in a request (RFC 9110, 5.6.2 and 5.5; RFC 3986).
 const (
-	charToken  uint8 = 1 << iota // field names, methods, subprotocols
-	charValue                    // field values: no control character but tab
-	charTarget                   // visible ASCII but '#'
-	charHost                     // a name or address, with port
-	charBase64                   // a base64 digit
+	charToken   uint8 = 1 << iota // field names, methods, subprotocols
+	charValue                     // field values: no control character but tab
+	charTarget                    // visible ASCII but '#'
+	charName                      // of a host's name; in URIs all that needs no escape
+	charAddress                   // an IPv6 address
+	charBase64                    // a base64 digit
+	charDigit
+	charPath // what stands for itself in a path
 )
 
 var chars = makeChars()
@@ -19,15 +22,18 @@ func makeChars() (t [256]uint8) {
 			t[c] |= class
 		}
 	}
-	for _, class := range []uint8{charToken, charHost, charBase64} {
+	for _, class := range []uint8{charToken, charName, charBase64, charPath} {
 		set(class, '0', '9')
 		set(class, 'a', 'z')
 		set(class, 'A', 'Z')
 	}
 	for class, others := range map[uint8]string{
-		charToken:  "!#$%&'*+-.^_`|~",
-		charHost:   "-._~:[]",
-		charBase64: "+/",
+		charToken:   "!#$%&'*+-.^_`|~",
+		charName:    "-._~",
+		charAddress: "abcdefABCDEF0123456789:.",
+		charBase64:  "+/",
+		charDigit:   "0123456789",
+		charPath:    "/-._~!$&'()*+,;=:@",
 	} {
 		for _, c := range others {
 			t[c] |= class

@@ -15,6 +15,8 @@ const (
 	seenOrigin
 	seenProtocol
 	seenBody
+	seenExpectation // other than 100-continue
+	seenBadExtensions
 )
 
 func (s seen) all(f seen) bool { return s&f == f }
@@ -47,9 +49,7 @@ func (r *Request) field(name, value []byte) *HTTPError {
 			return r.once(seenHost, &r.Host, value)
 		}
 	case len("Origin"):
-		if equalFold(name, "Origin") {
-			return r.once(seenOrigin, &r.Origin, value)
-		}
+		return r.field6(name, value)
 	case len("Upgrade"):
 		if equalFold(name, "Upgrade") && hasToken(value, "websocket") {
 			r.seen |= seenUpgrade
@@ -68,12 +68,38 @@ func (r *Request) field(name, value []byte) *HTTPError {
 		if equalFold(name, "Sec-WebSocket-Protocol") {
 			r.seen |= seenProtocol
 		}
+	case len("Sec-WebSocket-Extensions"):
+		if equalFold(name, "Sec-WebSocket-Extensions") && !isExtensions(value) {
+			r.seen |= seenBadExtensions
+		}
 	case len("Sec-WebSocket-Version"):
 		if equalFold(name, "Sec-WebSocket-Version") {
 			return r.version(value)
 		}
 	}
 	return nil
+}
+
+// field6 is for the two names of 6 letters.
+func (r *Request) field6(name, value []byte) *HTTPError {
+	switch {
+	case equalFold(name, "Origin"):
+		return r.once(seenOrigin, &r.Origin, value)
+	case equalFold(name, "Expect") && !continues(value):
+		r.seen |= seenExpectation
+	}
+	return nil
+}
+
+// continues reports whether nothing is expected but 100-continue.
+func continues(list []byte) bool {
+	for len(list) > 0 {
+		var item []byte
+		if item, list = cutItem(list); len(item) > 0 && !equalFold(item, "100-continue") {
+			return false
+		}
+	}
+	return true
 }
 
 // field17 is for the two names of 17 letters.

@@ -1,6 +1,7 @@
 package conn
 
 import (
+	"bytes"
 	"net/http"
 	"strconv"
 	"strings"
@@ -18,18 +19,20 @@ func (e *HTTPError) Error() string {
 	return strconv.Itoa(e.Status) + " " + e.Reason
 }
 
-// AppendHTTPError appends e as a complete HTTP/1.1 response, after which the
-// connection is to be closed. 405 says which method is allowed and 426 which
-// protocol and version to upgrade to (RFC 9110, 15.5.6 and 15.5.22; RFC 6455,
-// 4.4).
-func AppendHTTPError(out []byte, e *HTTPError) []byte { return appendHTTPError(out, e, true) }
-
-// appendHTTPError leaves the body out for HEAD (RFC 9110, 9.3.2).
-func appendHTTPError(out []byte, e *HTTPError, body bool) []byte {
+// Refuse appends e to out as a complete HTTP/1.1 response, after which the
+// connection is to be closed. in is as much of the request as came: the answer
+// to HEAD has no body (RFC 9110, 9.3.2). 405 says which method is allowed and
+// 426 which protocol and version to upgrade to (RFC 9110, 15.5.6 and 15.5.22;
+// RFC 6455, 4.4).
+func (u *Upgrader) Refuse(in, out []byte, e *HTTPError) []byte {
 	out = append(out, "HTTP/1.1 "...)
 	out = strconv.AppendInt(out, int64(e.Status), 10)
 	out = append(out, ' ')
 	out = append(out, http.StatusText(e.Status)...)
+	if u.Now != nil {
+		out = append(out, "\r\nDate: "...)
+		out = u.Now().UTC().AppendFormat(out, http.TimeFormat)
+	}
 	out = append(out, "\r\nConnection: "...)
 	if e.Status == http.StatusUpgradeRequired {
 		out = append(out, "Upgrade, "...)
@@ -52,12 +55,14 @@ func appendHTTPError(out []byte, e *HTTPError, body bool) []byte {
 	out = append(out, "Content-Type: text/plain; charset=utf-8\r\nContent-Length: "...)
 	out = strconv.AppendInt(out, int64(len(e.Reason)+1), 10)
 	out = append(out, "\r\n\r\n"...)
-	if !body {
+	if bytes.HasPrefix(in[emptyLines(in):], head) {
 		return out
 	}
 	out = append(out, e.Reason...)
 	return append(out, '\n')
 }
+
+var head = []byte("HEAD ")
 
 func appendField(out []byte, name, value string) []byte {
 	if strings.ContainsAny(name, "\r\n") || strings.ContainsAny(value, "\r\n") {
@@ -81,15 +86,18 @@ var (
 	errConnection  = badRequest("Connection does not list Upgrade")
 	errKey         = badRequest("missing or malformed Sec-WebSocket-Key")
 	errProtocols   = badRequest("malformed Sec-WebSocket-Protocol")
+	errExtensions  = badRequest("malformed Sec-WebSocket-Extensions")
 
-	errVersion   = &HTTPError{Status: http.StatusHTTPVersionNotSupported, Reason: "only HTTP/1.1 is spoken here"}
-	errTooLong   = &HTTPError{Status: http.StatusRequestHeaderFieldsTooLarge, Reason: "request header too large"}
-	errMethod    = &HTTPError{Status: http.StatusMethodNotAllowed, Reason: "only GET is allowed"}
-	errRoute     = &HTTPError{Status: http.StatusNotFound, Reason: "not found"}
-	errNoUpgrade = &HTTPError{Status: http.StatusUpgradeRequired, Reason: "this is a WebSocket endpoint, version 13"}
-	errWrongHost = &HTTPError{Status: http.StatusForbidden, Reason: "host not allowed"}
-	errOrigin    = &HTTPError{Status: http.StatusForbidden, Reason: "origin not allowed"}
-	errRefused   = &HTTPError{Status: http.StatusForbidden, Reason: "not allowed"}
+	errVersion     = &HTTPError{Status: http.StatusHTTPVersionNotSupported, Reason: "only HTTP/1.1 is spoken here"}
+	errLongTarget  = &HTTPError{Status: http.StatusRequestURITooLong, Reason: "request target too long"}
+	errExpectation = &HTTPError{Status: http.StatusExpectationFailed, Reason: "no expectation but 100-continue is met here"}
+	errTooLong     = &HTTPError{Status: http.StatusRequestHeaderFieldsTooLarge, Reason: "request header too large"}
+	errMethod      = &HTTPError{Status: http.StatusMethodNotAllowed, Reason: "only GET is allowed"}
+	errRoute       = &HTTPError{Status: http.StatusNotFound, Reason: "not found"}
+	errNoUpgrade   = &HTTPError{Status: http.StatusUpgradeRequired, Reason: "this is a WebSocket endpoint, version 13"}
+	errWrongHost   = &HTTPError{Status: http.StatusForbidden, Reason: "host not allowed"}
+	errOrigin      = &HTTPError{Status: http.StatusForbidden, Reason: "origin not allowed"}
+	errRefused     = &HTTPError{Status: http.StatusForbidden, Reason: "not allowed"}
 )
 
 func badRequest(reason string) *HTTPError {

@@ -7,15 +7,16 @@ import "bytes"
 // long as those are.
 type Request struct {
 	Method   []byte
-	Path     []byte // as sent, not unescaped
+	Path     []byte // as sent, not unescaped: see SamePath
 	Query    []byte // what follows '?', nil without
-	Host     []byte // with port, if one was sent
+	Host     []byte // with port, if one was sent; the target's, if that names one
 	Origin   []byte // nil if there was none
 	Protocol []byte // the subprotocol accepted, nil if none
 
-	fields []byte // the field lines, each with its CRLF
-	seen   seen
-	key    []byte
+	fields    []byte // the field lines, each with its CRLF
+	seen      seen
+	key       []byte
+	authority []byte // of a target in absolute form, else nil
 }
 
 // Header returns the value of the first field of that name, in whatever case,
@@ -39,10 +40,11 @@ func HeaderEnd(in []byte) int {
 	return end
 }
 
-// headerEnd looks for the blank line and, until there, for a line end that is
-// not CRLF. Some servers take a bare LF for one and some do not, which is what
-// request smuggling is made of.
+// headerEnd looks for the blank line behind the first line that is not empty
+// and, until there, for a line end that is not CRLF. Some servers take a bare LF
+// for one and some do not, which is what request smuggling is made of.
 func headerEnd(in []byte) (end int, bare bool) {
+	begun := false
 	for start := 0; ; {
 		n := bytes.IndexByte(in[start:], '\n')
 		switch {
@@ -50,11 +52,22 @@ func headerEnd(in []byte) (end int, bare bool) {
 			return 0, false
 		case n == 0 || in[start+n-1] != '\r':
 			return 0, true
-		case n == 1 && start > 0:
+		case n > 1:
+			begun = true
+		case begun:
 			return start + 2, false
 		}
 		start += n + 1
 	}
+}
+
+// emptyLines is the length of the empty lines in front of a request, which are
+// not part of it (RFC 9112, 2.2).
+func emptyLines(in []byte) (n int) {
+	for len(in)-n >= 2 && in[n] == '\r' && in[n+1] == '\n' {
+		n += 2
+	}
+	return n
 }
 
 // cutLine splits off the first line, without its CRLF, which headerEnd has
@@ -64,34 +77,30 @@ func cutLine(b []byte) (line, rest []byte) {
 	return b[:n-1], b[n+1:]
 }
 
-// parseLine reads the request line (RFC 9112, 3). Only the origin form of a
-// target is a path of ours.
+// parseLine reads the request line (RFC 9112, 3).
 func (r *Request) parseLine(line []byte) *HTTPError {
 	method, rest, ok1 := bytes.Cut(line, space)
 	target, version, ok2 := bytes.Cut(rest, space)
 	switch {
 	case !ok1 || !ok2 || !isToken(method):
 		return errRequestLine
-	case string(version) != "HTTP/1.1":
+	case !isSpoken(version):
 		return versionError(method, version)
-	case len(target) == 0 || target[0] != '/' || !allIn(target, charTarget):
-		return errTarget
 	}
-	path, query, found := bytes.Cut(target, question)
-	if !escapesWell(path) {
-		return errTarget
-	}
-	if !found {
-		query = nil
-	}
-	r.Method, r.Path, r.Query = method, path, query
-	return nil
+	r.Method = method
+	return r.parseTarget(target)
 }
 
 var (
 	space    = []byte{' '}
 	question = []byte{'?'}
 )
+
+// isSpoken reports whether that is HTTP/1.1, or a later 1.x, which has to be
+// read in the same way (RFC 9110, 6.2).
+func isSpoken(version []byte) bool {
+	return len(version) == len("HTTP/1.1") && string(version[:7]) == "HTTP/1." && '1' <= version[7] && version[7] <= '9'
+}
 
 // versionError tells what is HTTP, but of another version, from what is not;
 // the preface of HTTP/2 is not (RFC 9113, 3.4).
@@ -104,21 +113,3 @@ func versionError(method, v []byte) *HTTPError {
 }
 
 func isDigit(c byte) bool { return '0' <= c && c <= '9' }
-
-// escapesWell reports whether each % is followed by two hexadecimal digits.
-func escapesWell(path []byte) bool {
-	for {
-		n := bytes.IndexByte(path, '%')
-		if n < 0 {
-			return true
-		}
-		if len(path) < n+3 || !isHex(path[n+1]) || !isHex(path[n+2]) {
-			return false
-		}
-		path = path[n+3:]
-	}
-}
-
-func isHex(c byte) bool {
-	return isDigit(c) || 'a' <= c|0x20 && c|0x20 <= 'f'
-}

@@ -1,6 +1,9 @@
 package conn
 
-import "bytes"
+import (
+	"bytes"
+	"time"
+)
 
 // DefaultMaxHeader is the length of a request that is allowed, in bytes up to
 // and including its blank line, where nothing else is configured.
@@ -14,6 +17,10 @@ const DefaultMaxHeader = 8 << 10
 // disagree on where a request ends or whom it is for. Extensions are declined
 // by not naming any.
 //
+// Expect: 100-continue is ignored, since a handshake has no content to go on
+// with; one that announces content gets its final status at once, and any other
+// expectation 417 (RFC 9110, 10.1.1).
+//
 // The Upgrader of gobwas/ws is not used underneath. It lets bare line feeds,
 // repeated fields, folded lines and bodies pass, so all of the request would be
 // parsed before it, and then a second time by rules of its own, at twice the
@@ -21,10 +28,12 @@ const DefaultMaxHeader = 8 << 10
 // upgraded there, with the same response (lists in Upgrade excepted).
 type Upgrader struct {
 	// MaxHeader limits the request, in bytes up to and including its blank
-	// line. 0 is DefaultMaxHeader. Beyond it: 431.
+	// line, empty lines in front of it included. 0 is DefaultMaxHeader. Beyond
+	// it: 431, or 414 if not even the request line is whole.
 	MaxHeader int
 	// Route says whether there is an endpoint at a path, which comes as it was
-	// sent, without query. nil is yes to all of them. Otherwise: 404.
+	// sent, without query: SamePath compares it. nil is yes to all of them.
+	// Otherwise: 404.
 	Route func(path []byte) bool
 	// Hosts lists whom a request may be for, as CanonicalHost returns it:
 	// "example.com" (any port), "example.com:8066" or "*.example.com" (any depth
@@ -44,6 +53,9 @@ type Upgrader struct {
 	// yes. An *HTTPError is answered as it is, any other error is 403 with a
 	// fixed text. r is valid during the call only.
 	Accept func(r *Request) error
+	// Now is the clock for the Date field of refusals (RFC 9110, 6.6.1), which
+	// they lack if it is nil.
+	Now func() time.Time
 }
 
 // Upgrade looks for a request at the front of in, which is all that was
@@ -65,7 +77,7 @@ func (u *Upgrader) Upgrade(in, out []byte, r *Request) (n int, newOut []byte, er
 	}
 	switch {
 	case bad != nil:
-		return 0, appendHTTPError(out, bad, string(r.Method) != "HEAD"), bad
+		return 0, u.Refuse(in, out, bad), bad
 	case n == 0:
 		return 0, out, nil
 	}
@@ -80,7 +92,8 @@ func (u *Upgrader) read(in []byte, r *Request) (n int, bad *HTTPError) {
 		most = DefaultMaxHeader
 	}
 	in = in[:min(len(in), most)]
-	line, bad := firstLine(in)
+	begin := emptyLines(in)
+	line, bad := firstLine(in[begin:])
 	if bad != nil {
 		return 0, bad
 	}
@@ -94,7 +107,9 @@ func (u *Upgrader) read(in []byte, r *Request) (n int, bad *HTTPError) {
 	case bare:
 		return 0, errBareLF
 	case n > 0:
-		return n, r.parseFields(in[len(line)+2 : n-2])
+		return n, r.parseFields(in[begin+len(line)+2 : n-2])
+	case len(in) == most && line == nil && bytes.IndexByte(in[begin:], ' ') > 0:
+		return 0, errLongTarget
 	case len(in) == most:
 		return 0, errTooLong
 	}
@@ -108,6 +123,9 @@ const longestMethod = 24
 // yet. A start that is no method is an error at once: TLS and other protocols
 // shall not wait for the handshake's deadline.
 func firstLine(in []byte) (line []byte, bad *HTTPError) {
+	if len(in) == 1 && in[0] == '\r' {
+		return nil, nil // half an empty line
+	}
 	for i, c := range in {
 		if c == ' ' && i > 0 {
 			break

@@ -72,7 +72,7 @@ func (l *loop) handshake(slot uint32, c *client, in []byte) {
 		l.keep(c, in)
 		return
 	}
-	if s.cfg.EchoPath != "" && string(l.req.Path) == s.cfg.EchoPath {
+	if s.echoes(l.req.Path) {
 		c.set(flagEcho)
 	}
 	l.open(slot, c)

@@ -46,7 +46,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		s.log.Warn("a hijacked connection could not be taken over", "error", err)
 		e := &conn.HTTPError{Status: http.StatusNotImplemented, Reason: "this connection cannot be taken over"}
-		_, _ = c.Write(appendRejection(nil, e, r.Method == http.MethodHead))
+		_, _ = c.Write(s.upgrader.Refuse(request, nil, e))
 		return
 	}
 	s.adopt(fd, c, append(request, buffered(rw.Reader)...))
@@ -66,7 +66,7 @@ func (s *Server) rewrite(r *http.Request) []byte {
 	if r.URL.RawQuery != "" {
 		b.WriteString("?" + r.URL.RawQuery)
 	}
-	b.WriteString(" HTTP/1.1\r\nHost: " + r.Host + "\r\n")
+	b.WriteString(" " + r.Proto + "\r\nHost: " + r.Host + "\r\n")
 	_ = r.Header.Write(&b) // a bytes.Buffer takes everything
 	if len(r.TransferEncoding) > 0 {
 		// net/http takes it out of the header. A body would be read as frames.

@@ -1,8 +1,6 @@
 package server
 
 import (
-	"bytes"
-
 	"github.com/gobwas/ws"
 
 	"wsd/conn"
@@ -187,19 +185,9 @@ func (l *loop) fail(slot uint32, c *client, why Reason, code ws.StatusCode, text
 // reject answers a request by an HTTP error and ends the connection. asked is
 // as much of the request as came.
 func (l *loop) reject(slot uint32, c *client, asked []byte, why Reason, e *conn.HTTPError) {
-	l.out = appendRejection(l.out[:0], e, bytes.HasPrefix(asked, []byte("HEAD ")))
+	l.out = l.server.upgrader.Refuse(asked, l.out[:0], e)
 	l.send(slot, c, l.out)
 	l.linger(slot, c, why)
-}
-
-// appendRejection leaves the body out for HEAD (RFC 9110, 9.3.2).
-func appendRejection(out []byte, e *conn.HTTPError, head bool) []byte {
-	begin := len(out)
-	out = conn.AppendHTTPError(out, e)
-	if head {
-		return out[:begin+conn.HeaderEnd(out[begin:])]
-	}
-	return out
 }
 
 // linger shuts our side once all is sent and waits for the peer to hang up.

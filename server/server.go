@@ -91,7 +91,7 @@ func New(cfg Config) (*Server, error) {
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.protocol = conn.Protocol{MaxMessage: cfg.MaxMessage, MaxFragments: cfg.MaxFragments}
 	s.upgrader = conn.Upgrader{MaxHeader: cfg.MaxHeader, Hosts: cfg.Hosts, Origins: cfg.Origins,
-		Protocols: cfg.Subprotocols, Route: s.route}
+		Protocols: cfg.Subprotocols, Route: s.route, Now: time.Now}
 	for _, c := range cfg.Conflicts() {
 		c.Log(s.log)
 	}
@@ -108,7 +108,11 @@ func New(cfg Config) (*Server, error) {
 }
 
 func (s *Server) route(path []byte) bool {
-	return string(path) == s.cfg.Path || s.cfg.EchoPath != "" && string(path) == s.cfg.EchoPath
+	return conn.SamePath(s.cfg.Path, path) || s.echoes(path)
+}
+
+func (s *Server) echoes(path []byte) bool {
+	return s.cfg.EchoPath != "" && conn.SamePath(s.cfg.EchoPath, path)
 }
 
 // accept is Config.Accept; if that panics, the answer is 500.
