@@ -30,7 +30,7 @@ var (
 	acceptedAll  = describe("wsd_connections_accepted_total", "Connections accepted, before any check.")
 	acceptErrors = describe("wsd_accept_errors_total", "Failures of accept.")
 	acceptPauses = describe("wsd_accept_pauses_total", "Times accepting paused for want of descriptors.")
-	handshakes   = describe("wsd_handshakes_total", "Handshakes by outcome: opened, invalid, timeout, turned_away (closed unread), or the limit that refused it.", "outcome")
+	handshakes   = describe("wsd_handshakes_total", "Handshakes by outcome: opened, invalid, timeout, turned_away (closed unread), evicted (for a newcomer, when the places were all taken), or the limit that refused it.", "outcome")
 	closes       = describe("wsd_closes_total", "Connections ended, by reason.", "reason")
 
 	messagesIn   = describe("wsd_received_messages_total", "Whole messages received.")

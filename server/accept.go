@@ -36,6 +36,8 @@ type newcomer struct {
 	request []byte // if another server has read it
 	share   bool   // it counts in its address's share
 	refuse  bool
+	squeeze bool // it came when the places were all taken that short names
+	short   int
 }
 
 // acceptBatch is how many connections are accepted per listener and turn, so
@@ -97,6 +99,9 @@ func (a *acceptor) admit(l *loop, n newcomer) {
 	}
 	owner := s.loopOf(n.id)
 	a.dealt[owner] = append(a.dealt[owner], n)
+	if n.squeeze {
+		a.deal(l) // others of the batch find the place taken or free
+	}
 }
 
 // refusals is how many may wait for their 503 at once: half the spare, so that
@@ -109,34 +114,47 @@ func (s *Server) refusals() int {
 	return half
 }
 
-// allowed says whether the newcomer may begin a handshake.
+// allowed says whether the newcomer may begin a handshake. Its address comes
+// before the rate: who is refused anyway does not use that up for others.
 func (a *acceptor) allowed(l *loop, n *newcomer) bool {
 	s := l.server
+	short := s.shortOf(1)
 	switch {
 	case s.draining.Load():
 		l.count.refusals[refusedDraining]++
-	case int(s.connected.Load()-s.refused.Load()) >= s.limits.MaxClients:
-		l.count.refusals[refusedClients]++
-	case int(s.joining.Load()) >= s.cfg.MaxHandshakes:
-		l.count.refusals[refusedHandshakes]++
-	case !a.takeToken(s.cfg.HandshakeRate):
-		l.count.refusals[refusedRate]++
+		return false
+	case short >= 0 && !s.maySqueeze():
+		l.count.refusals[short]++
+		s.keepOut(short)
+		return false
 	case !s.shares.enter(n.peer, s.cfg.MaxPerAddress):
 		l.count.refusals[refusedAddress]++
-	default:
-		n.share = s.cfg.MaxPerAddress > 0 && n.peer.IsValid()
-		return true
+		return false
 	}
-	return false
+	n.share = s.cfg.MaxPerAddress > 0 && n.peer.IsValid()
+	if !a.takeToken(s.cfg.HandshakeRate, s.unspent.Swap(0)) {
+		l.count.refusals[refusedRate]++
+		if n.share {
+			s.shares.leave(n.peer.Addr().As16())
+			n.share = false
+		}
+		return false
+	}
+	n.short, n.squeeze = short, short >= 0
+	if !n.squeeze {
+		s.letIn()
+	}
+	return true
 }
 
-// takeToken is the handshake rate's bucket: it holds one second's worth.
-func (a *acceptor) takeToken(rate int) bool {
+// takeToken is the handshake rate's bucket: it holds one second's worth. back is
+// how many tokens came back.
+func (a *acceptor) takeToken(rate int, back int64) bool {
 	if rate <= 0 {
 		return true
 	}
 	now := time.Now()
-	a.tokens = min(a.tokens+now.Sub(a.refilled).Seconds()*float64(rate), float64(rate))
+	a.tokens = min(a.tokens+float64(back)+now.Sub(a.refilled).Seconds()*float64(rate), float64(rate))
 	a.refilled = now
 	if a.tokens < 1 {
 		return false
@@ -166,6 +184,9 @@ func (a *acceptor) deal(l *loop) {
 // welcome takes in newcomers that were dealt to this loop.
 func (l *loop) welcome(pile []newcomer) {
 	for _, n := range pile {
+		if n.squeeze && !l.squeeze(&n) {
+			continue
+		}
 		if slot, c := l.join(n); c != nil && n.request != nil {
 			l.handshake(slot, c, n.request)
 		}
@@ -183,7 +204,7 @@ func (s *Server) forget(pile ...newcomer) {
 		} else {
 			s.joining.Add(-1)
 		}
-		s.connected.Add(-1)
+		s.left()
 		_ = netpoll.Close(n.fd)
 	}
 }
@@ -217,6 +238,7 @@ func (a *acceptor) rest(l *loop) {
 	for _, ln := range a.listeners {
 		_ = l.poll.Del(ln.Fd())
 	}
+	l.server.resting.Store(true)
 	l.count.rests++
 }
 
@@ -232,7 +254,9 @@ func (a *acceptor) tick(l *loop) {
 	if err := a.arm(l); err != nil {
 		l.server.log.Warn("accepting does not resume yet", "error", err)
 		a.rest(l)
+		return
 	}
+	l.server.resting.Store(false)
 }
 
 // sweepRounds bounds the batches that are accepted from each listener when the

@@ -121,19 +121,19 @@ func TestHandshakeRate(t *testing.T) {
 func TestTakeToken(t *testing.T) {
 	a := &acceptor{tokens: 10, refilled: time.Now()}
 	for range 10 {
-		if !a.takeToken(10) {
+		if !a.takeToken(10, 0) {
 			t.Fatal("the burst is less than a second's worth")
 		}
 	}
 	a.refilled = time.Now().Add(-time.Hour)
 	taken := 0
-	for a.takeToken(10) {
+	for a.takeToken(10, 0) {
 		taken++
 	}
 	if taken < 10 || taken > 11 {
 		t.Errorf("%d after an hour, want a second's worth", taken)
 	}
-	if !a.takeToken(0) {
+	if !a.takeToken(0, 0) {
 		t.Error("no rate refuses")
 	}
 }

@@ -118,7 +118,7 @@ func BenchmarkPublish(b *testing.B) {
 //	find     a client by its id
 func BenchmarkMillion(b *testing.B) {
 	const million = 1_000_000
-	before := heap()
+	before := heapBytes()
 	s := newSite(b, Config{Listen: []string{"none"}, Loops: 2})
 	defer s.stop()
 	for _, l := range s.loops {
@@ -126,7 +126,7 @@ func BenchmarkMillion(b *testing.B) {
 			l.addRecord()
 		}
 	}
-	each := float64(heap()-before) / million
+	each := float64(heapBytes()-before) / million
 	b.Run("memory", func(b *testing.B) {
 		for b.Loop() {
 		}
@@ -184,7 +184,7 @@ func (s *site) beat() {
 	}
 }
 
-func heap() uint64 {
+func heapBytes() uint64 {
 	runtime.GC()
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)

@@ -155,6 +155,7 @@ func (l *loop) restoreState(slot uint32, c *client, st state) {
 	switch st {
 	case stateJoining:
 		s.joining.Add(1)
+		l.joins(slot, c)
 	case stateRefused:
 		c.set(flagRefused)
 	case stateOpen:

@@ -27,6 +27,9 @@ func (l *loop) join(n newcomer) (slot uint32, c *client) {
 		c.set(flagRefused)
 	}
 	l.enter(slot, c, state)
+	if state == stateJoining {
+		l.joins(slot, c)
+	}
 	l.count.accepted++
 	if err := l.poll.Add(n.fd, c.token(slot), netpoll.Edge); err != nil {
 		l.count.acceptErrors++

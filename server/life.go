@@ -22,7 +22,7 @@ import (
 // setState moves the client on, keeping the counts.
 func (l *loop) setState(c *client, to state) {
 	if c.state == stateJoining {
-		l.server.joining.Add(-1)
+		l.joined(c)
 	}
 	if to == stateDead && c.is(flagRefused) {
 		l.server.refused.Add(-1)

@@ -57,6 +57,7 @@ type loop struct {
 	// which is the first after the loop stood still if stalled is set.
 	unchecked int
 	stalled   bool
+	joiners   joiners
 	dead      []uint32 // clients to be freed at the end of the batch
 	walks     []*walk  // publishes under way, oldest first
 	calls     []*call  // handlers under way, oldest first
@@ -261,6 +262,7 @@ func (l *loop) passTime() {
 		l.unchecked = len(l.stuck) // else a round of an earlier tick is under way
 	}
 	l.checkCalls()
+	l.joiners.calm(now)
 	l.drainTick()
 	if l.accept != nil {
 		l.accept.tick(l)
@@ -286,12 +288,17 @@ func (l *loop) bury() {
 		c := l.clients.at(slot)
 		_ = netpoll.Close(int(c.fd))
 		l.clients.release(slot)
-		if s := l.server; s.connected.Add(-1) == 0 && s.draining.Load() {
-			select {
-			case s.empty <- struct{}{}:
-			default: // Stop has been told already
-			}
-		}
+		l.server.left()
 	}
 	l.dead = l.dead[:0]
+}
+
+// left: there is one connection less. Stop waits for the last.
+func (s *Server) left() {
+	if s.connected.Add(-1) == 0 && s.draining.Load() {
+		select {
+		case s.empty <- struct{}{}:
+		default: // Stop has been told already
+		}
+	}
 }

@@ -50,11 +50,15 @@ type Server struct {
 	workers   *ants.Pool // workers that run pooled handlers
 	ctx       context.Context
 	cancel    context.CancelFunc
-	began     time.Time
+	began     time.Time // of the first process, by the wall clock, after a handover
+	made      time.Time
 
 	connected atomic.Int64 // sockets, whatever their state
 	joining   atomic.Int64
 	refused   atomic.Int64
+	unspent   atomic.Int64 // of the handshake rate, by those who were refused for another limit
+	keptOut   atomic.Int64 // Server.age of the last one refused for want of a place, 0: nobody since one was let in
+	resting   atomic.Bool  // nobody is accepted for the moment
 	pending   atomic.Int64 // memory of all send queues: hold
 	publishes atomic.Uint64
 	panics    atomic.Uint64 // in what the application has run on loops
@@ -84,7 +88,7 @@ func New(cfg Config) (*Server, error) {
 	if err := cfg.complete(); err != nil {
 		return nil, err
 	}
-	s := &Server{cfg: cfg, log: cfg.Logger, mux: cfg.Mux, began: time.Now(),
+	s := &Server{cfg: cfg, log: cfg.Logger, mux: cfg.Mux, began: time.Now(), made: time.Now(),
 		swept: make(chan struct{}), empty: make(chan struct{}, 1), ended: make(chan struct{}), stopped: make(chan struct{}),
 		backlog: backlog{room: make(chan struct{}, 1)}}
 	s.debug = s.log.Enabled(context.Background(), slog.LevelDebug)
@@ -324,18 +328,5 @@ func (s *Server) Addrs() []string { return s.addrs }
 
 // Limits tells what the server can hold.
 func (s *Server) Limits() Limits { return s.limits }
-
-// Ready is nil if new clients are welcome, or says why they are not.
-func (s *Server) Ready() error {
-	switch {
-	case !s.started.Load():
-		return errors.New("starting")
-	case s.draining.Load():
-		return errors.New("draining")
-	case int(s.connected.Load()-s.refused.Load()) >= s.limits.MaxClients:
-		return fmt.Errorf("full: %d clients", s.limits.MaxClients)
-	}
-	return nil
-}
 
 func itoa(n int) string { return strconv.Itoa(n) }

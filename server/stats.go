@@ -15,10 +15,11 @@ const (
 	refusedHandshakes
 	refusedRate
 	refusedAddress
+	refusedEvicted // by a newcomer, when the places were all taken
 	refusalKinds
 )
 
-var refusalNames = [refusalKinds]string{"draining", "max_clients", "max_handshakes", "handshake_rate", "max_per_address"}
+var refusalNames = [refusalKinds]string{"draining", "max_clients", "max_handshakes", "handshake_rate", "max_per_address", "evicted"}
 
 // codes is how many codes are counted: those of the protocol, and one for all
 // that applications have of their own.

@@ -1,0 +1,46 @@
+package server
+
+import (
+	"errors"
+	"fmt"
+	"time"
+)
+
+// Ready is nil if new clients are welcome, or says why they are not.
+func (s *Server) Ready() error {
+	switch at := s.keptOut.Load(); {
+	case !s.started.Load():
+		return errors.New("starting")
+	case s.draining.Load():
+		return errors.New("draining")
+	case int(s.connected.Load()-s.refused.Load()) >= s.limits.MaxClients:
+		return fmt.Errorf("full: %d clients", s.limits.MaxClients)
+	case s.resting.Load():
+		return errors.New("newcomers are not accepted: descriptors or kernel memory are used up")
+	case at != 0 && s.age()-at < int64(keptOutFor):
+		return fmt.Errorf("newcomers are refused: %d handshakes are under way (max-handshakes)", s.cfg.MaxHandshakes)
+	}
+	return nil
+}
+
+// keptOutFor is how long a refusal for want of a place for the handshake makes
+// the server not ready, unless a newcomer is let in before: one flood that is
+// turned away shall not keep others from being sent here.
+const keptOutFor = 2 * time.Second
+
+// age is in nanoseconds of the monotonic clock, and not 0.
+func (s *Server) age() int64 { return max(int64(time.Since(s.made)), 1) }
+
+// keepOut notes that a newcomer was refused for that limit.
+func (s *Server) keepOut(limit int) {
+	if limit == refusedHandshakes {
+		s.keptOut.Store(s.age())
+	}
+}
+
+// letIn notes that one was not.
+func (s *Server) letIn() {
+	if s.keptOut.Load() != 0 {
+		s.keptOut.Store(0)
+	}
+}
