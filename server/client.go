@@ -94,6 +94,8 @@ const (
 	// flagRefused: it takes no client's place but one of those kept for saying
 	// no, until it is gone.
 	flagRefused
+	// flagHungUp: nothing more is read, the peer's side is at its end.
+	flagHungUp
 )
 
 func (c *client) is(f flags) bool { return c.flags&f != 0 }

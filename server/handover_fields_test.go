@@ -35,8 +35,8 @@ func TestEveryFieldIsConsidered(t *testing.T) {
 		wired |= f.flag
 	}
 	// An end of the stream, too, is told again by the epoll of the new process.
-	followed := flagReadable | flagEnded | flagAgain | flagWriting | flagStuck | flagCounted | flagSubscribed
-	if all := flagRefused<<1 - 1; wired|followed != all || wired&followed != 0 {
+	followed := flagReadable | flagEnded | flagAgain | flagWriting | flagStuck | flagCounted | flagSubscribed | flagHungUp
+	if all := flagHungUp<<1 - 1; wired|followed != all || wired&followed != 0 {
 		t.Errorf("flags %b go along, %b follow, and there are %b", wired, followed, all)
 	}
 }

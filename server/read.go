@@ -23,6 +23,9 @@ import (
 
 // readable reads from a client that an event named. ended: the peer hung up.
 func (l *loop) readable(slot uint32, c *client, ended bool) {
+	if c.is(flagHungUp) {
+		return
+	}
 	c.set(flagReadable)
 	if ended {
 		c.set(flagEnded)
@@ -70,13 +73,20 @@ func (l *loop) read(slot uint32, c *client) {
 	}
 }
 
-// hungUp: the peer's side of the stream is at its end.
+// hungUp: the peer's side of the stream is at its end. If that was half of a
+// close, it still takes what waits for it, for as long as a close may take.
 func (l *loop) hungUp(slot uint32, c *client) {
-	switch c.state {
-	case stateLingering, stateClosing:
+	c.clear(flagReadable)
+	if c.head != 0 {
+		c.set(flagHungUp)
+	}
+	switch {
+	case c.state <= stateOpen:
+		l.finish(slot, c, ReasonVanished)
+	case c.head == 0:
 		l.kill(slot, c, ReasonNone) // counted when it began
 	default:
-		l.kill(slot, c, ReasonVanished)
+		c.set(flagFinish)
 	}
 }
 

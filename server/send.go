@@ -274,7 +274,7 @@ func (l *loop) unqueue(c *client, before, n uint32) {
 // flushed does what waited for the queue to shrink.
 func (l *loop) flushed(slot uint32, c *client) {
 	if c.head == 0 && c.is(flagFinish) {
-		if c.state != stateLingering {
+		if c.state != stateLingering || c.is(flagHungUp) {
 			l.kill(slot, c, ReasonNone)
 			return
 		}
