@@ -72,7 +72,7 @@ func originAllowed(patterns []string, origin []byte) bool {
 		}
 	}
 	scheme, host, found := bytes.Cut(origin, schemeEnd)
-	if !found || len(host) == 0 || !allIn(host, charHost) {
+	if !found || !isAuthority(host) {
 		return false
 	}
 	for _, p := range patterns {

@@ -32,7 +32,7 @@ func CanonicalPath(path string) (string, error) {
 			c, i = byte(n), i+2
 		}
 		switch {
-		case isUnreserved(c), !escaped && strings.IndexByte(inPath, c) >= 0:
+		case chars[c]&charName != 0, !escaped && chars[c]&charPath != 0:
 			out = append(out, c)
 		case escaped, c >= utf8.RuneSelf:
 			out = fmt.Appendf(out, "%%%02X", c)
@@ -46,13 +46,4 @@ func CanonicalPath(path string) (string, error) {
 		}
 	}
 	return string(out), nil
-}
-
-// inPath is what stands for itself in a path besides what is unreserved (RFC
-// 3986, section 3.3). Escaped it may mean something else.
-const inPath = "/!$&'()*+,;=:@"
-
-// isUnreserved: escaped or not, it is the same (RFC 3986, section 2.3).
-func isUnreserved(c byte) bool {
-	return isDigit(c) || 'a' <= c|0x20 && c|0x20 <= 'z' || strings.IndexByte("-._~", c) >= 0
 }
