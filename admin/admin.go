@@ -51,6 +51,9 @@ type Config struct {
 	MaxConns int
 	// Logger gets what goes wrong; nil means slog.Default().
 	Logger *slog.Logger
+	// LogDropped, if set, says how many lines of the log were dropped because
+	// nobody took them.
+	LogDropped func() uint64
 	// Inherited listens on Listen already: an older process's File. It is the
 	// server's from New on. nil means that there is none.
 	Inherited *os.File
@@ -72,6 +75,7 @@ const mostPublish = 1 << 30
 type Server struct {
 	listener *limitListener
 	gate     *turnstile
+	token    *bearer     // nil: none
 	gone     atomic.Bool // to another process
 	once     *once
 	http     *http.Server
@@ -86,6 +90,9 @@ func (cfg Config) withDefaults() Config {
 	cfg.IdempotencyWindow = cmp.Or(cfg.IdempotencyWindow, 10*time.Minute)
 	cfg.IdempotencyKeys = cmp.Or(cfg.IdempotencyKeys, 10_000)
 	cfg.Path = cmp.Or(cfg.Path, "/ws")
+	if cfg.LogDropped == nil {
+		cfg.LogDropped = func() uint64 { return 0 }
+	}
 	return cfg
 }
 
@@ -109,7 +116,7 @@ func New(cfg Config, backend Backend) (*Server, error) {
 	if err := cfg.Check(); err != nil {
 		return nil, err
 	}
-	token, err := loadToken(cfg.TokenFile)
+	token, err := newBearer(cfg.TokenFile)
 	if err != nil {
 		return nil, err
 	}
@@ -134,7 +141,7 @@ func New(cfg Config, backend Backend) (*Server, error) {
 		DisableGeneralOptionsHandler: true, // "OPTIONS *" is a request as any other
 	}
 	h.RegisterOnShutdown(end)
-	return &Server{listener: api.conns, gate: gate, once: api.once, http: h, end: end}, nil
+	return &Server{listener: api.conns, gate: gate, token: token, once: api.once, http: h, end: end}, nil
 }
 
 // Addr is the address that was bound.

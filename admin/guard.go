@@ -1,8 +1,6 @@
 package admin
 
 import (
-	"crypto/sha256"
-	"crypto/subtle"
 	"net"
 	"net/http"
 	"net/netip"
@@ -16,8 +14,8 @@ import (
 // a browser on this one; they betray themselves by their Origin, or, after
 // they rebound their own name to 127.0.0.1, by the Host they ask for.
 type guard struct {
-	token      []byte // nil: none
-	configured string // host of the configured address
+	token      *bearer // nil: none
+	configured string  // host of the configured address
 	next       http.Handler
 }
 
@@ -26,7 +24,7 @@ func (g *guard) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	harden(w.Header())
 	switch {
 	case g.token != nil && !isOpen(r.URL.Path):
-		if !g.bearer(r.Header.Get("Authorization")) {
+		if !g.token.carried(r.Header.Get("Authorization")) {
 			w.Header().Set("WWW-Authenticate", `Bearer realm="wsd"`)
 			problem(w, http.StatusUnauthorized, "give the token of the admin side as Authorization: Bearer TOKEN")
 			return
@@ -72,14 +70,6 @@ const statusPath = "/"
 func isLink(r *http.Request) bool {
 	return r.Method == http.MethodGet && r.URL.Path == statusPath && r.Header.Get("Origin") == "" &&
 		r.Header.Get("Sec-Fetch-Mode") == "navigate" && r.Header.Get("Sec-Fetch-Dest") == "document"
-}
-
-// bearer compares digests, so that neither content nor length of the token
-// shows in the time it takes.
-func (g *guard) bearer(header string) bool {
-	scheme, given, _ := strings.Cut(header, " ")
-	got, want := sha256.Sum256([]byte(strings.TrimSpace(given))), sha256.Sum256(g.token)
-	return strings.EqualFold(scheme, "Bearer") && subtle.ConstantTimeCompare(got[:], want[:]) == 1
 }
 
 func (g *guard) localHost(header string) bool {

@@ -54,9 +54,10 @@ func shortage(u usage, limits server.Limits) error {
 // totals is the answer of /v1/stats.
 type totals struct {
 	server.Stats
-	Process usage `json:"process"`
+	LogDropped uint64 `json:"log_lines_dropped"`
+	Process    usage  `json:"process"`
 }
 
 func (a *api) stats(w http.ResponseWriter, _ *http.Request) {
-	answer(w, http.StatusOK, totals{a.backend.Stats(), a.resources.now(a.backend.Limits().Descriptors)})
+	answer(w, http.StatusOK, totals{a.backend.Stats(), a.logDropped(), a.resources.now(a.backend.Limits().Descriptors)})
 }

@@ -56,5 +56,6 @@ func (c collector) Collect(to chan<- prometheus.Metric) {
 	e.loops(&st)
 	e.gauge(adminConns, float64(a.conns.open()))
 	e.counter(adminEvicted, a.conns.evicted.Load())
+	e.counter(logDropped, a.logDropped())
 	e.process(a.resources.now(limits.Descriptors), limits)
 }

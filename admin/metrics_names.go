@@ -78,6 +78,8 @@ var (
 	adminConns   = describe("wsd_admin_connections", "Connections of the admin side.")
 	adminEvicted = describe("wsd_admin_connections_evicted_total", "Those without a request that were closed to make room for others.")
 
+	logDropped = describe("wsd_log_lines_dropped_total", "Lines of the log that were dropped because standard error did not take them.")
+
 	memoryLimit     = describe("wsd_memory_limit_bytes", "Memory that the process may use with what it shares it with: of the control group, or the machine.")
 	memoryAvailable = describe("wsd_memory_available_bytes", "What is left of it.")
 	tcpMemory       = describe("wsd_tcp_memory_bytes", "Buffers of all TCP sockets of the machine, in the kernel.")

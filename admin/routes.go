@@ -20,6 +20,7 @@ type api struct {
 	path       string          // where clients connect
 	ending     context.Context // done when the admin side ends
 	streamIdle time.Duration
+	logDropped func() uint64
 
 	// For any goroutine.
 	once      *once
@@ -29,7 +30,8 @@ type api struct {
 }
 
 func newAPI(ending context.Context, cfg Config, backend Backend) *api {
-	return &api{backend: backend, maxPublish: cfg.MaxPublish, log: cfg.Logger, version: cfg.Version, path: cfg.Path, streamIdle: streamIdle, ending: ending, resources: newResources(), gate: &turnstile{},
+	return &api{backend: backend, maxPublish: cfg.MaxPublish, log: cfg.Logger, version: cfg.Version, path: cfg.Path, streamIdle: streamIdle,
+		logDropped: cfg.LogDropped, ending: ending, resources: newResources(), gate: &turnstile{},
 		conns: limitConns(nil, cfg.MaxConns), once: newOnce(cfg.IdempotencyWindow, max(cfg.IdempotencyKeys, 0))}
 }
 

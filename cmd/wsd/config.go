@@ -12,7 +12,8 @@ import (
 
 // serverConfig turns the flags into the server's terms. There, 0 means the
 // default and, where it can be, a negative value no limit; here the defaults
-// stand in the flags, so that 0 is free to mean no limit.
+// stand in the flags, so that 0 is free to mean no limit. The actions and the
+// log are left out.
 func (f *serveFlags) serverConfig() server.Config {
 	cfg := server.Config{
 		Listen:    f.Listen.Listen,

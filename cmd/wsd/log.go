@@ -8,17 +8,32 @@ import (
 	"wsd/server"
 )
 
-// newLogger writes structured lines. Level and format were checked as flags.
-func newLogger(out io.Writer, flags logFlags) (*slog.Logger, error) {
+// serveLog is the log of `wsd serve`.
+type serveLog struct {
+	*slog.Logger
+	queue *logQueue
+}
+
+// openLog has the log reach out by a queue, which the caller closes at the end.
+// Level and format were checked as flags.
+func openLog(out io.Writer, flags logFlags) (serveLog, error) {
 	var level slog.Level
 	if err := level.UnmarshalText([]byte(flags.LogLevel)); err != nil {
-		return nil, fmt.Errorf("--log-level: %w", err)
+		return serveLog{}, fmt.Errorf("--log-level: %w", err)
 	}
+	q := newLogQueue(out)
+	q.notices = logHandler(writerFunc(q.direct), level, flags.LogFormat)
+	go q.run()
+	return serveLog{slog.New(logHandler(q, level, flags.LogFormat)), q}, nil
+}
+
+// logHandler writes structured lines, each in one call.
+func logHandler(out io.Writer, level slog.Level, format string) slog.Handler {
 	options := &slog.HandlerOptions{Level: level}
-	if flags.LogFormat == "json" {
-		return slog.New(slog.NewJSONHandler(out, options)), nil
+	if format == "json" {
+		return slog.NewJSONHandler(out, options)
 	}
-	return slog.New(slog.NewTextHandler(out, options)), nil
+	return slog.NewTextHandler(out, options)
 }
 
 // logStart says what an operator wants to see confirmed: where, how many, and

@@ -40,7 +40,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 		return exitUsage
 	}
 	if err := command.Run(); err != nil {
-		fmt.Fprintf(stderr, "wsd: %v\n", err)
+		lastWord(stderr, fmt.Sprintf("wsd: %v\n", err))
 		return exitFailed
 	}
 	return exitOK

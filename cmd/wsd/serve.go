@@ -31,10 +31,19 @@ func (c *serveCmd) Run(command *kong.Context, stdout io.Writer, stderr diagnosti
 	if c.PrintConfig {
 		return printConfig(stdout, settings(command.Selected()))
 	}
-	log, err := newLogger(stderr, c.Log)
+	signal.Ignore(syscall.SIGPIPE) // whoever reads the log may leave, and the clients stay
+	log, err := openLog(stderr, c.Log)
 	if err != nil {
 		return err
 	}
+	defer log.queue.close()
+	slog.SetDefault(log.Logger) // what libraries say goes the same way
+	return c.serve(command, log)
+}
+
+func (c *serveCmd) serve(command *kong.Context, log serveLog) error {
+	hangups := make(chan os.Signal, 1)
+	signal.Notify(hangups, syscall.SIGHUP) // from the start, since it would end the process
 	passed, err := inherited()
 	if err != nil {
 		return err
@@ -50,7 +59,7 @@ func (c *serveCmd) Run(command *kong.Context, stdout io.Writer, stderr diagnosti
 	if err != nil {
 		return err
 	}
-	return d.run(&c.serveFlags)
+	return d.run(&c.serveFlags, hangups)
 }
 
 // isDefault reports whether a flag has its default value, wherever from.
@@ -62,7 +71,8 @@ func isDefault(command *kong.Node, name string) bool {
 
 // daemon is the server and its admin side, if it has one.
 type daemon struct {
-	log    *slog.Logger
+	log    serveLog
+	key    *tokenKey
 	super  supervisor
 	server *server.Server
 	admin  *admin.Server
@@ -76,22 +86,23 @@ type daemon struct {
 // newDaemon opens all listeners, so that what is wrong with an address or a
 // file shows before anything runs. The descriptors passed listen already; e,
 // if there is one, is what an older process hands over.
-func newDaemon(f *serveFlags, log *slog.Logger, passed []int, e *server.Estate) (*daemon, error) {
+func newDaemon(f *serveFlags, log serveLog, passed []int, e *server.Estate) (*daemon, error) {
 	cfg := f.serverConfig()
-	cfg.Logger = log
-	var err error
-	if cfg.Mux, err = newMux(f.Actions.TokenKeyFile, log); err != nil {
+	cfg.Logger = log.Logger
+	key, err := loadTokenKey(f.Actions.TokenKeyFile, log.Logger)
+	if err != nil {
 		return nil, err
 	}
+	cfg.Mux = newMux(key, log.Logger)
 	cfg.Inherited, cfg.Estate = passed, e
 	// Without a number, as many as the host holds are welcome: nothing to check.
 	// Clients that are taken over are there already.
 	if n := int(f.Admission.MaxClients); n > 0 && e == nil {
-		if err := checkHost(log, n, loopsOf(f.Listen.Loops), f.Admission.Strict); err != nil {
+		if err := checkHost(log.Logger, n, loopsOf(f.Listen.Loops), f.Admission.Strict); err != nil {
 			return nil, err
 		}
 	}
-	d := &daemon{log: log, super: supervisor{log}, adminEnded: make(chan error, 1), estate: e}
+	d := &daemon{log: log, key: key, super: supervisor{log.Logger}, adminEnded: make(chan error, 1), estate: e}
 	if d.program, err = programFile(); err != nil {
 		return nil, err
 	}
@@ -99,12 +110,13 @@ func newDaemon(f *serveFlags, log *slog.Logger, passed []int, e *server.Estate) 
 		return nil, named(err, nil)
 	}
 	for _, c := range f.conflicts() {
-		c.Log(log)
+		c.Log(log.Logger)
 	}
 	if f.Admin.Admin == "" {
 		return d, nil
 	}
-	side := f.adminConfig(log, d.server.Limits().Spare())
+	side := f.adminConfig(log.Logger, d.server.Limits().Spare())
+	side.LogDropped = log.queue.dropped.Load
 	side.Inherited = e.File(adminFile(f))
 	d.admin, err = admin.New(side, d.server)
 	if err != nil {
@@ -112,7 +124,7 @@ func newDaemon(f *serveFlags, log *slog.Logger, passed []int, e *server.Estate) 
 		return nil, errors.Join(named(err, adminFlagNames), d.server.Stop(context.Background(), false))
 	}
 	if f.Admin.AdminTokenFile != "" {
-		auth.WarnExposed(log, f.Admin.AdminTokenFile, true)
+		auth.WarnExposed(log.Logger, f.Admin.AdminTokenFile, true)
 	}
 	return d, nil
 }
@@ -120,7 +132,7 @@ func newDaemon(f *serveFlags, log *slog.Logger, passed []int, e *server.Estate) 
 // run serves until a first signal, and then until the clients are gone or a
 // second signal comes. The admin side is up before clients are let in and
 // after the last one has left, so that probes see both ends.
-func (d *daemon) run(f *serveFlags) error {
+func (d *daemon) run(f *serveFlags, hangups <-chan os.Signal) error {
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT)
 	upgrades := make(chan os.Signal, 1)
@@ -129,7 +141,7 @@ func (d *daemon) run(f *serveFlags) error {
 	if err != nil {
 		return err
 	}
-	logStart(d.log, f, d.server.Addrs(), adminAddress, d.server.Limits())
+	logStart(d.log.Logger, f, d.server.Addrs(), adminAddress, d.server.Limits())
 	k := d.listenForUpgrades()
 	defer k.close()
 	d.super.ready(d.status())
@@ -138,9 +150,10 @@ func (d *daemon) run(f *serveFlags) error {
 	defer cancel()
 	go d.super.watch(watching, d.super.patience(), d.server.Alive, d.status)
 
-	heir, failed := d.awaitEnd(f, k, signals, upgrades)
+	heir, failed := d.awaitEnd(f, k, signals, upgrades, hangups)
 	if heir != nil {
 		cancel()
+		go passOn(hangups, heir.PID)
 		return errors.Join(failed, d.depart(*heir))
 	}
 	d.super.stopping(time.Duration(f.Stop.DrainTime+f.Timeouts.CloseTimeout) + stopSlack)
@@ -149,7 +162,7 @@ func (d *daemon) run(f *serveFlags) error {
 
 // awaitEnd serves until a signal or a failure ends that, and does the upgrades
 // that are asked for meanwhile; if one succeeds, heir tells about it.
-func (d *daemon) awaitEnd(f *serveFlags, k *control, signals, upgrades <-chan os.Signal) (heir *upgradeReport, err error) {
+func (d *daemon) awaitEnd(f *serveFlags, k *control, signals, upgrades, hangups <-chan os.Signal) (heir *upgradeReport, err error) {
 	for {
 		var reply chan<- upgradeReport
 		select {
@@ -159,6 +172,9 @@ func (d *daemon) awaitEnd(f *serveFlags, k *control, signals, upgrades <-chan os
 		case err := <-d.adminEnded:
 			d.log.Error("stopping", "error", err)
 			return nil, err
+		case <-hangups:
+			d.reload()
+			continue
 		case reply = <-k.requests:
 		case <-upgrades:
 		}
@@ -203,7 +219,7 @@ func (d *daemon) stop(signals <-chan os.Signal, restarting bool) error {
 			}
 		}
 		cancel(errCut)
-		signal.Reset() // a third one ends the process, whatever it hangs in
+		signal.Reset(syscall.SIGTERM, syscall.SIGINT) // a third one ends the process, whatever it hangs in
 	}()
 	err := d.server.Stop(ctx, restarting)
 	if errors.Is(context.Cause(ctx), errCut) {

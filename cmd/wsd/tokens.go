@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync/atomic"
 
 	"wsd/auth"
 	"wsd/dispatch"
@@ -12,32 +13,52 @@ import (
 
 // newMux returns the built-in actions, and the check of tokens if there is a
 // key for it.
-func newMux(keyFile string, log *slog.Logger) (*dispatch.Mux, error) {
+func newMux(key *tokenKey, log *slog.Logger) *dispatch.Mux {
 	mux := dispatch.NewMux()
 	mux.Logger = log
 	dispatch.Builtins(mux)
-	if keyFile == "" {
-		return mux, nil
+	if key != nil {
+		mux.Authenticate = key.authenticate
 	}
-	verifier, err := auth.Load(keyFile, log)
-	if err != nil {
-		return nil, fmt.Errorf("--token-key-file: %w", err)
-	}
-	mux.Authenticate = authenticator(verifier)
-	return mux, nil
+	return mux
 }
 
-// authenticator joins auth, which knows no codes, to dispatch, which knows no
-// tokens. It does not block.
-func authenticator(v *auth.Verifier) func(*dispatch.Context, []byte) (any, error) {
-	return func(_ *dispatch.Context, token []byte) (any, error) {
-		claims, err := v.Verify(token)
-		switch {
-		case errors.Is(err, auth.ErrExpired):
-			return nil, dispatch.ErrTokenExpired
-		case err != nil:
-			return nil, dispatch.ErrTokenInvalid
-		}
-		return server.Identity{Subject: claims.Subject, Fanout: claims.Fanout}, nil
+// tokenKey is the key of clients' tokens. It can be read again while it is in
+// use: all that depends on it is the verifier's, and goes with it.
+type tokenKey struct {
+	file     string
+	log      *slog.Logger
+	verifier atomic.Pointer[auth.Verifier]
+}
+
+// loadTokenKey is nil without a file.
+func loadTokenKey(file string, log *slog.Logger) (*tokenKey, error) {
+	if file == "" {
+		return nil, nil
 	}
+	k := &tokenKey{file: file, log: log}
+	return k, k.load()
+}
+
+// load reads the file. On an error the key in force stays.
+func (k *tokenKey) load() error {
+	v, err := auth.Load(k.file, k.log)
+	if err != nil {
+		return fmt.Errorf("--token-key-file: %w", err)
+	}
+	k.verifier.Store(v)
+	return nil
+}
+
+// authenticate joins auth, which knows no codes, to dispatch, which knows no
+// tokens. It does not block.
+func (k *tokenKey) authenticate(_ *dispatch.Context, token []byte) (any, error) {
+	claims, err := k.verifier.Load().Verify(token)
+	switch {
+	case errors.Is(err, auth.ErrExpired):
+		return nil, dispatch.ErrTokenExpired
+	case err != nil:
+		return nil, dispatch.ErrTokenInvalid
+	}
+	return server.Identity{Subject: claims.Subject, Fanout: claims.Fanout}, nil
 }
