@@ -153,7 +153,9 @@ func (d *daemon) run(f *serveFlags, hangups <-chan os.Signal) error {
 	heir, failed := d.awaitEnd(f, k, signals, upgrades, hangups)
 	if heir != nil {
 		cancel()
-		go passOn(hangups, heir.PID)
+		if failed == nil {
+			go passOn(hangups, heir.PID)
+		}
 		return errors.Join(failed, d.depart(*heir))
 	}
 	d.super.stopping(time.Duration(f.Stop.DrainTime+f.Timeouts.CloseTimeout) + stopSlack)
