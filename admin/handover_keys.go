@@ -12,11 +12,23 @@ import (
 
 // remembered is an entry of once, written down.
 type remembered struct {
-	Key     string    `json:"key"`
-	Print   []byte    `json:"print"`
-	Status  int       `json:"status"`
-	Outcome outcome   `json:"outcome"`
-	Until   time.Time `json:"until"`
+	Key     string  `json:"key"`
+	Print   []byte  `json:"print"`
+	Status  int     `json:"status"`
+	Outcome outcome `json:"outcome"`
+	// Left is for how long; an older process had Until instead, by the wall
+	// clock. One of the two is set.
+	Left  time.Duration `json:"left_ns,omitempty"`
+	Until *time.Time    `json:"until,omitempty"`
+}
+
+// until is when the entry is to be forgotten, on the clock that nobody sets.
+// What an older process said is bounded by window: its clock may have been set.
+func (r *remembered) until(now time.Time, window time.Duration) time.Time {
+	if r.Until != nil {
+		return now.Add(min(r.Until.Sub(now.Round(0)), window))
+	}
+	return now.Add(r.Left)
 }
 
 // Remembered writes down what the admin side of the process that takes over has
@@ -26,8 +38,11 @@ func (s *Server) Remembered() ([]byte, error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	list := make([]remembered, 0, len(o.ended))
+	now := o.now()
 	for _, e := range o.ended {
-		list = append(list, remembered{e.key, e.print[:], e.reply.status, e.reply.outcome, e.until})
+		if left := e.until.Sub(now); left > 0 {
+			list = append(list, remembered{Key: e.key, Print: e.print[:], Status: e.reply.status, Outcome: e.reply.outcome, Left: left})
+		}
 	}
 	return json.Marshal(list)
 }
@@ -47,7 +62,8 @@ func (s *Server) Remember(state []byte) error {
 	defer o.mu.Unlock()
 	now := o.now()
 	for _, r := range list {
-		if len(r.Print) != sha256.Size || o.entries[r.Key] != nil || !now.Before(r.Until) {
+		until := r.until(now, o.window)
+		if len(r.Print) != sha256.Size || o.entries[r.Key] != nil || !now.Before(until) {
 			continue
 		}
 		if len(o.entries) >= o.max {
@@ -56,7 +72,7 @@ func (s *Server) Remember(state []byte) error {
 			}
 			o.forgetOldest()
 		}
-		e := &entry{key: r.Key, print: [sha256.Size]byte(r.Print), until: r.Until, done: make(chan struct{}),
+		e := &entry{key: r.Key, print: [sha256.Size]byte(r.Print), until: until, done: make(chan struct{}),
 			reply: reply{status: r.Status, outcome: r.Outcome}}
 		close(e.done)
 		o.entries[e.key] = e

@@ -2,6 +2,8 @@ package admin
 
 import (
 	"context"
+	"encoding/base64"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -247,6 +249,49 @@ func TestRemember(t *testing.T) {
 	}
 	if err := a.Remember([]byte("{")); err == nil {
 		t.Error("garbage was taken")
+	}
+}
+
+// A key is remembered for what was left of its window, whatever the wall clock was
+// set to meanwhile; what an older process wrote, for a window at most.
+func TestRememberHasAges(t *testing.T) {
+	then := time.Unix(1_000_000, 0)
+	at := func(now time.Time) *Server {
+		s := &Server{once: newOnce(time.Minute, 3)}
+		s.once.now = func() time.Time { return now }
+		return s
+	}
+	a := at(then)
+	a.once.do(t.Context(), "k", [32]byte{1}, ok)
+	a.once.now = func() time.Time { return then.Add(20 * time.Second) }
+	state, err := a.Remembered()
+	if err != nil {
+		t.Fatal(err)
+	}
+	old := fmt.Sprintf(`[{"key":"k","print":%q,"status":200,"outcome":{},"until":%q}]`,
+		base64.StdEncoding.EncodeToString(make([]byte, 32)), then.Add(time.Minute).Format(time.RFC3339Nano))
+	for _, c := range []struct {
+		state string
+		now   time.Time
+		left  time.Duration // less than 0: forgotten
+	}{
+		{string(state), then.Add(20 * time.Second), 40 * time.Second},
+		{string(state), then.Add(time.Hour), 40 * time.Second},
+		{string(state), then.Add(-time.Hour), 40 * time.Second},
+		{old, then.Add(20 * time.Second), 40 * time.Second},
+		{old, then.Add(-time.Hour), time.Minute},
+		{old, then.Add(time.Hour), -1},
+	} {
+		b := at(c.now)
+		if err := b.Remember([]byte(c.state)); err != nil {
+			t.Fatal(err)
+		}
+		switch ended := b.once.ended; {
+		case len(ended) == 0 && c.left >= 0:
+			t.Errorf("%s at %v: forgotten", c.state, c.now)
+		case len(ended) > 0 && ended[0].until.Sub(c.now) != c.left:
+			t.Errorf("%s at %v: %v are left, want %v", c.state, c.now, ended[0].until.Sub(c.now), c.left)
+		}
 	}
 }
 

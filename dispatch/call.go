@@ -30,11 +30,14 @@ type Action struct {
 	// Counted by every call that goes wrong.
 	panics   atomic.Uint64
 	failures atomic.Uint64
-	logged   atomic.Int64 // Unix nanoseconds of the last failure that was logged
+	logged   atomic.Int64 // when a failure was logged last, after began; 0: never
 }
 
 // logEvery is the shortest time between two lines in the log about the same action failing.
 const logEvery = 10 * time.Second
+
+// began is what times are counted from: the wall clock may be set.
+var began = time.Now()
 
 // Call runs the action for the request in ctx and appends the whole answer to out, with its code. It
 // never panics: a handler that does is answered by SystemException, and its stack is logged the first
@@ -103,7 +106,7 @@ func (a *Action) logFailure(err error) {
 	if _, ok := err.(panicked); ok {
 		return
 	}
-	failures, now, last := a.failures.Add(1), time.Now().UnixNano(), a.logged.Load()
+	failures, now, last := a.failures.Add(1), int64(time.Since(began)), a.logged.Load()
 	level := slog.LevelDebug
 	if (last == 0 || now-last >= int64(logEvery)) && a.logged.CompareAndSwap(last, now) {
 		level = slog.LevelError

@@ -234,7 +234,7 @@ func (a *acceptor) exhausted(l *loop, i int, err error) {
 // 1.6 s, when that did not help.
 func (a *acceptor) rest(l *loop) {
 	a.rested = min(a.rested+1, 5)
-	a.resting = l.wheel.now + l.timeout(50*time.Millisecond<<a.rested)
+	a.resting = max(l.wheel.now+l.timeout(50*time.Millisecond<<a.rested), 1) // 0 would be none
 	for _, ln := range a.listeners {
 		_ = l.poll.Del(ln.Fd())
 	}
@@ -247,7 +247,7 @@ func (a *acceptor) tick(l *loop) {
 	if a.reserve < 0 {
 		a.reserve, _ = netpoll.Reserve()
 	}
-	if a.resting == 0 || l.wheel.now < a.resting || a.sweeping {
+	if a.resting == 0 || before(l.wheel.now, a.resting) || a.sweeping {
 		return
 	}
 	a.resting = 0

@@ -283,7 +283,7 @@ func (l *loop) resume(k *call, c *client, frame []byte) {
 func (l *loop) checkCalls() {
 	for _, k := range l.calls {
 		if !k.ended.Load() {
-			if l.wheel.now < k.deadline {
+			if before(l.wheel.now, k.deadline) {
 				break
 			}
 			l.count.timeouts++

@@ -35,7 +35,7 @@ func (s *site) openRecord() (*loop, uint32, *client) {
 
 func (l *loop) addRecord() (uint32, *client) {
 	slot, c := l.clients.alloc()
-	c.id, c.fd, c.since = l.server.newID(), -1, l.clock()
+	c.id, c.fd, c.since = l.server.newID(), -1, instant()
 	l.count.states[stateFree]++
 	l.server.joining.Add(1)
 	l.server.connected.Add(1)

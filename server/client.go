@@ -17,7 +17,7 @@ import (
 type client struct {
 	id    uuid.UUID
 	addr  [16]byte // of the peer, IPv4 mapped into IPv6; zero on a unix socket
-	since int64    // when it was accepted, then when the handshake was done, by loop.clock (Unix nanoseconds)
+	since int64    // when it was accepted, then when the handshake was done, by instant
 	proto conn.State
 
 	fd         int32

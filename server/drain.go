@@ -48,7 +48,7 @@ func (l *loop) drainTick() {
 	d := &l.drain
 	switch {
 	case !d.on:
-	case l.wheel.now < d.end:
+	case before(l.wheel.now, d.end):
 		d.quota = l.count.states[stateOpen]/int64(d.end-l.wheel.now) + 1
 	case !d.last || d.quota == 0:
 		d.last, d.next, d.quota = true, 0, math.MaxInt64

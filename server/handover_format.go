@@ -17,11 +17,12 @@ import (
 //
 //	u32 length of what follows │ u8 kind │ body
 //
-//	server   i64 epoch, i64 began, i64 frozen: Unix nanoseconds
+//	server   i64 frozen: CLOCK_MONOTONIC (ns) when the loops stood still; i64 uptime (ns),
 //	         u64 publishes, u64 panics
 //	         uvarint n, n × { bytes name, u64 value }: the counters
-//	frame    i64 deadline, bytes coalesce, bytes frame; frames are numbered from 0
-//	client   u8[16] id, u8[16] address, u16 port, i64 since, i64 age of the stamp (ns),
+//	frame    i64 left until its deadline (ns), 0: none; bytes coalesce, bytes frame;
+//	         frames are numbered from 0
+//	client   u8[16] id, u8[16] address, u16 port, i64 age (ns), i64 age of the stamp (ns),
 //	         u8 state, u8 flags, u8[16] conn.State, 3 × f32 buckets, u32 their age (ms),
 //	         bytes rest, bytes the request that waits, uvarint n, n × bytes topic,
 //	         uvarint n, n × { i64 age (ns), u8 flags, shared: uvarint frame, uvarint
@@ -29,16 +30,22 @@ import (
 //	extra    the application's own bytes, whatever they are; there may be none
 //	end      u64 clients, u64 frames
 //
+// Times are ages as of frozen, and what is left: no clock that is set makes them
+// wrong. Formats 1 and 2 had Unix nanoseconds instead, for deadlines and for when a
+// client came, and another first record:
+//
+//	wall     i64 epoch (not needed any more), i64 began, i64 frozen; the rest as in server
+//
 // The records come in this order, so whoever reads them has met a frame before
 // the clients that wait for it. One descriptor comes for each client record, in
 // their order. Whatever changes this layout, or what a field means, changes
 // stateFormat: a process only takes over what it understands whole.
 
 // stateFormat is the version of the layout, and stateOldest the oldest that is
-// read: 1 did not tell of those who were refused and linger (wireRefused). They
-// are text so that the test across two builds can link others in (-X).
+// read: 1 did not tell of those who were refused and linger (wireRefused), and 2
+// had times by the wall clock. They are text so that the test across two builds can link others in (-X).
 var (
-	stateFormat = "2"
+	stateFormat = "3"
 	stateOldest = "1"
 )
 
@@ -52,11 +59,12 @@ func formatNumber(text string) uint64 {
 
 // kinds of records.
 const (
-	recordServer = 1 + iota
+	recordWall = 1 + iota
 	recordFrame
 	recordClient
 	recordExtra
 	recordEnd
+	recordServer
 )
 
 // Flags of a client as they are written down. Those of client.flags that are
@@ -79,9 +87,10 @@ const (
 )
 
 type serverRecord struct {
-	epoch, began, frozen int64
-	publishes, panics    uint64
-	counters             []namedCounter
+	wall              bool // it came as recordWall
+	frozen, uptime    int64
+	publishes, panics uint64
+	counters          []namedCounter
 }
 
 type namedCounter struct {
@@ -90,7 +99,7 @@ type namedCounter struct {
 }
 
 type frameRecord struct {
-	deadline int64
+	left     int64 // until the deadline; in a wall record, the deadline
 	coalesce string
 	frame    []byte
 }
@@ -99,7 +108,7 @@ type clientRecord struct {
 	id       uuid.UUID
 	addr     [16]byte
 	port     uint16
-	since    int64
+	since    int64 // its age; after a wall record, when it came
 	age      int64 // nanoseconds since the stamp
 	state    state
 	flags    uint8
@@ -140,9 +149,7 @@ func finishRecord(b []byte, start int) []byte {
 
 func appendServer(b []byte, r *serverRecord) []byte {
 	b, start := beginRecord(b, recordServer)
-	for _, v := range []int64{r.epoch, r.began, r.frozen} {
-		b = le.AppendUint64(b, uint64(v))
-	}
+	b = le.AppendUint64(le.AppendUint64(b, uint64(r.frozen)), uint64(r.uptime))
 	b = le.AppendUint64(le.AppendUint64(b, r.publishes), r.panics)
 	b = binary.AppendUvarint(b, uint64(len(r.counters)))
 	for _, c := range r.counters {
@@ -153,7 +160,7 @@ func appendServer(b []byte, r *serverRecord) []byte {
 
 func appendFrame(b []byte, r *frameRecord) []byte {
 	b, start := beginRecord(b, recordFrame)
-	b = le.AppendUint64(b, uint64(r.deadline))
+	b = le.AppendUint64(b, uint64(r.left))
 	b = appendBytes(appendBytes(b, r.coalesce), r.frame)
 	return finishRecord(b, start)
 }

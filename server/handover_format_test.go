@@ -3,7 +3,6 @@ package server
 import (
 	"bytes"
 	"encoding/hex"
-	"errors"
 	"flag"
 	"math/rand/v2"
 	"os"
@@ -11,7 +10,6 @@ import (
 	"reflect"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/gobwas/ws"
 
@@ -24,7 +22,7 @@ var updateState = flag.Bool("update-state", false, "write the golden file of the
 
 // sample is a state with something in every field.
 func sample() (server serverRecord, frames []frameRecord, clients []clientRecord) {
-	server = serverRecord{epoch: 1_000_000_000, began: 2_000_000_000, frozen: 3_000_000_000, publishes: 7, panics: 1,
+	server = serverRecord{frozen: 3_000_000_000, uptime: 2_000_000_000, publishes: 7, panics: 1,
 		counters: []namedCounter{{"accepted", 3}, {"closed.peer", 1}}}
 	frames = []frameRecord{{0, "", []byte("\x81\x05first")}, {4_000_000_000, "price", []byte("\x82\x06second")}}
 	var partial conn.State
@@ -88,24 +86,36 @@ func TestStateFormat(t *testing.T) {
 	}
 }
 
-// A state of the first format, of which nothing has changed but that there is a
-// flag more, is read as it was written.
+// States of older formats, which had one flag less (1), and times by the wall
+// clock, are read as they were written.
 func TestOlderState(t *testing.T) {
-	text, err := os.ReadFile(filepath.Join("testdata", "state-"+stateOldest+".hex"))
+	for _, format := range []string{"1", "2"} {
+		old := stateOf(t, format)
+		records, err := decodeAll(old)
+		if err != nil || len(records.clients) != 3 || records.end != (endRecord{3, 2}) {
+			t.Fatalf("format %s: %v, %+v", format, err, records)
+		}
+		if s := records.server; !s.wall || s.frozen != 3_000_000_000 || s.uptime != 1_000_000_000 || s.publishes != 7 {
+			t.Errorf("format %s: %+v", format, s)
+		}
+		if again := records.encode(); !bytes.Equal(again, old) {
+			t.Errorf("format %s, read and written again:\n%x\nwas\n%x", format, again, old)
+		}
+	}
+}
+
+// stateOf is the sample as a format had it.
+func stateOf(t *testing.T, format string) []byte {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join("testdata", "state-"+format+".hex"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	old, err := hex.DecodeString(strings.ReplaceAll(string(text), "\n", ""))
+	state, err := hex.DecodeString(strings.ReplaceAll(string(text), "\n", ""))
 	if err != nil {
 		t.Fatal(err)
 	}
-	records, err := decodeAll(old)
-	if err != nil || len(records.clients) != 3 || records.end != (endRecord{3, 2}) {
-		t.Fatalf("%v, %+v", err, records)
-	}
-	if again := records.encode(); !bytes.Equal(again, old) {
-		t.Errorf("read and written again:\n%x\nwas\n%x", again, old)
-	}
+	return state
 }
 
 func lines(s string) string {
@@ -120,6 +130,7 @@ func lines(s string) string {
 // decoded is a state as records, in the order of the stream.
 type decoded struct {
 	server  serverRecord
+	firsts  [][]byte // as they came; nobody writes recordWall any more
 	frames  []frameRecord
 	clients []clientRecord
 	extra   []byte
@@ -135,8 +146,9 @@ func decodeAll(b []byte) (d decoded, err error) {
 			return d, err
 		}
 		switch kind {
-		case recordServer:
-			d.server, err = readServer(body)
+		case recordServer, recordWall:
+			d.server, err = readServer(kind, body)
+			d.firsts = append(d.firsts, b[:n])
 		case recordFrame:
 			var f frameRecord
 			f, err = readFrame(body)
@@ -161,11 +173,16 @@ func decodeAll(b []byte) (d decoded, err error) {
 }
 
 func (d *decoded) encode() (b []byte) {
-	frame, client := 0, 0
+	first, frame, client := 0, 0, 0
 	for _, kind := range d.order {
 		switch kind {
+		case recordWall:
+			b = append(b, d.firsts[first]...)
+			first++
 		case recordServer:
-			b = appendServer(b, &d.server)
+			r, _ := readServer(kind, d.firsts[first][5:])
+			b = appendServer(b, &r)
+			first++
 		case recordFrame:
 			b = appendFrame(b, &d.frames[frame])
 			frame++
@@ -204,7 +221,7 @@ func FuzzState(f *testing.F) {
 		var again []byte
 		switch kind {
 		case recordServer:
-			r, e := readServer(body)
+			r, e := readServer(kind, body)
 			again, err = appendServer(nil, &r), e
 		case recordFrame:
 			r, e := readFrame(body)
@@ -216,6 +233,9 @@ func FuzzState(f *testing.F) {
 			if err == nil {
 				usable(t, &r, deliveries)
 			}
+		case recordWall:
+			_, _ = readServer(kind, body)
+			again = b[:n]
 		case recordExtra:
 			again = appendExtra(nil, body)
 		case recordEnd:
@@ -363,31 +383,4 @@ func TestAllCountersAreHandedOver(t *testing.T) {
 		}
 	}
 	zero("counters", reflect.ValueOf(a))
-}
-
-// A client's times are what they were, whatever the tick, and with a clock that
-// was set back meanwhile.
-func TestRebase(t *testing.T) {
-	for _, back := range []time.Duration{0, time.Hour} {
-		s := newSite(t, Config{Listen: []string{"none"}, CloseTimeout: 200 * time.Millisecond})
-		now := time.Now().Add(back)
-		s.rebase(&serverRecord{epoch: now.Add(-48 * time.Hour).UnixNano(), began: 1, frozen: now.UnixNano()})
-		for _, l := range s.loops {
-			r := clientRecord{id: [16]byte{byte(l.number)}, since: now.Add(-time.Hour).UnixNano(), age: int64(time.Minute), state: stateOpen}
-			watch := newRegistrar(s.loops)
-			if err := errors.Join(l.restore(&r, pollable(t), nil, watch), watch.wait()); err != nil {
-				t.Fatal(err)
-			}
-			c := l.clients.at(l.byID[r.id])
-			silent := time.Duration(l.wheel.now-c.stamp) * l.tick
-			if silent < time.Minute-l.tick || silent > time.Minute {
-				t.Errorf("silent for %v, want a minute", silent)
-			}
-			if c.since > l.clock() || back == 0 && c.since != r.since {
-				t.Errorf("since %v, want %v", time.Unix(0, c.since), time.Unix(0, r.since))
-			}
-			l.surrender()
-		}
-		s.stop()
-	}
 }

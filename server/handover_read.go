@@ -95,7 +95,7 @@ func cutRecord(b []byte) (kind byte, body []byte, n int, err error) {
 		return 0, nil, 0, nil
 	}
 	size := uint64(le.Uint32(b))
-	if size == 0 || b[4] < recordServer || b[4] > recordEnd {
+	if size == 0 || b[4] < recordWall || b[4] > recordServer {
 		return 0, nil, 0, garbled("no such record")
 	}
 	if uint64(len(b)) < 4+size {
@@ -104,14 +104,21 @@ func cutRecord(b []byte) (kind byte, body []byte, n int, err error) {
 	return b[4], b[5 : 4+size], int(4 + size), nil
 }
 
-func readServer(body []byte) (r serverRecord, err error) {
+// readServer reads the first record, of whichever kind.
+func readServer(kind byte, body []byte) (r serverRecord, err error) {
 	in := reader{b: body}
-	r.epoch, r.began, r.frozen = in.i64(), in.i64(), in.i64()
+	if r.wall = kind == recordWall; r.wall {
+		_, began := in.i64(), in.i64()
+		r.frozen = in.i64()
+		r.uptime = max(r.frozen-began, 0)
+	} else {
+		r.frozen, r.uptime = in.i64(), in.i64()
+	}
 	r.publishes, r.panics = in.u64(), in.u64()
 	for n := in.count(); n > 0 && !in.bad; n-- {
 		r.counters = append(r.counters, namedCounter{string(in.bytes()), in.u64()})
 	}
-	if !in.end() {
+	if !in.end() || r.uptime < 0 {
 		return r, garbled("server record")
 	}
 	return r, nil
@@ -119,7 +126,7 @@ func readServer(body []byte) (r serverRecord, err error) {
 
 func readFrame(body []byte) (r frameRecord, err error) {
 	in := reader{b: body}
-	r = frameRecord{deadline: in.i64(), coalesce: string(in.bytes())}
+	r = frameRecord{left: in.i64(), coalesce: string(in.bytes())}
 	r.frame = append([]byte(nil), in.bytes()...)
 	if !in.end() || len(r.frame) == 0 {
 		return r, garbled("frame record")

@@ -14,6 +14,7 @@ type taker struct {
 	s      *Server
 	buf    []byte // of a record not whole yet
 	fds    []int  // for the clients to come
+	clock  handoverClock
 	frames []*delivery
 	watch  *registrar
 	record clientRecord
@@ -52,15 +53,16 @@ func (t *taker) take(p []byte) error {
 // one takes in one record.
 func (t *taker) one(kind byte, body []byte) error {
 	switch kind {
-	case recordServer:
-		r, err := readServer(body)
+	case recordServer, recordWall:
+		r, err := readServer(kind, body)
 		if err == nil {
+			t.clock = handoverClockOf(&r)
 			t.s.rebase(&r)
 		}
 		return err
 	case recordFrame:
 		r, err := readFrame(body)
-		t.frames = append(t.frames, &delivery{frame: r.frame, coalesce: r.coalesce, deadline: r.deadline})
+		t.frames = append(t.frames, &delivery{frame: r.frame, coalesce: r.coalesce, deadline: t.clock.deadline(r.left)})
 		return err
 	case recordClient:
 		if err := readClient(body, t.frames, &t.record); err != nil {
@@ -74,7 +76,8 @@ func (t *taker) one(kind byte, body []byte) error {
 		if t.count++; t.count == 1 {
 			t.s.cfg.Estate.fault("state")
 		}
-		return t.s.loops[t.s.loopOf(t.record.id)].restore(&t.record, fd, t.frames, t.watch)
+		since := t.clock.since(t.record.since)
+		return t.s.loops[t.s.loopOf(t.record.id)].restore(&t.record, since, fd, t.frames, t.watch)
 	case recordExtra:
 		t.s.cfg.Estate.extra = append([]byte(nil), body...)
 		return nil
@@ -88,32 +91,35 @@ func (t *taker) one(kind byte, body []byte) error {
 	}
 }
 
-// rebase continues the older process's clock and counters. Its ticks go on from
-// the same beginning, so that no stamp of a client lies before it.
+// rebase continues the older process's counters. Its ticks end with it: the new
+// ones begin anew, and who came before them has a stamp before tick 0.
 func (s *Server) rebase(r *serverRecord) {
-	age := max(time.Since(time.Unix(0, r.epoch)), time.Duration(r.frozen-r.epoch), 0)
-	start := time.Now().Add(-age)
-	for _, l := range s.loops {
-		l.start = start
-		l.wheel.now = l.ticks(age)
-		l.active = l.wheel.now
-	}
-	s.began = time.Unix(0, r.began)
+	s.began = time.Now().Add(-time.Duration(r.uptime))
 	s.publishes.Store(r.publishes)
 	s.panics.Store(r.panics)
 	s.loops[0].count.read(s.mux.Actions(), r.counters)
+	for _, l := range s.loops {
+		l.wheel.now = l.ticks(time.Since(l.start))
+		l.active = l.wheel.now
+	}
 }
 
-// restore makes a client of what was written down. fd is the loop's from here
+// longestAge is beyond every time-out, in ticks, and far from where ages wrap.
+const longestAge = 1 << 30
+
+// restore makes a client of what was written down, and came at instant since. fd is the loop's from here
 // on, whatever happens.
-func (l *loop) restore(r *clientRecord, fd int, frames []*delivery, watch *registrar) error {
+func (l *loop) restore(r *clientRecord, since int64, fd int, frames []*delivery, watch *registrar) error {
 	if _, double := l.byID[r.id]; double {
 		_ = netpoll.Close(fd)
 		return garbled("two clients of one id")
 	}
 	slot, c := l.clients.alloc()
 	c.id, c.addr, c.port, c.fd, c.proto = r.id, r.addr, r.port, int32(fd), r.proto
-	c.since = min(r.since, l.clock()) // publishes are for those who were there before
+	c.since = since
+	if r.flags&wireSpoke == 0 { // else it is for people only
+		c.since = max(since, instant()-longestAge*int64(l.tick))
+	}
 	c.stamp = l.ago(r.age)
 	c.messages, c.bytes, c.controls = r.buckets[0], r.buckets[1], r.buckets[2]
 	c.refilled = l.millis() - r.refilled
@@ -144,7 +150,7 @@ func (l *loop) restore(r *clientRecord, fd int, frames []*delivery, watch *regis
 
 // ago is the tick so many nanoseconds ago.
 func (l *loop) ago(age int64) uint32 {
-	return l.wheel.now - min(l.ticks(time.Duration(age)), l.wheel.now)
+	return l.wheel.now - uint32(min(age/int64(l.tick), longestAge))
 }
 
 func (l *loop) restoreState(slot uint32, c *client, st state) {

@@ -15,6 +15,7 @@ type estateWriter struct {
 	buf   []byte
 	fds   []int
 	bytes int64
+	now   int64 // the instant that all times are as of
 	end   endRecord
 }
 
@@ -51,7 +52,8 @@ func (w *estateWriter) flush() error {
 // writeDown writes the whole server, whose loops stand still, and changes
 // nothing in it.
 func (s *Server) writeDown(w *estateWriter) error {
-	w.buf = appendServer(w.buf, s.record())
+	w.now = instant()
+	w.buf = appendServer(w.buf, s.record(w.now))
 	frames, err := s.writeFrames(w)
 	if err != nil {
 		return err
@@ -64,7 +66,7 @@ func (s *Server) writeDown(w *estateWriter) error {
 			if c.state == stateFree {
 				continue
 			}
-			l.record(slot, c, frames, &r)
+			l.record(slot, c, w.now, frames, &r)
 			w.buf = appendClient(w.buf, &r)
 			w.fds = append(w.fds, int(c.fd))
 			if err := w.flushFull(); err != nil {
@@ -85,17 +87,14 @@ func (s *Server) writeDown(w *estateWriter) error {
 	return w.flush()
 }
 
-func (s *Server) record() *serverRecord {
+func (s *Server) record(now int64) *serverRecord {
 	sum := counters{actions: make([]actionCounters, len(s.constants))}
-	r := &serverRecord{epoch: s.loops[0].start.UnixNano(), began: s.began.UnixNano(), frozen: time.Now().UnixNano(),
-		publishes: s.publishes.Load(), panics: s.panics.Load()}
 	for _, l := range s.loops {
 		sum.add(&l.count)
-		r.epoch = min(r.epoch, l.start.UnixNano())
 	}
 	sum.postsRefused += s.backlog.refused.Load()
-	r.counters = sum.write(s.mux.Actions())
-	return r
+	return &serverRecord{frozen: now, uptime: max(int64(time.Since(s.began)), 0), publishes: s.publishes.Load(),
+		panics: s.panics.Load(), counters: sum.write(s.mux.Actions())}
 }
 
 // writeFrames writes the published messages that some client still waits for,
@@ -115,7 +114,7 @@ func (s *Server) writeFrames(w *estateWriter) (map[*delivery]uint64, error) {
 				}
 				frames[d] = w.end.frames
 				w.end.frames++
-				w.buf = appendFrame(w.buf, &frameRecord{deadline: d.deadline, coalesce: d.coalesce, frame: d.frame})
+				w.buf = appendFrame(w.buf, &frameRecord{left: leftUntil(d.deadline, w.now), coalesce: d.coalesce, frame: d.frame})
 				if err := w.flushFull(); err != nil {
 					return nil, err
 				}
@@ -126,9 +125,9 @@ func (s *Server) writeFrames(w *estateWriter) (map[*delivery]uint64, error) {
 }
 
 // record writes a client down into r, whose slices alias what is the client's.
-func (l *loop) record(slot uint32, c *client, frames map[*delivery]uint64, r *clientRecord) {
+func (l *loop) record(slot uint32, c *client, now int64, frames map[*delivery]uint64, r *clientRecord) {
 	*r = clientRecord{
-		id: c.id, addr: c.addr, port: c.port, since: c.since, age: int64(l.wheel.now-c.stamp) * int64(l.tick),
+		id: c.id, addr: c.addr, port: c.port, since: max(now-c.since, 0), age: int64(l.wheel.now-c.stamp) * int64(l.tick),
 		state: c.state, flags: l.wireFlags(c), proto: c.proto,
 		buckets: [3]float32{c.messages, c.bytes, c.controls}, refilled: l.millis() - c.refilled,
 		queue: r.queue[:0],

@@ -13,7 +13,7 @@ import (
 // kernel cannot watch it.
 func (l *loop) join(n newcomer) (slot uint32, c *client) {
 	slot, c = l.clients.alloc()
-	c.id, c.fd, c.since = n.id, int32(n.fd), l.clock()
+	c.id, c.fd, c.since = n.id, int32(n.fd), instant()
 	if n.peer.IsValid() {
 		c.addr, c.port = n.peer.Addr().As16(), n.peer.Port()
 	}
@@ -48,10 +48,6 @@ func (l *loop) unwatched(err error) {
 		l.server.log.Warn("newcomers are refused: the kernel does not watch their sockets", "error", err)
 	}
 }
-
-// clock is the time in Unix nanoseconds for comparisons within this loop: a
-// clock that is set back does not turn it back.
-func (l *loop) clock() int64 { return l.start.UnixNano() + int64(time.Since(l.start)) }
 
 // handshake looks whether the request is whole, and answers it.
 func (l *loop) handshake(slot uint32, c *client, in []byte) {
@@ -98,7 +94,7 @@ func (l *loop) feedAfter(slot uint32, c *client, rest []byte) {
 func (l *loop) open(slot uint32, c *client) {
 	l.count.opened++
 	l.byID[c.id] = slot
-	c.since = l.clock() // the first message is waited for from here on
+	c.since = instant() // the first message is waited for from here on
 	l.fillBuckets(c)
 	l.enter(slot, c, stateOpen)
 }

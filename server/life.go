@@ -66,7 +66,7 @@ func (l *loop) nextLimit(c *client) (which limit, at uint32) {
 		which, at = idleLimit, c.stamp+l.timeout(cfg.IdleTimeout)
 	}
 	if cfg.FirstMessageTimeout > 0 && !c.is(flagSpoke) {
-		if first := l.ticksSince(c) + l.timeout(cfg.FirstMessageTimeout); which == noLimit || first < at {
+		if first := l.ticksSince(c) + l.timeout(cfg.FirstMessageTimeout); which == noLimit || before(first, at) {
 			return firstMessageLimit, first
 		}
 	}
@@ -111,7 +111,7 @@ func (l *loop) reached(slot uint32, c *client) (which limit, yes bool) {
 	if which == noLimit {
 		return which, false
 	}
-	if l.wheel.now < at {
+	if before(l.wheel.now, at) {
 		l.plan(slot, c, at)
 		return which, false
 	}
@@ -145,7 +145,11 @@ var pingFrame = conn.Compile(ws.OpPing, nil)
 
 // ticksSince is the tick at which the client's handshake was over.
 func (l *loop) ticksSince(c *client) uint32 {
-	return uint32((c.since - l.start.UnixNano()) / int64(l.tick))
+	n, tick := c.since-instantAt(l.start), int64(l.tick)
+	if n < 0 { // in an older process; a division rounds to 0
+		n -= tick - 1
+	}
+	return uint32(n / tick)
 }
 
 // enter begins a state that has a deadline of its own.

@@ -12,7 +12,7 @@ func TestNextLimit(t *testing.T) {
 	defer s.stop()
 	l := s.loops[0]
 	l.wheel.now = 1000
-	since := l.start.UnixNano() + 1000*int64(l.tick)
+	since := instantAt(l.start) + 1000*int64(l.tick)
 	for name, c := range map[string]struct {
 		client      client
 		idle, first time.Duration

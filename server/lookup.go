@@ -29,8 +29,8 @@ type ClientInfo struct {
 }
 
 func (l *loop) info(slot uint32, c *client) ClientInfo {
-	in := ClientInfo{ID: c.id, Path: l.server.cfg.Path, ConnectedAt: time.Unix(0, c.since), Topics: l.topics.Of(slot),
-		LastSeen: l.start.Add(time.Duration(c.stamp) * l.tick)}
+	in := ClientInfo{ID: c.id, Path: l.server.cfg.Path, ConnectedAt: wallTime(c.since), Topics: l.topics.Of(slot),
+		LastSeen: l.tickTime(c.stamp)}
 	if in.LastSeen.Before(in.ConnectedAt) { // within the tick it came in
 		in.LastSeen = in.ConnectedAt
 	}
@@ -45,6 +45,12 @@ func (l *loop) info(slot uint32, c *client) ClientInfo {
 	}
 	in.QueuedBytes = int(c.pending) - in.QueuedMessages*nodeCost
 	return in
+}
+
+// tickTime is the beginning of a tick that has been, for people.
+func (l *loop) tickTime(tick uint32) time.Time {
+	now := time.Since(l.start) / l.tick
+	return l.start.Add((now - time.Duration(uint32(now)-tick)) * l.tick).Round(0)
 }
 
 // on runs f in the loop and waits for it, or for ctx. It reports whether f ran.

@@ -269,10 +269,8 @@ func (l *loop) passTime() {
 	}
 }
 
-// ticks converts a duration to ticks, rounded down.
-func (l *loop) ticks(d time.Duration) uint32 {
-	return uint32(min(int64(d/l.tick), math.MaxUint32))
-}
+// ticks converts a duration to ticks, rounded down. They wrap: see before.
+func (l *loop) ticks(d time.Duration) uint32 { return uint32(d / l.tick) }
 
 // timeout converts a time-out to ticks, rounded up, and one more, since the
 // present tick is already partly over: nobody is cut short.

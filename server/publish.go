@@ -55,7 +55,8 @@ type Message struct {
 	// Data is copied once and may be reused after Publish.
 	Data []byte
 	// Deadline, if set, is when the message is worth nothing any more: whom it
-	// has not been sent to by then does not get it.
+	// has not been sent to by then does not get it. What is left until then counts,
+	// as of Publish: a clock that is set later changes nothing.
 	Deadline time.Time
 	// Coalesce, if not empty, names what this is the latest value of: for a
 	// client in whose queue an older message of that name still waits, this one
@@ -179,7 +180,7 @@ func (m *Message) delivery(t Target) (*delivery, error) {
 	d := newDelivery(conn.Compile(op, m.Data), t)
 	d.coalesce = m.Coalesce
 	if !m.Deadline.IsZero() {
-		d.deadline = m.Deadline.UnixNano()
+		d.deadline = instantOf(m.Deadline)
 	}
 	return d, nil
 }
@@ -189,7 +190,7 @@ type delivery struct {
 	frame    []byte
 	target   Target
 	coalesce string
-	deadline int64    // Unix nanoseconds, 0: none
+	deadline int64    // instant, 0: none
 	closing  *closing // if set, there is no frame: the clients are closed
 	began    time.Time
 	done     chan struct{} // closed when every loop has ended its walk
@@ -239,7 +240,7 @@ type walk struct {
 	slots slots
 	at    uint32 // the next slot to serve
 	more  bool   // at is one
-	began int64  // by loop.clock: who came later is not meant
+	began int64  // instant: who came later is not meant
 
 	matched, sent, queued, dropped, expired int64
 }
@@ -270,7 +271,7 @@ func (s *someSlots) Next() uint32  { first := (*s)[0]; *s = (*s)[1:]; return fir
 
 // deliver begins the loop's walk.
 func (l *loop) deliver(d *delivery) {
-	w := &walk{d: d, slots: l.matching(d.target), began: l.clock()}
+	w := &walk{d: d, slots: l.matching(d.target), began: instant()}
 	w.advance()
 	l.walks = append(l.walks, w)
 }
@@ -343,7 +344,7 @@ func (l *loop) walk() {
 // stride serves up to n clients of a walk, in slots before limit. Slots that
 // are passed over cost little, and count little.
 func (l *loop) stride(w *walk, n int, limit uint32) {
-	late := w.d.deadline != 0 && time.Now().UnixNano() >= w.d.deadline
+	late := w.d.deadline != 0 && instant() >= w.d.deadline
 	for looks := 16 * n; n > 0 && looks > 0 && w.more && w.at < limit; looks-- {
 		if c := l.clients.at(w.at); c.state == stateOpen && c.since <= w.began {
 			n--

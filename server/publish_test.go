@@ -7,7 +7,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/google/uuid"
 
@@ -165,20 +164,6 @@ func TestPublishEnds(t *testing.T) {
 	if _, err := s.Publish(context.Background(), All(), Message{}); !errors.Is(err, ErrStopped) {
 		t.Errorf("after the end: %v", err)
 	}
-}
-
-// TestLoopClock: a clock that is set back hides nobody, since walks compare by this one.
-func TestLoopClock(t *testing.T) {
-	s := start(t, Config{})
-	s.each(func(l *loop) {
-		before := l.clock()
-		if d := time.Now().UnixNano() - before; d < -int64(time.Minute) || d > int64(time.Minute) {
-			t.Errorf("the loop's clock is off by %v", time.Duration(d))
-		}
-		if l.clock() < before {
-			t.Error("the loop's clock went back")
-		}
-	})
 }
 
 // TestPublishKeepsItsTarget: a slice that named the target is the caller's again.

@@ -15,7 +15,7 @@ import (
 type here loop
 
 func (h *here) ID() uuid.UUID              { return h.cur.id }
-func (h *here) ConnectedAt() time.Time     { return time.Unix(0, h.cur.since) }
+func (h *here) ConnectedAt() time.Time     { return wallTime(h.cur.since) }
 func (h *here) RemoteAddr() netip.AddrPort { return h.cur.remote() }
 func (h *here) Topics() []string           { return h.topics.Of(h.slot) }
 
@@ -43,7 +43,7 @@ func (l *loop) there(slot uint32, c *client) *there {
 }
 
 func (t *there) ID() uuid.UUID              { return t.id }
-func (t *there) ConnectedAt() time.Time     { return time.Unix(0, t.since) }
+func (t *there) ConnectedAt() time.Time     { return wallTime(t.since) }
 func (t *there) RemoteAddr() netip.AddrPort { return t.addr }
 
 func (t *there) Topics() (topics []string) {

@@ -1,8 +1,6 @@
 package server
 
 import (
-	"time"
-
 	"github.com/gobwas/ws"
 
 	"wsd/netpoll"
@@ -215,7 +213,7 @@ func (l *loop) gather(c *client, pieces [][]byte) (k, want int) {
 		next := nd.next
 		if nd.drop && nd.from.deadline != 0 {
 			if now == 0 {
-				now = time.Now().UnixNano()
+				now = instant()
 			}
 			if nd.from.deadline <= now {
 				l.count.queuedExpired++

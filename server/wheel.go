@@ -14,7 +14,7 @@ type wheel struct {
 	// First slot plus one; linked through client.next and prev. The last one
 	// is not of a tick: it has who is being looked at.
 	buckets [wheelSize + 1]uint32
-	now     uint32 // ticks since the loop began
+	now     uint32 // ticks since the loop began, wrapping
 	lag     uint32 // ticks up to now whose buckets have still to be looked at
 }
 
@@ -30,7 +30,7 @@ const lookSlice = 256
 // plan puts the client into the bucket of tick at, which is not before the next.
 func (l *loop) plan(slot uint32, c *client, at uint32) {
 	l.unplan(slot, c)
-	at = min(max(at, l.wheel.now+1), l.wheel.now+wheelSize-1)
+	at = l.wheel.now + uint32(min(max(int32(at-l.wheel.now), 1), wheelSize-1))
 	b := at % wheelSize
 	head := &l.wheel.buckets[b]
 	c.next, c.prev, c.due = *head, 0, uint8(b)+1
