@@ -78,7 +78,7 @@ func newEngine(part Part, emit func(event)) (*engine, error) {
 	}
 	e := &engine{
 		part: part, emit: emit, clock: clk, poll: poll,
-		proto:   conn.Protocol{Client: true, MaxMessage: part.Plan.MaxMessage},
+		proto:   conn.Protocol{Client: true, MaxMessage: part.Plan.MaxMessage, MaxFragments: -1},
 		targets: part.Targets, sources: part.Sources, seed: rand.Uint64(),
 		clients: make([]client, total), polite: part.Plan.Clients,
 		events: make([]netpoll.Event, eventsAtOnce),

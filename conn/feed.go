@@ -139,7 +139,9 @@ func (f *feed) begin() *CloseError {
 	if int(s.frags) >= f.p.maxFragments() {
 		return errFragments
 	}
-	s.frags++
+	if s.frags < mostFragments { // without a limit it stays there
+		s.frags++
+	}
 	s.left, s.mask = uint32(h.Length), h.Mask
 	s.put(flagFinal, h.Fin)
 	s.put(flagOpen, !h.Fin)

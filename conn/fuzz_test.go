@@ -19,10 +19,10 @@ const mostFuzzed = 2 << 10
 // reader makes of them. cuts gives the lengths of the pieces.
 func FuzzFeed(f *testing.F) {
 	for i, c := range streams {
-		f.Add(c.stream, []byte{byte(i), 1, 200}, false, uint16(0), uint8(0))
-		f.Add(bare(c.stream), []byte{1}, true, uint16(300), uint8(3))
+		f.Add(c.stream, []byte{byte(i), 1, 200}, false, uint16(0), int8(0))
+		f.Add(bare(c.stream), []byte{1}, true, uint16(300), int8(3))
 	}
-	f.Fuzz(func(t *testing.T, stream, cuts []byte, client bool, most uint16, fragments uint8) {
+	f.Fuzz(func(t *testing.T, stream, cuts []byte, client bool, most uint16, fragments int8) {
 		if len(stream) > mostFuzzed {
 			return
 		}

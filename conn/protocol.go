@@ -2,6 +2,7 @@ package conn
 
 import (
 	"errors"
+	"math"
 	"strconv"
 
 	"github.com/gobwas/ws"
@@ -31,7 +32,9 @@ type Protocol struct {
 	// MaxFragments is how many frames a message may be cut into. Empty
 	// fragments cost their sender two bytes and add nothing to a length, so
 	// MaxMessage alone would not end a message. 0 is DefaultMaxFragments, more
-	// than 65535 is 65535: close code 1008.
+	// than 65535 is 65535: close code 1008. Less than 0 is no limit; the cost of
+	// a fragment is the same however many there are, but who sends empty ones
+	// without end is then up to the caller's clock.
 	MaxFragments int
 }
 
@@ -43,7 +46,10 @@ func (p *Protocol) maxMessage() int {
 }
 
 func (p *Protocol) maxFragments() int {
-	if p.MaxFragments <= 0 {
+	switch {
+	case p.MaxFragments < 0:
+		return math.MaxInt
+	case p.MaxFragments == 0:
 		return DefaultMaxFragments
 	}
 	return min(p.MaxFragments, mostFragments)

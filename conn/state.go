@@ -9,7 +9,7 @@ type State struct {
 	have  uint32  // bytes of the message in progress at the front of the leftover
 	left  uint32  // payload bytes of the data frame in progress still to come
 	mask  [4]byte // its mask, turned so that mask[0] is for the next byte
-	frags uint16  // frames of the message in progress, including this one
+	frags uint16  // frames of the message in progress, including this one; 65535 and more are 65535
 	flags flags
 	tail  uint8 // of have, the last 0..3 bytes: a rune not whole yet
 }

@@ -95,7 +95,7 @@ type Config struct {
 	// MaxMessage is the limit of a whole message in bytes; 0 means 64 KiB.
 	MaxMessage int
 	// MaxFragments is how many frames a message may be cut into, at most 65,535;
-	// 0 means 1024.
+	// 0 means 1024, negative no bound but that of the message's bytes.
 	MaxFragments int
 	// MessageRate, ByteRate and ControlRate bound what one client may send per
 	// second: messages, bytes, control frames (burst: two seconds' worth).

@@ -34,7 +34,7 @@ func TestConfigErrors(t *testing.T) {
 		"Path": {Path: "ws"}, "EchoPath": {EchoPath: "/a b"}, "SlowConsumer": {SlowConsumer: 3}, "Loops": {Loops: -1},
 		"MaxClients": {MaxClients: -1}, "MaxHandshakes": {MaxHandshakes: -1}, "HandshakeRate": {HandshakeRate: -1},
 		"MaxPerAddress": {MaxPerAddress: -1}, "MaxHeader": {MaxHeader: 255}, "MaxMessage": {MaxMessage: -1},
-		"MaxFragments": {MaxFragments: -1}, "MessageRate": {MessageRate: -1}, "ByteRate": {ByteRate: -1},
+		"MessageRate": {MessageRate: -1}, "ByteRate": {ByteRate: -1},
 		"PendingLimit": {PendingLimit: 1}, "PendingTotal": {PendingTotal: 1}, "Workers": {Workers: -1},
 		"HandshakeTimeout": {HandshakeTimeout: -1}, "PongTimeout": {PongTimeout: -1}, "CloseTimeout": {CloseTimeout: -1},
 		"PendingAge": {PendingAge: -1}, "ActionTimeout": {ActionTimeout: -1}, "FirstMessageTimeout": {FirstMessageTimeout: -1},

@@ -52,7 +52,7 @@ func (c *Config) checkRanges() error {
 		{"MaxPerAddress", c.MaxPerAddress, 0, most, false},
 		{"MaxHeader", c.MaxHeader, 256, 1 << 20, false},
 		{"MaxMessage", c.MaxMessage, 1, mostBytes, false},
-		{"MaxFragments", c.MaxFragments, 1, mostFragments, false},
+		{"MaxFragments", c.MaxFragments, 1, mostFragments, true},
 		{"MessageRate", c.MessageRate, 0, most, false},
 		{"ByteRate", c.ByteRate, 0, most, false},
 		{"PendingLimit", c.PendingLimit, 1024, mostBytes, false},

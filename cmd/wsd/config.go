@@ -33,7 +33,7 @@ func (f *serveFlags) serverConfig() server.Config {
 
 		MaxHeader:          int(f.Limits.MaxHeader),
 		MaxMessage:         int(f.Limits.MaxMessage),
-		MaxFragments:       int(f.Limits.MaxFragments),
+		MaxFragments:       limit(f.Limits.MaxFragments),
 		MessageRate:        int(f.Limits.MessageRate),
 		ByteRate:           int(f.Limits.ByteRate),
 		ControlRate:        limit(f.Limits.ControlRate),
@@ -133,7 +133,6 @@ func (f *serveFlags) checkPresent() error {
 		{"retry-after", f.Admission.RetryAfter == 0},
 		{"max-header", f.Limits.MaxHeader == 0},
 		{"max-message", f.Limits.MaxMessage == 0},
-		{"max-fragments", f.Limits.MaxFragments == 0},
 		{"pending-limit", f.Slow.PendingLimit == 0},
 		{"pending-total", f.Slow.PendingTotal == 0},
 		{"pending-age", f.Slow.PendingAge == 0},

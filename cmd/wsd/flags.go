@@ -39,7 +39,7 @@ type admissionFlags struct {
 type limitFlags struct {
 	MaxHeader          size  `default:"8KiB" help:"Size of a handshake request; at most 1MiB."`
 	MaxMessage         size  `default:"64KiB" help:"Size of a whole message from a client; at most 1GiB."`
-	MaxFragments       count `default:"1024" help:"Frames that one message may be cut into; at most 65535."`
+	MaxFragments       count `default:"1024" help:"Frames that one message may be cut into, at most 65535; 0: no limit but max-message."`
 	MessageRate        count `default:"0" help:"Messages per second of one client; 0: no limit."`
 	ByteRate           size  `default:"0" help:"Bytes per second of one client; 0: no limit."`
 	ControlRate        count `default:"50" help:"Control frames (ping, pong) per second of one client; 0: no limit."`
