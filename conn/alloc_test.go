@@ -5,7 +5,6 @@ package conn
 import (
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/gobwas/ws"
 )
@@ -68,7 +67,7 @@ func TestHandshakeAllocatesNothing(t *testing.T) {
 			t.Fatal(err)
 		}
 	})
-	u.Now = time.Now
+	u.Date = func(out []byte) []byte { return append(out, "today"...) }
 	tls := []byte("\x16\x03\x01")
 	pinAllocs(t, "refusal", 0, func() { u.Upgrade(tls, out, &r) })
 	pinAllocs(t, "request", 0, func() { AppendRequest(out, "localhost", "/ws", sampleNonce) })

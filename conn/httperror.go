@@ -29,9 +29,8 @@ func (u *Upgrader) Refuse(in, out []byte, e *HTTPError) []byte {
 	out = strconv.AppendInt(out, int64(e.Status), 10)
 	out = append(out, ' ')
 	out = append(out, http.StatusText(e.Status)...)
-	if u.Now != nil {
-		out = append(out, "\r\nDate: "...)
-		out = u.Now().UTC().AppendFormat(out, http.TimeFormat)
+	if u.Date != nil {
+		out = u.Date(append(out, "\r\nDate: "...))
 	}
 	out = append(out, "\r\nConnection: "...)
 	if e.Status == http.StatusUpgradeRequired {

@@ -4,7 +4,6 @@ import (
 	"net/http"
 	"strings"
 	"testing"
-	"time"
 )
 
 // TestAbsoluteTarget: the target says whom the request is for, to the lists of
@@ -66,11 +65,11 @@ func TestSamePath(t *testing.T) {
 
 // TestDate: a refusal says when it was made (RFC 9110, 6.6.1).
 func TestDate(t *testing.T) {
-	at := time.Date(2024, time.February, 29, 23, 59, 58, 0, time.FixedZone("", 3600))
-	u := Upgrader{Now: func() time.Time { return at }}
+	const date = "Thu, 29 Feb 2024 22:59:58 GMT"
+	u := Upgrader{Date: func(out []byte) []byte { return append(out, date...) }}
 	for _, in := range []string{"\x16\x03", "GET /ws HTTP/1.1\r\nHost: a\r\n\r\n", string(request("HEAD /ws HTTP/1.1"))} {
 		_, out, err := u.Upgrade([]byte(in), nil, new(Request))
-		if err == nil || strings.Count(string(out), "\r\nDate: Thu, 29 Feb 2024 22:59:58 GMT\r\n") != 1 {
+		if err == nil || strings.Count(string(out), "\r\nDate: "+date+"\r\n") != 1 {
 			t.Errorf("%q: %q", in, out)
 		}
 		answer(t, out)

@@ -1,9 +1,6 @@
 package conn
 
-import (
-	"bytes"
-	"time"
-)
+import "bytes"
 
 // DefaultMaxHeader is the length of a request that is allowed, in bytes up to
 // and including its blank line, where nothing else is configured.
@@ -53,9 +50,9 @@ type Upgrader struct {
 	// yes. An *HTTPError is answered as it is, any other error is 403 with a
 	// fixed text. r is valid during the call only.
 	Accept func(r *Request) error
-	// Now is the clock for the Date field of refusals (RFC 9110, 6.6.1), which
-	// they lack if it is nil.
-	Now func() time.Time
+	// Date appends the time, in the form of HTTP, for the Date field of refusals
+	// (RFC 9110, 6.6.1). They have none if it is nil: there is no clock here.
+	Date func(out []byte) []byte
 }
 
 // Upgrade looks for a request at the front of in, which is all that was

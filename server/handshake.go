@@ -2,6 +2,7 @@ package server
 
 import (
 	"math/rand/v2"
+	"net/http"
 	"time"
 
 	"wsd/conn"
@@ -98,6 +99,9 @@ func (l *loop) open(slot uint32, c *client) {
 	l.fillBuckets(c)
 	l.enter(slot, c, stateOpen)
 }
+
+// appendDate appends the time for a Date field (RFC 9110, 5.6.7).
+func appendDate(out []byte) []byte { return time.Now().UTC().AppendFormat(out, http.TimeFormat) }
 
 // later is the answer to who comes at a bad time. The jitter keeps those who
 // were refused together from coming back together.

@@ -95,7 +95,7 @@ func New(cfg Config) (*Server, error) {
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.protocol = conn.Protocol{MaxMessage: cfg.MaxMessage, MaxFragments: cfg.MaxFragments}
 	s.upgrader = conn.Upgrader{MaxHeader: cfg.MaxHeader, Hosts: cfg.Hosts, Origins: cfg.Origins,
-		Protocols: cfg.Subprotocols, Route: s.route, Now: time.Now}
+		Protocols: cfg.Subprotocols, Route: s.route, Date: appendDate}
 	for _, c := range cfg.Conflicts() {
 		c.Log(s.log)
 	}
