@@ -16,7 +16,7 @@ func (e *engine) dial(slot uint32, c *client) {
 	c.missing = 0
 	e.dialer.inflight++
 	t, source := e.route(slot, c)
-	fd, _, err := netpoll.Dial(source, t.addr)
+	fd, _, err := netpoll.Dial(source, t.Addr)
 	c.fd = int32(fd)
 	if err == nil {
 		err = e.poll.Add(fd, netpoll.MakeToken(slot, c.gen), netpoll.EdgeWrite)
@@ -44,7 +44,7 @@ func (e *engine) decided(slot uint32, c *client) {
 // request sends the handshake request if the connection is up.
 func (e *engine) request(slot uint32, c *client) {
 	t, _ := e.route(slot, c)
-	req := conn.AppendRequest(e.outbuf[:0], t.host, t.path, e.nonce(slot, c.gen), e.part.Plan.Header...)
+	req := conn.AppendRequest(e.outbuf[:0], t.Host, t.Path, e.nonce(slot, c.gen), e.part.Header...)
 	e.outbuf = req[:0]
 	if c.manners == slowHandshake {
 		req = req[:1]

@@ -30,7 +30,7 @@ type fanRun struct {
 
 func (p *phaseRun) startFan(ctx context.Context) *fanRun {
 	f := &fanRun{
-		phase: p, pub: newPublisher(p.plan, !p.spec.Text), base: p.published + 1,
+		phase: p, pub: p.pub, base: p.published + 1,
 		done: make(chan struct{}), ready: make(chan struct{}), waiting: len(p.workers), left: make(map[uint32]int), arrived: make(chan struct{}, 1),
 	}
 	go func() {
@@ -101,7 +101,7 @@ func (f *fanRun) publish(ctx context.Context, due int64) uint32 {
 	msg := appendPublish(nil, f.phase.runID, n, due, f.phase.spec.PublishBytes)
 	begin := f.phase.clock.now()
 	call, cancel := f.bounded(ctx)
-	err := f.pub.publish(call, msg)
+	err := f.pub.publish(call, msg, f.phase.spec.Text)
 	if err != nil && context.Cause(call) == errCall {
 		err = fmt.Errorf("publish: %w", errCall)
 	}

@@ -1,8 +1,14 @@
 package bench
 
 import (
+	"bytes"
+	"errors"
+	"fmt"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
+
 	"wsd/conn"
 	"wsd/netpoll"
 )
@@ -11,12 +17,26 @@ import (
 // left for the frames, and whether the client is open.
 func (e *engine) response(slot uint32, c *client, in []byte) (rest []byte, ok bool) {
 	n, status, err := conn.CheckResponse(in, e.nonce(slot, c.gen))
+	for status/100 == 1 && status != 101 && n > 0 {
+		in = in[n:] // an interim answer (RFC 9110, 15.2): the final one comes
+		n, status, err = conn.CheckResponse(in, e.nonce(slot, c.gen))
+	}
+	if err == nil && n > 0 {
+		err = e.checkProtocol(in[:n])
+	}
 	switch {
 	case err != nil:
-		if status != 0 {
+		kind := err.Error()
+		if status != 0 && status != 101 {
 			bump(&e.phase.counts.Statuses, strconv.Itoa(status), 1)
+			if to := conn.ResponseField(in[:n], "Location"); status/100 == 3 && to != nil {
+				kind = fmt.Sprintf("redirected to %.100q, which is not followed: give that URL", redact(string(to)))
+			}
 		}
-		e.failed(slot, c, err.Error())
+		e.failed(slot, c, kind)
+		return nil, false
+	case n == 0 && len(in) == 0:
+		e.bufs.drop(&c.in)
 		return nil, false
 	case n == 0:
 		e.keep(slot, c, in)
@@ -25,6 +45,42 @@ func (e *engine) response(slot uint32, c *client, in []byte) (rest []byte, ok bo
 	e.bufs.drop(&c.in)
 	e.established(slot, c)
 	return in[n:], c.phase == open
+}
+
+var errProtocol = errors.New("server chose a subprotocol that was not offered")
+
+// checkProtocol refuses a subprotocol that is none of those offered (RFC 6455,
+// 4.1), which are told apart by their case.
+func (e *engine) checkProtocol(header []byte) error {
+	const name = "Sec-WebSocket-Protocol"
+	chosen := conn.ResponseField(header, name)
+	if chosen == nil {
+		return nil
+	}
+	times := 0
+	for line := range bytes.Lines(header) {
+		if len(line) > len(name) && line[len(name)] == ':' && strings.EqualFold(string(line[:len(name)]), name) {
+			times++
+		}
+	}
+	if times > 1 || !slices.Contains(e.part.Protocols, string(chosen)) { // more than one: 11.3.4
+		return errProtocol
+	}
+	return nil
+}
+
+// offered are the subprotocols that a handshake's fields offer.
+func offered(fields []string) (all []string) {
+	for _, f := range fields {
+		name, value, _ := strings.Cut(f, ":")
+		if !strings.EqualFold(name, "Sec-WebSocket-Protocol") {
+			continue
+		}
+		for p := range strings.SplitSeq(value, ",") {
+			all = append(all, strings.TrimSpace(p))
+		}
+	}
+	return all
 }
 
 // established: the server switched protocols.

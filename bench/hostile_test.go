@@ -203,7 +203,13 @@ func TestPublishAnswerIsBounded(t *testing.T) {
 		}
 	}))
 	defer h.Close()
-	publish := func(p Plan) error { return newPublisher(&p, true).publish(t.Context(), []byte("x")) }
+	publish := func(p Plan) error {
+		pub, err := newPublisher(&p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return pub.publish(t.Context(), []byte("x"), false)
+	}
 	if err := publish(Plan{Publish: []string{h.URL + "/endless"}}); err != nil {
 		t.Error(err)
 	}

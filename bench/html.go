@@ -68,6 +68,9 @@ func (r *Report) WriteHTML(w io.Writer) error {
 
 // against names what the load was put on.
 func (r *Report) against() string {
+	if len(r.Plan.Targets) == 0 {
+		return "nothing"
+	}
 	if n := len(r.Plan.Targets); n > 1 {
 		return fmt.Sprintf("%s and %d more", r.Plan.Targets[0], n-1)
 	}

@@ -90,7 +90,7 @@ func checkPorts(p *Plan, targets []target, sources []netip.Addr) error {
 func distinct(targets []target) map[netip.AddrPort]bool {
 	set := make(map[netip.AddrPort]bool)
 	for _, t := range targets {
-		set[t.addr] = true
+		set[t.Addr] = true
 	}
 	return set
 }
@@ -129,7 +129,7 @@ func buffered() int {
 func checkMemory(p *Plan, targets []target, workers int) (text string, hopeless bool) {
 	ends := 1
 	for _, t := range targets {
-		if t.addr.Addr().IsLoopback() {
+		if t.Addr.Addr().IsLoopback() {
 			ends = 2
 		}
 	}

@@ -14,7 +14,7 @@ func (e *engine) trickle(t timer, c *client, rate float64) {
 		return
 	}
 	to, _ := e.route(t.slot, c)
-	req := conn.AppendRequest(e.outbuf[:0], to.host, to.path, e.nonce(t.slot, c.gen), e.part.Plan.Header...)
+	req := conn.AppendRequest(e.outbuf[:0], to.Host, to.Path, e.nonce(t.slot, c.gen), e.part.Header...)
 	e.outbuf = req[:0]
 	i := int(c.missing) + 1 // the first byte went with the connect
 	if i >= len(req) {

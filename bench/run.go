@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"net/netip"
 	"os/exec"
 	"runtime"
 	"time"
@@ -48,6 +49,7 @@ type run struct {
 	opt     Options
 	clock   clock
 	targets []target
+	pub     *publisher
 	workers []worker
 	events  chan tagged
 	over    chan struct{} // closed when the run is
@@ -104,10 +106,7 @@ func (r *run) prepare(ctx context.Context) (all []Part, err error) {
 	if r.clock, err = newClock(); err != nil {
 		return nil, err
 	}
-	if r.targets, err = parseTargets(ctx, r.plan.Targets); err != nil {
-		return nil, err
-	}
-	sources, err := chooseSources(r.plan, r.targets)
+	sources, fields, err := r.resolve(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -126,12 +125,45 @@ func (r *run) prepare(ctx context.Context) (all []Part, err error) {
 	r.begin = r.clock.now()
 	r.up = make([]int, n)
 	r.report = &Report{
-		Schema: Schema, Command: r.opt.Command, Started: time.Now().UTC(), Host: hostFacts(),
-		Plan: *r.plan, Workers: n, Limits: []string{}, Warnings: warnings,
+		Schema: Schema, Command: shownCommand(r.opt.Command), Started: time.Now().UTC(), Host: hostFacts(),
+		Plan: r.plan.shown(), Workers: n, Limits: []string{}, Warnings: warnings,
 	}
 	whole := *r.plan
 	orDefault(&whole.MaxBuffered, buffered())
-	return parts(&whole, r.targets, sources, r.runID, n), nil
+	all = parts(&whole, r.targets, sources, r.runID, n)
+	for i := range all {
+		all[i].Header, all[i].Protocols = fields, offered(fields)
+	}
+	return all, nil
+}
+
+// resolve finds addresses and reads secrets, once for all workers. fields are
+// those of the handshake.
+func (r *run) resolve(ctx context.Context) (sources []netip.Addr, fields []string, err error) {
+	if sources, err = parseSources(r.plan.Sources); err != nil {
+		return nil, nil, err
+	}
+	if r.targets, err = parseTargets(ctx, r.plan.Targets, sources...); err != nil {
+		return nil, nil, err
+	}
+	if len(sources) == 0 {
+		sources = chooseSources(r.plan, r.targets)
+	}
+	all, err := parseFields(r.plan.Header)
+	if err != nil {
+		return nil, nil, err
+	}
+	host, fields, err := splitHost(all)
+	if err != nil {
+		return nil, nil, err
+	}
+	for i := range r.targets {
+		if host != "" {
+			r.targets[i].Host = host
+		}
+	}
+	r.pub, err = newPublisher(r.plan)
+	return sources, fields, err
 }
 
 // startWorkers starts one in this process, or several of their own, and waits

@@ -22,6 +22,7 @@ import (
 type testServer struct {
 	delay     time.Duration                       // before every answer
 	refuse    func(n int) *conn.HTTPError         // handshake number n, from 1
+	request   func(*conn.Request)                 // sees every handshake
 	hangUp    func(n int) bool                    // connection n is cut at accept
 	answer    func(n int, msg []byte) [][]byte    // to message n of a connection; nil: an echo
 	closeWith func(n int) (ws.StatusCode, bool)   // instead of answering message n
@@ -96,6 +97,9 @@ func (s *testServer) serve(c net.Conn, n int) error {
 			}
 			return nil
 		}
+	}
+	if s.request != nil {
+		up.Accept = func(r *conn.Request) error { s.request(r); return nil }
 	}
 	for {
 		k, err := c.Read(buf[len(buf):cap(buf)])

@@ -78,17 +78,14 @@ func loopbackSources(n int) []netip.Addr {
 	return all
 }
 
-// chooseSources gives the plan's sources, or a choice of our own on loopback.
-func chooseSources(p *Plan, targets []target) ([]netip.Addr, error) {
-	if len(p.Sources) > 0 {
-		return parseSources(p.Sources)
-	}
+// chooseSources is a choice of our own on loopback, none elsewhere.
+func chooseSources(p *Plan, targets []target) []netip.Addr {
 	for _, t := range targets {
-		if a := t.addr.Addr(); !a.Is4() || !a.IsLoopback() {
-			return nil, nil
+		if a := t.Addr.Addr(); !a.Is4() || !a.IsLoopback() {
+			return nil
 		}
 	}
-	return loopbackSources((p.total() + len(targets) - 1) / len(targets)), nil
+	return loopbackSources((p.total() + len(targets) - 1) / len(targets))
 }
 
 // total is how many clients there are, the badly-behaved included.

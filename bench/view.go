@@ -140,7 +140,10 @@ func refusal(c *Counts) string {
 	most, n := "", uint64(0)
 	for what, kinds := range map[string]map[string]uint64{"": c.Errors, "HTTP status ": c.Statuses} {
 		for kind, k := range kinds {
-			if text := what + kind; k > n || k == n && text < most {
+			if strings.HasSuffix(kind, "did not switch protocols") {
+				continue // its status says more
+			}
+			if text := what + kind; k > n || k == n && text > most {
 				most, n = text, k
 			}
 		}

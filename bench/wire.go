@@ -13,8 +13,12 @@ type Part struct {
 	Workers int    `json:"workers"`
 	Run     uint32 `json:"run"` // tells this run's published messages from another's
 
-	Targets []target     `json:"-"`
-	Sources []netip.Addr `json:"-"`
+	Targets []target     `json:"targets"`
+	Sources []netip.Addr `json:"sources"`
+	// Further fields of the handshake, secrets filled in, and the subprotocols
+	// that they offer.
+	Header    []string `json:"header"`
+	Protocols []string `json:"protocols"`
 }
 
 // command is told to a worker. One field is set.

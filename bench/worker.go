@@ -1,7 +1,6 @@
 package bench
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -114,13 +113,6 @@ func Work(in io.Reader, out io.Writer) error {
 	var part Part
 	if err := dec.Decode(&part); err != nil {
 		return fmt.Errorf("worker: %w", err)
-	}
-	var err error
-	if part.Targets, err = parseTargets(context.Background(), part.Plan.Targets); err != nil {
-		return err
-	}
-	if part.Sources, err = parseSources(part.Plan.Sources); err != nil {
-		return err
 	}
 	var mu sync.Mutex
 	enc := json.NewEncoder(out)

@@ -45,7 +45,7 @@ var (
 //     was one, and n the length of its header, so that in[n:] is what came of
 //     its body; both are 0 if it was none.
 //
-// Which subprotocol was chosen is not looked at.
+// Which subprotocol was chosen is not looked at: see [ResponseField].
 func CheckResponse(in []byte, nonce [16]byte) (n, status int, err error) {
 	if !startsLikeHTTP(in) {
 		return 0, 0, errNoResponse
@@ -68,6 +68,18 @@ func CheckResponse(in []byte, nonce [16]byte) (n, status int, err error) {
 		return n, status, errStatus
 	}
 	return n, status, checkFields(fields, nonce)
+}
+
+// ResponseField returns the value of the first field of that name, in whatever
+// case, of a response's header: the n bytes that CheckResponse has found. It is
+// nil if there is none, and aliases header.
+func ResponseField(header []byte, name string) []byte {
+	if len(header) < 4 {
+		return nil
+	}
+	_, fields := cutLine(header[:len(header)-2])
+	r := Request{fields: fields}
+	return r.Header(name)
 }
 
 const versionPrefix = "HTTP/1.1 "

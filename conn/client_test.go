@@ -23,6 +23,17 @@ func TestAppendRequest(t *testing.T) {
 	}
 }
 
+func TestResponseField(t *testing.T) {
+	for name, want := range map[string]string{"upgrade": "websocket", "Connection": "Upgrade", "Location": ""} {
+		if got := string(ResponseField([]byte(sampleResponse), name)); got != want {
+			t.Errorf("%s: %q, want %q", name, got, want)
+		}
+	}
+	if ResponseField(nil, "Upgrade") != nil {
+		t.Error("a field of nothing")
+	}
+}
+
 func TestCheckResponse(t *testing.T) {
 	change := func(from, to string) string { return strings.Replace(sampleResponse, from, to, 1) }
 	for _, c := range []struct {

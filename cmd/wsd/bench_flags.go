@@ -15,7 +15,7 @@ type benchClients struct {
 	URL              []string `name:"url" env:"-" default:"ws://127.0.0.1:8066/ws" help:"Where to connect to, ws://host:port/path; repeatable: clients take turns."`
 	Clients          count    `env:"-" default:"1000" help:"Well-behaved clients, whose messages are measured."`
 	Source           []string `env:"-" placeholder:"ADDRESS" help:"Where to connect from: addresses, networks as 127.0.1.0/24, ranges as 10.0.0.1-10.0.0.9; none given: chosen on loopback, the kernel's choice elsewhere."`
-	Header           []string `env:"-" sep:"none" placeholder:"FIELD" help:"Further field of the handshake, as in 'Origin: https://example.org'."`
+	Header           []string `env:"-" sep:"none" placeholder:"FIELD" help:"Further field of the handshake, as in 'Origin: https://example.org'; a value or its last word that is @FILE stands for what the file holds."`
 	First            string   `env:"-" placeholder:"TEXT" help:"Message that every client sends once connected, say to subscribe; it is up when the answer has come."`
 	HandshakeTimeout span     `env:"-" default:"10s" help:"Time from connect to the handshake's end."`
 	Retries          count    `env:"-" default:"10" help:"Further attempts of a client whose handshake failed."`
@@ -46,7 +46,7 @@ type benchPhases struct {
 
 	Publish        []string `env:"-" placeholder:"URL" help:"Fan-out: where to POST messages for all clients; repeatable: to all of them."`
 	PublishCommand string   `env:"-" placeholder:"COMMAND" help:"Fan-out: shell command that publishes its standard input."`
-	PublishHeader  []string `env:"-" sep:"none" placeholder:"FIELD" help:"Further field of the POST, as in 'Authorization: Bearer ...'."`
+	PublishHeader  []string `env:"-" sep:"none" placeholder:"FIELD" help:"Further field of the POST, as in 'Authorization: Bearer @FILE', where @FILE stands for what the file holds: a token on the command line is in the list of processes."`
 	Publishes      count    `env:"-" default:"10" help:"Fan-out: messages, each when the one before has reached everybody."`
 	PublishRate    rate     `env:"-" default:"0" help:"Messages published per second beside the requests, in place of a phase of their own."`
 	PublishBytes   size     `env:"-" default:"128B" help:"Size of a published message."`
