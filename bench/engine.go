@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"math"
 	"math/rand/v2"
 	"net/netip"
 	"sync"
@@ -78,7 +79,7 @@ func newEngine(part Part, emit func(event)) (*engine, error) {
 	}
 	e := &engine{
 		part: part, emit: emit, clock: clk, poll: poll,
-		proto:   conn.Protocol{Client: true, MaxMessage: part.Plan.MaxMessage, MaxFragments: -1},
+		proto:   conn.Protocol{Client: true, MaxMessage: part.Plan.MaxMessage, MaxFragments: math.MaxUint16},
 		targets: part.Targets, sources: part.Sources, seed: rand.Uint64(),
 		clients: make([]client, total), polite: part.Plan.Clients,
 		events: make([]netpoll.Event, eventsAtOnce),
