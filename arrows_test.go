@@ -45,7 +45,7 @@ var foreign = map[string][]string{
 	"github.com/coreos/go-systemd/":     {"cmd/wsd"},
 	"go.yaml.in/yaml/":                  {"bench", "cmd/wsd"},
 	"github.com/golang-jwt/":            {"auth"},
-	"github.com/prometheus/":            {"admin"},
+	"github.com/prometheus/":            {"admin", "bench"},
 }
 
 // pure are the packages that only compute: no descriptor, no goroutine, no

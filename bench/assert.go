@@ -50,9 +50,13 @@ var figures = map[string]func(p *PhaseReport) (v float64, ok bool){
 		_, n := p.what()
 		return ratio(float64(n), p.Seconds), p.Kind != Hold
 	},
-	"cpu":    func(p *PhaseReport) (float64, bool) { return p.Server.CPUPerEvent * 1e3, p.Server.CPUPerEvent > 0 },
-	"rss":    func(p *PhaseReport) (float64, bool) { return p.Server.RSSPerClient, p.Server.RSSBytes > 0 },
-	"kernel": func(p *PhaseReport) (float64, bool) { return p.Machine.KernelPerClient, true },
+	"cpu":    measuredOf(func(p *PhaseReport) *float64 { return p.Server.CPUPerEvent }, 1e3),
+	"rss":    measuredOf(func(p *PhaseReport) *float64 { return p.Server.RSSPerClient }, 1),
+	"kernel": measuredOf(func(p *PhaseReport) *float64 { return p.Machine.KernelPerClient }, 1),
+}
+
+func measuredOf(of func(*PhaseReport) *float64, times float64) func(*PhaseReport) (float64, bool) {
+	return func(p *PhaseReport) (float64, bool) { v := of(p); return number(v) * times, v != nil }
 }
 
 func quantileOf(q float64) func(*PhaseReport) (float64, bool) {

@@ -17,8 +17,15 @@ func ReadReport(path string) (*Report, error) {
 	if err := json.Unmarshal(text, r); err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
-	if r.Schema != Schema {
-		return nil, fmt.Errorf("%s: its schema is %q, this program reads %q", path, r.Schema, Schema)
+	if r.Schema != Schema && r.Schema != oldSchema {
+		return nil, fmt.Errorf("%s: its schema is %q, this program reads %q and %q", path, r.Schema, Schema, oldSchema)
+	}
+	if r.Schema == oldSchema { // which has 0 for what was not measured
+		for i := range r.Phases {
+			if p := &r.Phases[i]; number(p.Server.RSSBytes) == 0 {
+				p.Server = ServerReport{}
+			}
+		}
 	}
 	return r, nil
 }
@@ -63,10 +70,10 @@ func comparePhase(t io.Writer, a, b *PhaseReport) {
 		row(t, a.Name, name, text(x), text(y), quotient)
 	}
 	ns := func(v float64) string { return micros(int64(v)) }
-	number := func(v float64) string { return countText(uint64(v + .5)) }
+	count := func(v float64) string { return countText(uint64(v + .5)) }
 	_, na := a.what()
 	_, nb := b.what()
-	line("rate/s", ratio(float64(na), a.Seconds), ratio(float64(nb), b.Seconds), number)
+	line("rate/s", ratio(float64(na), a.Seconds), ratio(float64(nb), b.Seconds), count)
 	for _, q := range []struct {
 		name string
 		q    float64
@@ -75,9 +82,9 @@ func comparePhase(t io.Writer, a, b *PhaseReport) {
 	}
 	line("to last p50", float64(a.ToLast.quantile(.5)), float64(b.ToLast.quantile(.5)), ns)
 	line("own lag p99", float64(a.Lag.quantile(.99)), float64(b.Lag.quantile(.99)), ns)
-	line("server cpu/event", a.Server.CPUPerEvent*1e3, b.Server.CPUPerEvent*1e3, ns)
-	line("server rss/client", a.Server.RSSPerClient, b.Server.RSSPerClient, byteText)
-	line("kernel/client", a.Machine.KernelPerClient, b.Machine.KernelPerClient, byteText)
+	line("server cpu/event", number(a.Server.CPUPerEvent)*1e3, number(b.Server.CPUPerEvent)*1e3, ns)
+	line("server rss/client", number(a.Server.RSSPerClient), number(b.Server.RSSPerClient), byteText)
+	line("kernel/client", number(a.Machine.KernelPerClient), number(b.Machine.KernelPerClient), byteText)
 	line("generator cpu/event", a.Generator.CPUPerEvent*1e3, b.Generator.CPUPerEvent*1e3, ns)
-	line("errors", float64(a.errors()), float64(b.errors()), number)
+	line("errors", float64(a.errors()), float64(b.errors()), count)
 }

@@ -1,7 +1,7 @@
 package bench
 
 import (
-	"os"
+	"fmt"
 	"runtime"
 	"runtime/debug"
 	"strings"
@@ -34,12 +34,12 @@ var sysctls = []string{
 
 func hostFacts() HostFacts {
 	h := HostFacts{
-		Kernel:      strings.TrimSpace(slurp("/proc/sys/kernel/osrelease")),
+		Kernel:      sysctl("kernel.osrelease"),
 		Processor:   processorName(),
 		Processors:  runtime.NumCPU(),
 		GOMAXPROCS:  runtime.GOMAXPROCS(0),
-		MemoryBytes: fieldOf(slurp("/proc/meminfo"), "MemTotal:") * 1024,
-		LoadAverage: strings.TrimSpace(slurp("/proc/loadavg")),
+		MemoryBytes: memory().total,
+		LoadAverage: loadAverage(),
 		Go:          runtime.Version(),
 		Sysctls:     make(map[string]string),
 	}
@@ -48,16 +48,40 @@ func hostFacts() HostFacts {
 		h.Version = info.Main.Version
 	}
 	for _, name := range sysctls {
-		b, err := os.ReadFile("/proc/sys/" + strings.ReplaceAll(name, ".", "/"))
-		if err == nil {
-			h.Sysctls[name] = strings.Join(strings.Fields(string(b)), " ")
+		if value := sysctl(name); value != "" {
+			h.Sysctls[name] = value
 		}
 	}
 	return h
 }
 
+// sysctl is a setting of the kernel, "" if there is none of that name.
+func sysctl(name string) string {
+	fields, _ := proc.SysctlStrings(name)
+	return strings.Join(fields, " ")
+}
+
+// memory is how much there is, in bytes, and how much can still be had; 0: unknown.
+func memory() (m struct{ total, available float64 }) {
+	info, _ := proc.Meminfo()
+	if info.MemTotalBytes != nil && info.MemAvailableBytes != nil {
+		m.total, m.available = float64(*info.MemTotalBytes), float64(*info.MemAvailableBytes)
+	}
+	return m
+}
+
+func loadAverage() string {
+	l, err := proc.LoadAvg()
+	if err != nil {
+		return ""
+	}
+	return fmt.Sprintf("%.2f %.2f %.2f", l.Load1, l.Load5, l.Load15)
+}
+
 func processorName() string {
-	_, after, _ := strings.Cut(slurp("/proc/cpuinfo"), "model name")
-	line, _, _ := strings.Cut(after, "\n")
-	return strings.TrimLeft(line, " \t:")
+	all, err := proc.CPUInfo()
+	if err != nil || len(all) == 0 {
+		return ""
+	}
+	return all[0].ModelName
 }

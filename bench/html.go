@@ -100,10 +100,14 @@ func (r *Report) tiles() []tile {
 	}
 	if n := len(r.Phases); n > 0 {
 		last := &r.Phases[n-1]
-		if last.Server.RSSBytes > 0 {
-			t = append(t, tile{byteText(last.Server.RSSPerClient), "server memory per client"})
+		for _, f := range []struct {
+			v    *float64
+			name string
+		}{{last.Server.RSSPerClient, "server memory per client"}, {last.Machine.KernelPerClient, "kernel memory per client"}} {
+			if f.v != nil {
+				t = append(t, tile{byteText(*f.v), f.name})
+			}
 		}
-		t = append(t, tile{byteText(last.Machine.KernelPerClient), "kernel memory per client"})
 	}
 	return append(t, tile{countText(bad), "errors"})
 }
@@ -122,14 +126,8 @@ func (r *Report) latencyTable() pageTable {
 }
 
 func (r *Report) costTable() pageTable {
-	t := pageTable{Title: "What it took", Head: []string{"phase", "up", "seconds", "server CPU", "waits", "per event", "server memory", "per client", "kernel/client", "generator CPU", "per event"}}
-	for i := range r.Phases {
-		p := &r.Phases[i]
-		t.Rows = append(t.Rows, []string{p.Name, countText(uint64(p.Up)), fmt.Sprintf("%.1f", p.Seconds),
-			percent(p.Server.CPUShare), percent(p.Server.WaitShare), perEvent(p.Server.CPUPerEvent), byteText(p.Server.RSSBytes), byteText(p.Server.RSSPerClient),
-			byteText(p.Machine.KernelPerClient), percent(p.Generator.CPUShare), perEvent(p.Generator.CPUPerEvent)})
-	}
-	return t
+	head, rows := r.costs()
+	return pageTable{Title: "What it took", Head: head, Rows: rows}
 }
 
 func (r *Report) trouble() []string {

@@ -36,8 +36,13 @@ func (p *PhaseReport) limits() (out []string) {
 			say("%d requests that were due were not sent", p.Unsent)
 		}
 	}
-	if p.Kind == Closed && busy > busyShare && (p.Server.CPUShare == 0 || p.Server.CPUShare < busy-.05) {
-		say("a worker of the generator used %.0f %% of a processor, the server %.0f %%: the server could do more", busy*100, p.Server.CPUShare*100)
+	if server := p.Server.CPUShare; p.Kind == Closed && busy > busyShare {
+		switch {
+		case server == nil:
+			say("a worker of the generator used %.0f %% of a processor: the server could maybe do more, it was not measured", busy*100)
+		case *server < busy-.05:
+			say("a worker of the generator used %.0f %% of a processor, the server %.0f %%: the server could do more", busy*100, *server*100)
+		}
 	}
 	return out
 }

@@ -13,7 +13,7 @@ import (
 func checkMetrics(urls []string) (warnings []string) {
 	for _, url := range urls {
 		var s Sample
-		if s.addMetrics(url); s.RSSBytes == 0 && s.CPUSeconds == 0 {
+		if s.addMetrics(url); s.has == 0 {
 			warnings = append(warnings, fmt.Sprintf("%s cannot be read, or has neither process_resident_memory_bytes nor process_cpu_seconds_total: "+
 				"the server's memory and processor time will be missing", url))
 		}
@@ -45,8 +45,10 @@ func (s *Sample) addMetrics(url string) {
 		switch name {
 		case "process_resident_memory_bytes":
 			s.RSSBytes += v
+			s.has |= hasRSS
 		case "process_cpu_seconds_total":
 			s.CPUSeconds += v
+			s.has |= hasCPU
 		}
 	}
 }

@@ -121,7 +121,7 @@ func TestReportFields(t *testing.T) {
 		Limits []string
 		Phases []map[string]any
 	}
-	if err := json.Unmarshal(text, &doc); err != nil || doc.Schema != "wsd-bench/1" || doc.Limits == nil {
+	if err := json.Unmarshal(text, &doc); err != nil || doc.Schema != "wsd-bench/2" || doc.Limits == nil {
 		t.Fatalf("%v %+v", err, doc)
 	}
 	for _, p := range doc.Phases {
@@ -230,7 +230,8 @@ func TestAssertions(t *testing.T) {
 
 func TestCompare(t *testing.T) {
 	a, b := aReport(t), aReport(t)
-	b.Phases[0].Server.CPUPerEvent, a.Phases[0].Server.CPUPerEvent = 30, 20
+	thirty, twenty, five, ten, shrunk := 30.0, 20.0, 5.0, 10.0, -5.0
+	b.Phases[0].Server.CPUPerEvent, a.Phases[0].Server.CPUPerEvent = &thirty, &twenty
 	b.Limits = []string{"phase x: too slow"}
 	var out bytes.Buffer
 	if err := Compare(&out, a, b); err != nil {
@@ -242,8 +243,8 @@ func TestCompare(t *testing.T) {
 		}
 	}
 	out.Reset()
-	x := &Report{Phases: []PhaseReport{{Name: "a", Server: ServerReport{CPUPerEvent: 5}, Machine: MachineReport{KernelPerClient: 10}}}}
-	y := &Report{Phases: []PhaseReport{{Name: "a", Machine: MachineReport{KernelPerClient: -5}}}}
+	x := &Report{Phases: []PhaseReport{{Name: "a", Server: ServerReport{CPUPerEvent: &five}, Machine: MachineReport{KernelPerClient: &ten}}}}
+	y := &Report{Phases: []PhaseReport{{Name: "a", Machine: MachineReport{KernelPerClient: &shrunk}}}}
 	if err := Compare(&out, x, y); err != nil || strings.Contains(out.String(), "0.000") || strings.Contains(out.String(), "-0.500") {
 		t.Errorf("%v\n%s", err, &out)
 	}

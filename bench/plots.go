@@ -10,7 +10,7 @@ import (
 // charts are the page's plots: percentiles, and what happened over time.
 func (r *Report) charts() []*chart {
 	ns := func(v float64) string { return micros(int64(v*1e3 + .5)) }
-	number := func(v float64) string { return countText(uint64(v + .5)) }
+	count := func(v float64) string { return countText(uint64(v + .5)) }
 	all := []*chart{r.percentiles()}
 	for _, s := range []struct {
 		title string
@@ -18,8 +18,8 @@ func (r *Report) charts() []*chart {
 		log   bool
 		lines []seriesLine
 	}{
-		{"Clients connected", number, false, []seriesLine{{"clients", func(p *Point) float64 { return float64(p.Up) }}}},
-		{"Events per second", number, false, []seriesLine{
+		{"Clients connected", count, false, []seriesLine{{"clients", func(p *Point) float64 { return float64(p.Up) }}}},
+		{"Events per second", count, false, []seriesLine{
 			{"answers", func(p *Point) float64 { return p.Messages }},
 			{"deliveries", func(p *Point) float64 { return p.Deliveries }},
 			{"handshakes", func(p *Point) float64 { return p.Handshakes }},
@@ -27,9 +27,9 @@ func (r *Report) charts() []*chart {
 		{"Latency over time", ns, true, []seriesLine{
 			{"p50", func(p *Point) float64 { return p.P50 }}, {"p99", func(p *Point) float64 { return p.P99 }}}},
 		{memoryTitle, byteText, false, []seriesLine{
-			{"server, resident", func(p *Point) float64 { return p.ServerRSS }},
-			{"kernel, growth", func(p *Point) float64 { return max(0, p.KernelBytes) }}}},
-		{"Server processor time", wholePercent, false, []seriesLine{{"of one processor", func(p *Point) float64 { return p.ServerCPU }}}},
+			{"server, resident", func(p *Point) float64 { return seen(p.ServerRSS) }},
+			{"kernel, growth", func(p *Point) float64 { return max(0, seen(p.KernelBytes)) }}}},
+		{"Server processor time", wholePercent, false, []seriesLine{{"of one processor", func(p *Point) float64 { return seen(p.ServerCPU) }}}},
 	} {
 		all = append(all, r.overTime(s.title, s.unit, s.log, s.lines))
 	}
@@ -39,6 +39,14 @@ func (r *Report) charts() []*chart {
 const memoryTitle = "Memory"
 
 func wholePercent(share float64) string { return fmt.Sprintf("%.0f %%", share*100) }
+
+// seen is a figure of a point, not a number if it was not measured.
+func seen(v *float64) float64 {
+	if v == nil {
+		return math.NaN()
+	}
+	return *v
+}
 
 type seriesLine struct {
 	name string
@@ -67,7 +75,7 @@ func (r *Report) overTime(title string, unit func(float64) string, log bool, lin
 		for k := range r.Phases {
 			for j := range r.Phases[k].Series {
 				p := &r.Phases[k].Series[j]
-				if v := l.of(p); v != 0 || !log {
+				if v := l.of(p); (v != 0 || !log) && !math.IsNaN(v) {
 					line.points = append(line.points, [2]float64{p.At, v})
 					some = some || v != 0
 				}

@@ -27,7 +27,7 @@ func (p *phaseRun) lastPoint() {
 
 // point closes one second: it samples the server and tells the observer.
 func (p *phaseRun) point() {
-	s := sample(p.plan, &p.clock)
+	s := p.sample()
 	var total Counts
 	up := 0
 	for i := range p.counts {
@@ -43,8 +43,8 @@ func (p *phaseRun) point() {
 		Deliveries: rate(total.Deliveries, p.lastTotal.Deliveries),
 		Errors:     rate(total.errors(), p.lastTotal.errors()),
 		P50:        float64(p.latency.Quantile(.5)) / 1e3, P99: float64(p.latency.Quantile(.99)) / 1e3,
-		ServerCPU: ratio(s.CPUSeconds-p.last.CPUSeconds, float64(s.At-p.last.At)/1e9), ServerRSS: s.RSSBytes,
-		KernelBytes: s.SlabBytes + s.SocketBytes - p.base.SlabBytes - p.base.SocketBytes,
+		ServerCPU: (s.has & p.last.has).per(hasCPU, s.CPUSeconds-p.last.CPUSeconds, float64(s.At-p.last.At)/1e9), ServerRSS: s.has.of(hasRSS, s.RSSBytes),
+		KernelBytes: (s.has & p.base.has).of(hasKernel, s.SlabBytes+s.SocketBytes-p.base.SlabBytes-p.base.SocketBytes),
 	}
 	p.series = append(p.series, pt)
 	p.last, p.lastTotal, p.lastHeard = s, total, p.heard

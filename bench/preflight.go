@@ -50,12 +50,12 @@ const (
 
 // preflight says what does not fit, and how to mend it, before the first
 // connection is made.
-func preflight(p *Plan, targets []target, sources []netip.Addr, workers int) (fatal []error, warnings []string) {
+func preflight(p *Plan, pids []int, targets []target, sources []netip.Addr, workers int) (fatal []error, warnings []string) {
 	if err := checkPorts(p, targets, sources); err != nil {
 		fatal = append(fatal, err)
 	}
-	for _, pid := range p.PIDs {
-		if slurp(fmt.Sprintf("/proc/%d/stat", pid)) == "" {
+	for _, pid := range pids {
+		if _, err := proc.Proc(pid); err != nil {
 			fatal = append(fatal, fmt.Errorf("there is no process %d to take the server's figures from", pid))
 		}
 	}
@@ -97,7 +97,7 @@ func distinct(targets []target) map[netip.AddrPort]bool {
 
 func portRange() (low, high int) {
 	low, high = 32768, 60999
-	fmt.Sscan(slurp("/proc/sys/net/ipv4/ip_local_port_range"), &low, &high)
+	fmt.Sscan(sysctl("net.ipv4.ip_local_port_range"), &low, &high)
 	return low, high
 }
 
@@ -121,7 +121,7 @@ func bindable(a netip.Addr) error {
 
 // buffered is what may be half received and half sent if the plan does not say.
 func buffered() int {
-	free := fieldOf(slurp("/proc/meminfo"), "MemAvailable:") * 1024
+	free := memory().available
 	return int(min(max(free/4, 64<<20), 1<<30))
 }
 
@@ -134,7 +134,7 @@ func checkMemory(p *Plan, targets []target, workers int) (text string, hopeless 
 		}
 	}
 	need := float64(p.total()*ends*kernelPerEnd + workers*workerAtStart)
-	free := fieldOf(slurp("/proc/meminfo"), "MemAvailable:") * 1024
+	free := memory().available
 	if free == 0 || need < free*.9 {
 		return "", false
 	}

@@ -6,7 +6,12 @@ import (
 
 // Schema names the form of a report's JSON. What is there keeps its meaning
 // while the number stays; fields may be added.
-const Schema = "wsd-bench/1"
+//
+// 2: figures that were not measured are left out; 1 has them as 0.
+const (
+	Schema    = "wsd-bench/2"
+	oldSchema = "wsd-bench/1"
+)
 
 // Report is what a run found out.
 type Report struct {
@@ -17,6 +22,7 @@ type Report struct {
 	Host    HostFacts `json:"host"`
 	Plan    Plan      `json:"plan"`
 	Workers int       `json:"workers"`
+	Servers []Process `json:"servers,omitempty"` // whose figures are called the server's
 	// Limits say where the generator itself was the bottleneck. If there are
 	// any, the figures are not (only) the server's.
 	Limits      []string      `json:"limits"`
@@ -55,34 +61,35 @@ type PhaseReport struct {
 	ToLast  *Hist `json:"to_last_us,omitempty"`      // and its last
 	Call    *Hist `json:"publish_call_us,omitempty"` // the publish call itself
 
-	Server    ServerReport    `json:"server"`
-	Machine   MachineReport   `json:"machine"`
+	Server    ServerReport    `json:"server,omitzero"`
+	Machine   MachineReport   `json:"machine,omitzero"`
 	Generator GeneratorReport `json:"generator"`
 	Groups    []GroupResult   `json:"groups,omitempty"`
 	Series    []Point         `json:"series,omitempty"`
 }
 
 // ServerReport is the server's side of a phase, from its processes or metrics.
-// All is 0 if neither was given.
+// What was not measured is nil.
 type ServerReport struct {
-	CPUSeconds   float64 `json:"cpu_seconds"`
-	CPUShare     float64 `json:"cpu_share"` // of one processor
-	CPUPerEvent  float64 `json:"cpu_us_per_event,omitempty"`
-	RSSBytes     float64 `json:"rss_bytes"` // at the end
-	RSSPerClient float64 `json:"rss_per_client,omitempty"`
-	Switches     float64 `json:"context_switches"`
-	WaitSeconds  float64 `json:"wait_seconds"` // ready to run, and waiting for a processor
-	WaitShare    float64 `json:"wait_share"`
+	CPUSeconds   *float64 `json:"cpu_seconds,omitempty"`
+	CPUShare     *float64 `json:"cpu_share,omitempty"` // of one processor
+	CPUPerEvent  *float64 `json:"cpu_us_per_event,omitempty"`
+	RSSBytes     *float64 `json:"rss_bytes,omitempty"` // at the end
+	RSSPerClient *float64 `json:"rss_per_client,omitempty"`
+	Switches     *float64 `json:"context_switches,omitempty"`
+	WaitSeconds  *float64 `json:"wait_seconds,omitempty"` // ready to run, and waiting for a processor
+	WaitShare    *float64 `json:"wait_share,omitempty"`
 }
 
 // MachineReport is the kernel's side: growth since before the first
-// connection. With the server on this machine it covers both ends.
+// connection. With the server on this machine it covers both ends. What was not
+// measured is nil.
 type MachineReport struct {
-	SlabBytes       float64 `json:"slab_bytes"`
-	SocketBytes     float64 `json:"socket_bytes"`
-	KernelPerClient float64 `json:"kernel_per_client,omitempty"`
-	BusySeconds     float64 `json:"busy_seconds"`
-	SoftirqSeconds  float64 `json:"softirq_seconds"`
+	SlabBytes       *float64 `json:"slab_bytes,omitempty"`
+	SocketBytes     *float64 `json:"socket_bytes,omitempty"`
+	KernelPerClient *float64 `json:"kernel_per_client,omitempty"`
+	BusySeconds     *float64 `json:"busy_seconds,omitempty"`
+	SoftirqSeconds  *float64 `json:"softirq_seconds,omitempty"`
 }
 
 // GeneratorReport is the generator's own part.
@@ -96,17 +103,18 @@ type GeneratorReport struct {
 
 // Point is one second of a phase.
 type Point struct {
-	At          float64 `json:"t"` // seconds since the run's begin
-	Up          int     `json:"up"`
-	Handshakes  float64 `json:"handshakes"` // these are per second
-	Messages    float64 `json:"messages"`
-	Deliveries  float64 `json:"deliveries"`
-	Errors      float64 `json:"errors"`
-	P50         float64 `json:"p50_us"`
-	P99         float64 `json:"p99_us"`
-	ServerCPU   float64 `json:"server_cpu"` // share of one processor
-	ServerRSS   float64 `json:"server_rss"`
-	KernelBytes float64 `json:"kernel_bytes"` // slab and socket buffers, growth
+	At         float64 `json:"t"` // seconds since the run's begin
+	Up         int     `json:"up"`
+	Handshakes float64 `json:"handshakes"` // these are per second
+	Messages   float64 `json:"messages"`
+	Deliveries float64 `json:"deliveries"`
+	Errors     float64 `json:"errors"`
+	P50        float64 `json:"p50_us,omitempty"`
+	P99        float64 `json:"p99_us,omitempty"`
+	// What was not measured is nil.
+	ServerCPU   *float64 `json:"server_cpu,omitempty"` // share of one processor
+	ServerRSS   *float64 `json:"server_rss,omitempty"`
+	KernelBytes *float64 `json:"kernel_bytes,omitempty"` // slab and socket buffers, growth
 }
 
 // errors is all that went wrong.
@@ -167,22 +175,40 @@ func (p *PhaseReport) addGroups(groups []GroupResult) {
 func (p *PhaseReport) account(base, a, b Sample, emptyRSS int64) {
 	wall := float64(b.At-a.At) / 1e9
 	events, up := float64(p.events()), float64(p.Up)
+	both := a.has & b.has
+	if b.Gone > a.Gone { // what a process took along is in a, not in b
+		both &^= hasCPU | hasSwitches | hasWaits
+	}
+	cpu, waits := b.CPUSeconds-a.CPUSeconds, max(0, b.WaitSeconds-a.WaitSeconds)
 	p.Server = ServerReport{
-		CPUSeconds: b.CPUSeconds - a.CPUSeconds, CPUShare: ratio(b.CPUSeconds-a.CPUSeconds, wall),
-		CPUPerEvent: ratio((b.CPUSeconds-a.CPUSeconds)*1e6, events),
-		RSSBytes:    b.RSSBytes, Switches: b.Switches - a.Switches,
-		WaitSeconds: max(0, b.WaitSeconds-a.WaitSeconds), WaitShare: ratio(max(0, b.WaitSeconds-a.WaitSeconds), wall),
+		CPUSeconds: both.of(hasCPU, cpu), CPUShare: both.per(hasCPU, cpu, wall), CPUPerEvent: both.per(hasCPU, cpu*1e6, events),
+		RSSBytes: b.has.of(hasRSS, b.RSSBytes), RSSPerClient: (base.has & b.has).per(hasRSS, b.RSSBytes-base.RSSBytes, up),
+		Switches:    both.of(hasSwitches, b.Switches-a.Switches),
+		WaitSeconds: both.of(hasWaits, waits), WaitShare: both.per(hasWaits, waits, wall),
 	}
-	if b.RSSBytes > 0 {
-		p.Server.RSSPerClient = ratio(b.RSSBytes-base.RSSBytes, up)
-	}
+	kernel, slab, sockets := base.has&b.has, b.SlabBytes-base.SlabBytes, b.SocketBytes-base.SocketBytes
 	p.Machine = MachineReport{
-		SlabBytes: b.SlabBytes - base.SlabBytes, SocketBytes: b.SocketBytes - base.SocketBytes,
-		BusySeconds: b.BusySeconds - a.BusySeconds, SoftirqSeconds: b.SoftSeconds - a.SoftSeconds,
+		SlabBytes: kernel.of(hasKernel, slab), SocketBytes: kernel.of(hasKernel, sockets), KernelPerClient: kernel.per(hasKernel, slab+sockets, up),
+		BusySeconds: both.of(hasProcessors, b.BusySeconds-a.BusySeconds), SoftirqSeconds: both.of(hasProcessors, b.SoftSeconds-a.SoftSeconds),
 	}
-	p.Machine.KernelPerClient = ratio(p.Machine.SlabBytes+p.Machine.SocketBytes, up)
 	p.Generator.CPUPerEvent = ratio(p.Generator.CPUSeconds*1e6, events)
 	p.Generator.RSSPerClient = ratio(float64(p.Generator.RSSBytes-emptyRSS), up)
+}
+
+// number is a figure, 0 if it was not measured.
+func number(v *float64) float64 {
+	if v == nil {
+		return 0
+	}
+	return *v
+}
+
+// textOf is a figure as text writes it, "" if it was not measured.
+func textOf(v *float64, text func(float64) string) string {
+	if v == nil {
+		return ""
+	}
+	return text(*v)
 }
 
 func ratio(a, b float64) float64 {

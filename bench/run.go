@@ -61,6 +61,8 @@ type run struct {
 	runID     uint32
 	published uint32 // number of the last published message
 	up        []int  // per worker, as last told
+	pids      []int  // of the server
+	processes []Process
 }
 
 type tagged struct {
@@ -114,8 +116,12 @@ func (r *run) prepare(ctx context.Context) (all []Part, err error) {
 	if err != nil {
 		return nil, err
 	}
-	fatal, warnings := preflight(r.plan, r.targets, sources, n)
+	unseen := r.servers()
+	fatal, warnings := preflight(r.plan, r.pids, r.targets, sources, n)
 	warnings = append(warnings, checkMetrics(r.plan.Metrics)...)
+	if unseen != "" {
+		warnings = append(warnings, unseen)
+	}
 	for _, w := range warnings {
 		r.opt.Observer.Warn(w)
 	}
@@ -126,7 +132,7 @@ func (r *run) prepare(ctx context.Context) (all []Part, err error) {
 	r.up = make([]int, n)
 	r.report = &Report{
 		Schema: Schema, Command: shownCommand(r.opt.Command), Started: time.Now().UTC(), Host: hostFacts(),
-		Plan: r.plan.shown(), Workers: n, Limits: []string{}, Warnings: warnings,
+		Plan: r.plan.shown(), Workers: n, Servers: r.processes, Limits: []string{}, Warnings: warnings,
 	}
 	whole := *r.plan
 	orDefault(&whole.MaxBuffered, buffered())
@@ -136,6 +142,9 @@ func (r *run) prepare(ctx context.Context) (all []Part, err error) {
 	}
 	return all, nil
 }
+
+// sample looks at the server and the machine.
+func (r *run) sample() Sample { return sample(r.pids, r.plan.Metrics, &r.clock) }
 
 // resolve finds addresses and reads secrets, once for all workers. fields are
 // those of the handshake.
@@ -202,7 +211,7 @@ func (r *run) startWorkers(ctx context.Context, parts []Part) error {
 			return fmt.Errorf("%d of %d workers did not start within 30 s", len(parts)-ready, len(parts))
 		}
 	}
-	r.base = sample(r.plan, &r.clock)
+	r.base = r.sample()
 	return nil
 }
 

@@ -46,7 +46,7 @@ func (r *run) phase(ctx context.Context, i int) (*PhaseReport, error) {
 		run: r, spec: &r.plan.Phases[i], index: i, results: make([]*WorkerResult, n), missing: n,
 		counts: make([]Counts, n), heardOf: make([]lastWord, n), upAtStart: append([]int(nil), r.up...),
 	}
-	p.before = sample(r.plan, &r.clock)
+	p.before = r.sample()
 	p.last = p.before
 	p.start = r.clock.now() + r.lead()
 	for _, w := range r.workers {

@@ -2,128 +2,131 @@ package bench
 
 import (
 	"os"
-	"path/filepath"
-	"strconv"
-	"strings"
 	"time"
+
+	"github.com/prometheus/procfs"
 )
 
 // Sample is what the server and the machine looked like at one moment.
 type Sample struct {
-	At int64 `json:"-"` // CLOCK_MONOTONIC ns
+	At  int64    // CLOCK_MONOTONIC ns
+	has measured // what is no 0 for want of knowing
 	// Of the server's processes.
-	CPUSeconds float64 `json:"cpu_seconds"`
-	RSSBytes   float64 `json:"rss_bytes"`
-	Switches   float64 `json:"context_switches"`
+	CPUSeconds float64
+	RSSBytes   float64
+	Switches   float64
 	// WaitSeconds is how long their threads were ready to run and waited for a
 	// processor; it goes back when a thread ends, which Go's hardly ever do.
-	WaitSeconds float64 `json:"wait_seconds"`
-	Gone        int     `json:"gone,omitempty"` // processes that do not exist (any more)
+	WaitSeconds float64
+	Gone        int // processes that do not exist (any more)
 	// Of the machine. On one machine both ends of every connection are in them.
-	SlabBytes   float64 `json:"slab_bytes"`
-	SocketBytes float64 `json:"socket_bytes"`
-	BusySeconds float64 `json:"busy_seconds"` // of all processors
-	SoftSeconds float64 `json:"softirq_seconds"`
+	SlabBytes   float64
+	SocketBytes float64
+	BusySeconds float64 // of all processors
+	SoftSeconds float64
 }
 
-const ticksPerSecond = 100 // USER_HZ, the same on all architectures wsd runs on
+// measured are the figures of a sample that were there to be read.
+type measured uint8
+
+const (
+	hasCPU measured = 1 << iota
+	hasRSS
+	hasSwitches
+	hasWaits
+	hasKernel
+	hasProcessors
+)
+
+// of is v if all of what it takes was measured.
+func (m measured) of(what measured, v float64) *float64 {
+	if m&what != what {
+		return nil
+	}
+	return &v
+}
+
+// per is a/b if all of what it takes was measured, and there is a b.
+func (m measured) per(what measured, a, b float64) *float64 {
+	if b == 0 {
+		return nil
+	}
+	return m.of(what, a/b)
+}
+
+// proc is /proc; its zero value reads nothing.
+var proc, _ = procfs.NewDefaultFS()
 
 // sample looks at the server's processes, or its metrics, and at the machine.
-func sample(p *Plan, clk *clock) Sample {
+func sample(pids []int, metrics []string, clk *clock) Sample {
 	var s Sample
-	for _, pid := range p.PIDs {
-		s.addProcess(strconv.Itoa(pid))
+	for _, pid := range pids {
+		s.addProcess(pid)
 	}
 	s.At = clk.now() // when there are many processes to look at, that takes a while
-	for _, url := range p.Metrics {
+	for _, url := range metrics {
 		s.addMetrics(url)
 	}
-	s.SlabBytes = fieldOf(slurp("/proc/meminfo"), "Slab:") * 1024
-	s.SocketBytes = socketPages() * float64(os.Getpagesize())
-	s.addProcessors()
+	s.addMachine()
 	return s
 }
 
-func (s *Sample) addProcess(pid string) {
-	stat := slurp("/proc/" + pid + "/stat")
-	_, after, ok := strings.Cut(stat, ") ")
-	f := strings.Fields(after)
-	if !ok || len(f) < 13 {
+func (s *Sample) addProcess(pid int) {
+	p, err := proc.Proc(pid)
+	if err != nil {
 		s.Gone++
 		return
 	}
-	user, _ := strconv.ParseFloat(f[11], 64)
-	system, _ := strconv.ParseFloat(f[12], 64)
-	s.CPUSeconds += (user + system) / ticksPerSecond
-	s.RSSBytes += resident(pid) * 1024
-	threads, _ := filepath.Glob("/proc/" + pid + "/task/*")
+	stat, err := p.Stat()
+	if err != nil {
+		s.Gone++
+		return
+	}
+	s.CPUSeconds += stat.CPUTime()
+	s.RSSBytes += resident(p, &stat)
+	s.has |= hasCPU | hasRSS
+	threads, _ := proc.AllThreads(pid)
 	for _, t := range threads {
-		status := slurp(t + "/status")
-		s.Switches += fieldOf(status, "\nvoluntary_ctxt_switches:") + fieldOf(status, "\nnonvoluntary_ctxt_switches:")
-		s.WaitSeconds += waited(slurp(t + "/schedstat"))
-	}
-}
-
-// waited is the second of three numbers: nanoseconds ready to run, and not running.
-func waited(schedstat string) float64 {
-	f := strings.Fields(schedstat)
-	if len(f) < 2 {
-		return 0 // a kernel without
-	}
-	ns, _ := strconv.ParseFloat(f[1], 64)
-	return ns / 1e9
-}
-
-// resident is a process's resident memory in KiB. VmRSS is off by what each
-// processor has not yet added up, which is a good part of a small server; it is
-// for kernels without smaps_rollup and for processes that are not ours to read.
-func resident(pid string) float64 {
-	if exact := fieldOf(slurp("/proc/"+pid+"/smaps_rollup"), "\nRss:"); exact > 0 {
-		return exact
-	}
-	return fieldOf(slurp("/proc/"+pid+"/status"), "VmRSS:")
-}
-
-func socketPages() float64 {
-	text := slurp("/proc/net/sockstat")
-	_, tcp, _ := strings.Cut(text, "TCP:")
-	line, _, _ := strings.Cut(tcp, "\n")
-	return fieldOf(line, " mem ")
-}
-
-func (s *Sample) addProcessors() {
-	line, _, _ := strings.Cut(slurp("/proc/stat"), "\n")
-	f := strings.Fields(line)
-	for i := 1; i < len(f); i++ {
-		v, _ := strconv.ParseFloat(f[i], 64)
-		v /= ticksPerSecond
-		switch i {
-		case 4, 5, 8, 9, 10: // idle, waiting, stolen; guests are in user and nice
-			continue
-		case 6, 7:
-			s.SoftSeconds += v
+		if status, err := t.NewStatus(); err == nil {
+			s.Switches += float64(status.TotalCtxtSwitches())
+			s.has |= hasSwitches
 		}
-		s.BusySeconds += v
+		if waits, err := t.Schedstat(); err == nil { // a kernel may be without
+			s.WaitSeconds += float64(waits.WaitingNanoseconds) / 1e9
+			s.has |= hasWaits
+		}
 	}
 }
 
-// fieldOf is the number that follows key; 0 if there is none.
-func fieldOf(text, key string) float64 {
-	_, after, ok := strings.Cut(text, key)
-	if !ok {
-		return 0
+// resident is a process's resident memory in bytes. That of its stat is off by
+// what each processor has not yet added up, which is a good part of a small
+// server; it is for kernels without smaps_rollup and for processes that are not
+// ours to read.
+func resident(p procfs.Proc, stat *procfs.ProcStat) float64 {
+	if exact, err := p.ProcSMapsRollup(); err == nil && exact.Rss > 0 {
+		return float64(exact.Rss)
 	}
-	f := strings.Fields(after[:min(len(after), 64)])
-	if len(f) == 0 {
-		return 0
-	}
-	v, _ := strconv.ParseFloat(f[0], 64)
-	return v
+	return float64(stat.ResidentMemory())
 }
 
-func slurp(path string) string {
-	b, _ := os.ReadFile(path)
-	return string(b)
+func (s *Sample) addMachine() {
+	memory, err := proc.Meminfo()
+	sockets, err2 := proc.NetSockstat()
+	if err == nil && err2 == nil && memory.SlabBytes != nil {
+		s.SlabBytes = float64(*memory.SlabBytes)
+		for _, p := range sockets.Protocols {
+			if p.Protocol == "TCP" && p.Mem != nil {
+				s.SocketBytes = float64(*p.Mem * os.Getpagesize())
+				s.has |= hasKernel
+			}
+		}
+	}
+	if stat, err := proc.Stat(); err == nil {
+		c := stat.CPUTotal // guests are in user and nice
+		s.SoftSeconds = c.IRQ + c.SoftIRQ
+		s.BusySeconds = c.User + c.Nice + c.System + s.SoftSeconds
+		s.has |= hasProcessors
+	}
 }
 
 // metricsTimeout bounds the wait for a server's metrics; one that is too busy

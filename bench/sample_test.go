@@ -18,12 +18,12 @@ func TestMetrics(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := sample(&Plan{Metrics: []string{h.URL, h.URL}}, &clk)
+	s := sample(nil, []string{h.URL, h.URL}, &clk)
 	if s.CPUSeconds != 25 || s.RSSBytes != 2*4.096e6 || s.Gone != 0 {
 		t.Errorf("%+v", s)
 	}
 	h.Close()
-	if s = sample(&Plan{Metrics: []string{h.URL}}, &clk); s.Gone != 1 {
+	if s = sample(nil, []string{h.URL}, &clk); s.Gone != 1 {
 		t.Errorf("a page that is not there: %+v", s)
 	}
 }
@@ -34,33 +34,13 @@ func TestProcesses(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := sample(&Plan{PIDs: []int{os.Getpid(), 1 << 30}}, &clk)
+	s := sample([]int{os.Getpid(), 1 << 30}, nil, &clk)
 	if s.RSSBytes < 1<<20 || s.Gone != 1 || s.SlabBytes == 0 || s.BusySeconds == 0 || s.Switches == 0 {
 		t.Errorf("%+v", s)
 	}
 	before := usageNow()
 	if u := usageNow().since(before); u.rss < 1<<20 || u.cpu < 0 {
 		t.Errorf("%+v", u)
-	}
-}
-
-// What a thread waited for is in nanoseconds; a kernel may not tell.
-func TestWaited(t *testing.T) {
-	for text, want := range map[string]float64{"167279 2500000 1\n": .0025, "": 0, "5\n": 0, "a b c": 0} {
-		if got := waited(text); got != want {
-			t.Errorf("%q: %v", text, got)
-		}
-	}
-}
-
-func TestFieldOf(t *testing.T) {
-	for _, c := range []struct {
-		text, key string
-		want      float64
-	}{{"A: 5 kB\nB:\t7\n", "A:", 5}, {"A: 5 kB\nB:\t7\n", "B:", 7}, {"A: 5", "C:", 0}, {"A:", "A:", 0}, {"A: x", "A:", 0}} {
-		if got := fieldOf(c.text, c.key); got != c.want {
-			t.Errorf("%q of %q is %v", c.key, c.text, got)
-		}
 	}
 }
 

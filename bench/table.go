@@ -14,6 +14,11 @@ func (r *Report) WriteTable(w io.Writer) {
 	fmt.Fprintf(w, "\n%s clients, %d generator %s, %s, Linux %s, %d processors\n\n",
 		countText(uint64(r.Plan.Clients)), r.Workers, plural(r.Workers, "process", "processes"),
 		r.against(), r.Host.Kernel, r.Host.Processors)
+	for _, p := range r.Servers {
+		if p.Found {
+			fmt.Fprintf(w, "the server's figures are those of process %d (%s), which listens there\n\n", p.PID, p.Name)
+		}
+	}
 	r.writeLatencies(w)
 	r.writeCosts(w)
 	for i := range r.Phases {
@@ -130,18 +135,57 @@ func (h *Hist) cells() []string {
 // writeCosts has what each phase took of the server, the kernel and ourselves.
 func (r *Report) writeCosts(w io.Writer) {
 	t := columns(w)
-	row(t, "phase", "up", "seconds", "server cpu", "waits", "per event", "rss", "per client", "kernel/client", "generator cpu", "per event", "rss/client")
-	for i := range r.Phases {
-		p := &r.Phases[i]
-		server := []string{"", "", "", "", ""}
-		if p.Server.RSSBytes > 0 {
-			server = []string{percent(p.Server.CPUShare), percent(p.Server.WaitShare), perEvent(p.Server.CPUPerEvent), byteText(p.Server.RSSBytes), byteText(p.Server.RSSPerClient)}
-		}
-		row(t, slices.Concat([]string{p.Name, countText(uint64(p.Up)), fmt.Sprintf("%.1f", p.Seconds)}, server,
-			[]string{byteText(p.Machine.KernelPerClient), percent(p.Generator.CPUShare), perEvent(p.Generator.CPUPerEvent), byteText(p.Generator.RSSPerClient)})...)
+	head, rows := r.costs()
+	row(t, head...)
+	for _, cells := range rows {
+		row(t, cells...)
 	}
 	t.Flush()
 	fmt.Fprintln(w)
+}
+
+// costs are the columns of what each phase took, without those that nothing was
+// measured for.
+func (r *Report) costs() (head []string, rows [][]string) {
+	rows = make([][]string, len(r.Phases))
+	for _, c := range costColumns {
+		cells, some := make([]string, len(rows)), false
+		for i := range r.Phases {
+			cells[i] = c.of(&r.Phases[i])
+			some = some || cells[i] != ""
+		}
+		if !some {
+			continue
+		}
+		head = append(head, c.name)
+		for i := range rows {
+			rows[i] = append(rows[i], cells[i])
+		}
+	}
+	return head, rows
+}
+
+var costColumns = []struct {
+	name string
+	of   func(*PhaseReport) string
+}{
+	{"phase", func(p *PhaseReport) string { return p.Name }},
+	{"up", func(p *PhaseReport) string { return countText(uint64(p.Up)) }},
+	{"seconds", func(p *PhaseReport) string { return fmt.Sprintf("%.1f", p.Seconds) }},
+	{"server cpu", func(p *PhaseReport) string { return textOf(p.Server.CPUShare, percent) }},
+	{"waits", func(p *PhaseReport) string { return textOf(p.Server.WaitShare, percent) }},
+	{"per event", func(p *PhaseReport) string { return textOf(p.Server.CPUPerEvent, perEvent) }},
+	{"rss", func(p *PhaseReport) string { return textOf(p.Server.RSSBytes, byteText) }},
+	{"per client", func(p *PhaseReport) string { return textOf(p.Server.RSSPerClient, byteText) }},
+	{"kernel/client", func(p *PhaseReport) string { return textOf(p.Machine.KernelPerClient, byteText) }},
+	{"generator cpu", func(p *PhaseReport) string { return percent(p.Generator.CPUShare) }},
+	{"per event", func(p *PhaseReport) string { return perEvent(p.Generator.CPUPerEvent) }},
+	{"rss/client", func(p *PhaseReport) string {
+		if p.Up == 0 {
+			return ""
+		}
+		return byteText(p.Generator.RSSPerClient)
+	}},
 }
 
 func percent(share float64) string { return fmt.Sprintf("%.1f %%", share*100) }

@@ -1,9 +1,6 @@
 package bench
 
 import (
-	"os"
-	"strconv"
-	"strings"
 	"syscall"
 	"time"
 )
@@ -30,14 +27,13 @@ func (u usage) since(before usage) usage {
 
 // residentSelf is this process's resident memory in bytes.
 func residentSelf() int64 {
-	b, err := os.ReadFile("/proc/self/statm")
+	p, err := proc.Self()
 	if err != nil {
 		return 0
 	}
-	f := strings.Fields(string(b))
-	if len(f) < 2 {
+	stat, err := p.Stat()
+	if err != nil {
 		return 0
 	}
-	pages, _ := strconv.ParseInt(f[1], 10, 64)
-	return pages * int64(os.Getpagesize())
+	return int64(stat.ResidentMemory())
 }

@@ -125,8 +125,8 @@ func progressText(p *Progress) string {
 	if pt.P99 > 0 {
 		text += fmt.Sprintf(", p50 %s p99 %s", micros(int64(pt.P50*1e3)), micros(int64(pt.P99*1e3)))
 	}
-	if pt.ServerRSS > 0 {
-		text += fmt.Sprintf(", server %s %s", percent(pt.ServerCPU), byteText(pt.ServerRSS))
+	if server := strings.TrimSpace(textOf(pt.ServerCPU, percent) + " " + textOf(pt.ServerRSS, byteText)); server != "" {
+		text += ", server " + server
 	}
 	if bad := p.Counts.errors(); bad > 0 {
 		text += fmt.Sprintf(", %s errors", countText(bad))

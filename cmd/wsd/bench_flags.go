@@ -65,7 +65,7 @@ type benchManners struct {
 }
 
 type benchServer struct {
-	PID     []int    `name:"pid" env:"-" placeholder:"PID" help:"The server's processes, for their memory and processor time."`
+	PID     []int    `name:"pid" env:"-" placeholder:"PID" help:"The server's processes, for their memory and processor time; none given: found by the listening socket, if the server is on this machine; 0: not measured."`
 	Metrics []string `env:"-" placeholder:"URL" help:"The server's Prometheus page, for the same."`
 }
 
