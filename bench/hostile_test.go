@@ -56,7 +56,7 @@ func endless(p []byte) func(net.Conn, int) {
 }
 
 // attacked is an engine after a ramp and one more phase against url, both run
-// by the test itself, and what it found out in the second.
+// by the test itself, and what it found out in the second, with the counts of both.
 func attacked(t *testing.T, url string, p Plan, ph Phase, before func(*engine)) (*engine, *WorkerResult) {
 	t.Helper()
 	p.Targets, p.Phases = []string{url}, []Phase{{Kind: Ramp}, ph}
@@ -75,6 +75,9 @@ func attacked(t *testing.T, url string, p Plan, ph Phase, before func(*engine)) 
 			e.post(command{End: &endCommand{Published: ph.Count}})
 		}
 		if ev.Result != nil {
+			if last != nil { // an attack does not wait for the end of the ramp
+				ev.Result.Counts.Add(&last.Counts)
+			}
 			last = ev.Result
 		}
 	})

@@ -69,6 +69,7 @@ func (e *engine) beginOpen() {
 	s := &ph.schedule
 	*s = schedule{}
 	if ph.spec.Interval > 0 {
+		e.now = ph.start // so that all have a time in the first interval
 		for i := range e.clients[:ph.spec.Active] {
 			e.enlist(uint32(i), &e.clients[i])
 		}
