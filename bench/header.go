@@ -83,7 +83,7 @@ func splitHost(all []field) (host string, lines []string, err error) {
 		case host != "":
 			return "", nil, errors.New("two Host fields: a request has one (RFC 9112, 3.2)")
 		case f.value == "" || strings.ContainsAny(f.value, " \t/?#@"):
-			return "", nil, fmt.Errorf("Host %q: it is a name and maybe a port", f.value)
+			return "", nil, fmt.Errorf("field Host %q: it is a name and maybe a port", f.value)
 		default:
 			host = f.value
 		}

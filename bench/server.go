@@ -61,7 +61,9 @@ func findServer(targets []target) (pids []int, warning string) {
 // listeners are the sockets that listen at a target, by what links in
 // /proc/PID/fd call them.
 func listeners(targets []target) map[string]netip.AddrPort {
+	//lint:ignore SA1019 the netlink that it advises is a dependency more, for a look at the start
 	v4, _ := proc.NetTCP()
+	//lint:ignore SA1019 likewise
 	v6, _ := proc.NetTCP6()
 	found := make(map[string]netip.AddrPort)
 	for _, t := range targets {

@@ -49,7 +49,7 @@ func splitURL(raw string) (t target, name string, port uint16, err error) {
 	case strings.Contains(raw, "#"):
 		return t, "", 0, fmt.Errorf("it has a fragment, which no ws URL has (RFC 6455, 3): write %%23 for a # that is meant")
 	case strings.ContainsFunc(name, func(r rune) bool { return r <= ' ' || r >= 0x7f }):
-		return t, "", 0, fmt.Errorf("host %q is not ASCII: write its form for the DNS, xn--...", name)
+		return t, "", 0, fmt.Errorf("host %q is not ASCII: write its form for the DNS, which begins with xn--", name)
 	}
 	if port, err = portOf(u); err != nil {
 		return t, "", 0, err
