@@ -27,8 +27,13 @@ func (f *feed) control(payload []byte) error {
 	if f.h.Masked {
 		ws.Cipher(payload, f.h.Mask, 0)
 	}
+	var pause error
 	if !closing {
-		if err := f.sink.Control(op, payload); err != nil {
+		switch err := f.sink.Control(op, payload); err {
+		case nil:
+		case ErrPause:
+			pause = err
+		default:
 			f.s.put(flagReadDone, op == ws.OpClose)
 			return f.close(err)
 		}
@@ -42,7 +47,7 @@ func (f *feed) control(payload []byte) error {
 	case ws.OpClose:
 		return f.closed(payload)
 	}
-	return nil
+	return pause
 }
 
 // closed handles the payload of the peer's close frame (RFC 6455, 5.5.1, 7.4).

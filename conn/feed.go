@@ -18,8 +18,9 @@ import (
 // started, so that a caller whose in is its leftover buffer moves nothing.
 //
 // err is nil, or
-//   - ErrPause: the sink wants no more for now. Feed again with rest, without
-//     waiting for further bytes, once it does.
+//   - ErrPause: the sink wants no more for now, or there were [Protocol].Frames
+//     frames. Feed again with rest, without waiting for further bytes, once
+//     there is time.
 //   - a *CloseError with Remote: the peer's close frame came, and is answered
 //     in out unless ours went out before. Write out, then close.
 //   - a *CloseError when the peer broke the protocol or a limit: the close
@@ -61,13 +62,16 @@ type feed struct {
 // sink asked for is remembered while the rest is searched for the peer's close.
 func (f *feed) run() error {
 	var asked error
-	for {
+	for left := f.p.Frames; ; {
 		more, err := f.step()
 		if asked == nil {
 			asked = err
 		}
 		if !more || err == ErrPause || f.s.ReadDone() {
 			return asked
+		}
+		if left--; left == 0 && asked == nil {
+			return ErrPause
 		}
 	}
 }
@@ -192,7 +196,8 @@ func (f *feed) message(op ws.OpCode, payload []byte) (err error) {
 
 // rest is what has to be presented again: the message so far, right behind it
 // the raw bytes. Those are part of a header or of a control frame when there
-// is a message to put them behind, so moving them is cheap.
+// is a message to put them behind, so moving them is cheap; only after a pause
+// within a message they are more, at most what one read brings.
 func (f *feed) rest() []byte {
 	s := f.s
 	if s.ReadDone() {

@@ -36,6 +36,9 @@ type Protocol struct {
 	// a fragment is the same however many there are, but who sends empty ones
 	// without end is then up to the caller's clock.
 	MaxFragments int
+	// Frames is after how many frames Feed pauses (ErrPause), so that many small
+	// ones take no longer than the caller has time for. 0 is no bound.
+	Frames int
 }
 
 func (p *Protocol) maxMessage() int {
@@ -68,13 +71,14 @@ type Sink interface {
 	Message(op ws.OpCode, payload, out []byte) ([]byte, error)
 	// Control is told of each ping, pong and close frame before it is
 	// answered, which is the place for limits on them. The payload is valid
-	// during the call only. The error is nil or a *CloseError.
+	// during the call only. The error is nil, ErrPause (after the frame is
+	// answered) or a *CloseError.
 	Control(op ws.OpCode, payload []byte) error
 }
 
-// ErrPause is returned by [Sink.Message] to have Feed stop after that message,
-// and then by Feed.
-var ErrPause = errors.New("conn: paused by the sink")
+// ErrPause is returned by a [Sink] to have Feed stop after that message or
+// control frame, and then by Feed.
+var ErrPause = errors.New("conn: paused")
 
 // CloseError says how a connection ends. Values that Feed returns are partly
 // shared between connections: they must not be changed.

@@ -20,6 +20,7 @@ type gate struct {
 	file  *os.File // owns fd
 	raw   syscall.RawConn
 	pass  func(uintptr) bool // step, bound once
+	blink func(uintptr) bool // stepAside, likewise
 
 	// Of the wait under way.
 	events  []Event
@@ -34,7 +35,7 @@ func newGate(inner int) (*gate, error) {
 		return nil, os.NewSyscallError("epoll_create1", err)
 	}
 	g := &gate{inner: inner, fd: fd}
-	g.pass = g.step
+	g.pass, g.blink = g.step, g.stepAside
 	if err := g.open(); err != nil {
 		unix.Close(fd)
 		return nil, err
@@ -87,6 +88,27 @@ func (g *gate) step(uintptr) bool {
 		g.waiting = true
 	}
 	g.n = 0
+	return g.err != nil
+}
+
+// aside parks the goroutine although the poller has events, which it must have:
+// the scheduler then looks for others that can go on, those included that wait
+// in the runtime's poller. Gosched alone would not make it look there.
+func (g *gate) aside() error {
+	g.waiting = false
+	if err := g.raw.Read(g.blink); err != nil {
+		return err
+	}
+	return g.err
+}
+
+func (g *gate) stepAside(uintptr) bool {
+	if g.waiting {
+		var passed [1]Event
+		_, _ = epollLook(g.fd, passed[:])
+		return true
+	}
+	g.waiting, g.err = true, g.admit()
 	return g.err != nil
 }
 

@@ -175,11 +175,37 @@ func (p *Poller) Park(events []Event) (n int, woken bool, err error) {
 		n, woken = p.dropWake(events[:n])
 	}
 	if !p.held {
-		p.held = true
-		once := unix.ItimerSpec{Value: unix.NsecToTimespec(int64(hold))}
-		err = unix.TimerfdSettime(p.holdfd, 0, &once, nil)
+		err = p.wind(hold)
 	}
-	return n, woken, os.NewSyscallError("timerfd_settime", err)
+	return n, woken, err
+}
+
+// wind has the hold end in so long.
+func (p *Poller) wind(d time.Duration) error {
+	p.held = true
+	once := unix.ItimerSpec{Value: unix.NsecToTimespec(int64(d))}
+	return os.NewSyscallError("timerfd_settime", unix.TimerfdSettime(p.holdfd, 0, &once, nil))
+}
+
+// Look is Wait without waiting, for a loop that has other work to do. Every 2 ms,
+// as with Doze, and at once if yield is set, other goroutines get a turn first,
+// those included that wait for input in the Go runtime's poller.
+func (p *Poller) Look(events []Event, yield bool) (n int, woken bool, err error) {
+	if p.held && !yield {
+		return p.Wait(events, 0)
+	}
+	// The end of a hold, at once, is the event that ends the stepping aside. It
+	// is not seen any more after the timer is wound up again.
+	if err = p.wind(1); err == nil {
+		err = os.NewSyscallError("epoll_ctl", p.gate.aside())
+	}
+	if err == nil {
+		err = p.wind(hold)
+	}
+	if err != nil {
+		return 0, false, err
+	}
+	return p.Wait(events, 0)
 }
 
 // dropWake takes the poller's own events out, each of which comes once at most.

@@ -60,7 +60,8 @@ func (a *acceptor) ready(l *loop, i int) (accepted int) {
 	if i >= len(a.listeners) || a.resting != 0 {
 		return 0
 	}
-	for range acceptBatch {
+	until := l.nanos() + int64(turnSlice)
+	for accepted < acceptBatch && l.nanos() < until {
 		fd, peer, err := a.listeners[i].Accept()
 		if err == netpoll.EAGAIN {
 			break

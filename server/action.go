@@ -32,6 +32,7 @@ func (l *loop) Message(op ws.OpCode, payload, out []byte) ([]byte, error) {
 		return out, errMessageRate
 	}
 	c.set(flagSpoke)
+	before := len(out)
 	if c.is(flagEcho) {
 		l.count.messagesOut++
 		out = conn.AppendFrame(out, op, payload)
@@ -41,17 +42,20 @@ func (l *loop) Message(op ws.OpCode, payload, out []byte) ([]byte, error) {
 			return out, conn.ErrPause
 		}
 	}
-	if len(out) >= flushSize {
+	if l.spend(messageWork+len(payload)+len(out)-before) || len(out) >= flushSize {
 		return out, conn.ErrPause
 	}
 	return out, nil
 }
 
 // Control is conn's call for each ping, pong and close frame.
-func (l *loop) Control(op ws.OpCode, _ []byte) error {
+func (l *loop) Control(op ws.OpCode, payload []byte) error {
 	l.count.controlsIn++
 	if op != ws.OpClose && !l.takeControl(l.cur) {
 		return errControlRate
+	}
+	if l.spend(messageWork + len(payload)) {
+		return conn.ErrPause
 	}
 	return nil
 }
@@ -108,6 +112,7 @@ func (l *loop) act(msg, out []byte) (_ []byte, held bool) {
 
 // call runs an inline handler, and now and then takes its time.
 func (l *loop) call(a *dispatch.Action, out []byte) ([]byte, dispatch.Code) {
+	l.budget.work -= callWork
 	count := &l.count.actions[a.Index]
 	count.calls++
 	if !sampled(count.calls) {

@@ -6,6 +6,7 @@ import "math/bits"
 // their frame, and a handler that runs. Idle clients have none.
 type extra struct {
 	rest []byte // to be presented to conn again, in a buffer of loop.buffers
+	done int    // bytes of rest that conn has taken already
 	call *call  // the pooled handler whose answer is awaited
 	free uint32 // next free one plus one
 

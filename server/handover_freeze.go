@@ -283,7 +283,7 @@ func (l *loop) surrender() {
 		}
 	}
 	l.count = counters{actions: make([]actionCounters, len(l.count.actions))}
-	l.again, l.stuck, l.waiters = nil, nil, nil
+	l.again, l.stuck, l.waiters = fifo{}, nil, nil
 	l.stopped = true
 }
 
@@ -295,7 +295,7 @@ func (l *loop) erase(slot uint32, c *client) {
 		l.unqueue(c, 0, c.head)
 	}
 	if e := l.extras.of(c); e != nil {
-		e.rest, e.waiting, e.call = nil, nil, nil
+		e.rest, e.done, e.waiting, e.call = nil, 0, nil, nil
 		l.extras.tidy(c)
 	}
 	l.unplan(slot, c)

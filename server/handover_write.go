@@ -136,7 +136,7 @@ func (l *loop) record(slot uint32, c *client, now int64, frames map[*delivery]ui
 		r.topics = l.topics.Of(slot)
 	}
 	if e := l.extras.of(c); e != nil {
-		r.rest, r.waiting = e.rest, e.waiting
+		r.rest, r.waiting = e.rest[e.done:], e.waiting
 	}
 	for n := c.head; n != 0; n = l.queue.at(n).next {
 		nd := l.queue.at(n)

@@ -124,7 +124,12 @@ func (l *loop) reached(slot uint32, c *client) (which limit, yes bool) {
 // that the client is in now.
 func (l *loop) lastRead(slot uint32, c *client) state {
 	if !l.held(c) {
-		l.read(slot, c)
+		l.budget.begin(lookSlice)
+		if c.state == stateOpen && c.is(flagAgain) && len(l.leftover(c)) > 0 {
+			l.receive(slot, c, nil) // and the rest in its turn
+		} else {
+			l.read(slot, c)
+		}
 	}
 	return c.state
 }

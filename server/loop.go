@@ -33,6 +33,7 @@ type loop struct {
 	poll   *netpoll.Poller
 	start  time.Time     // of tick 0
 	tick   time.Duration // length of one
+	nanos  func() int64  // since start, for measuring
 
 	// running is held by the worker that runs the loop: there is never a
 	// second one, and each one sees what the one before it did.
@@ -49,7 +50,9 @@ type loop struct {
 	events  []netpoll.Event
 	scratch []byte   // what read reads into
 	out     []byte   // answers of the client that is being read
-	again   []uint32 // clients with more to do than one turn allows
+	again   fifo     // clients that are read on after others
+	ready   int      // events of this turn
+	budget  budget   // of the client that is being fed
 	stuck   []uint32 // clients with a send queue
 	// compared is the index in stuck that heaviest looked at last.
 	compared int
@@ -144,17 +147,24 @@ func (l *loop) turn() bool {
 	if timed {
 		began = time.Now()
 	}
-	goOn := len(l.again) // who is added by the events of this turn has been read in it
+	l.ready = n + l.again.len()
+	var reading int64 // nanoseconds
+	if len(l.walks) > 0 {
+		reading = -l.nanos()
+	}
 	for i := range l.events[:n] {
 		l.event(&l.events[i])
 	}
-	l.continueReading(goOn)
+	l.continueReading()
+	if reading != 0 {
+		reading += l.nanos()
+	}
 	if woken {
 		l.yield = true // whoever posted may be waiting for an answer
 		l.takeInbox()
 		l.passTime()
 	}
-	l.walk()
+	l.walkOn(reading)
 	l.workOff()
 	l.bury()
 	if l.halt != nil {
@@ -183,7 +193,9 @@ func (l *loop) goOn(n int) bool {
 // enough, or somebody was given work by this loop, so that others get it.
 func (l *loop) wait() (n int, woken bool, err error) {
 	if l.busy() {
-		return l.poll.Wait(l.events, 0)
+		yield := l.yield
+		l.yield = false
+		return l.poll.Look(l.events, yield)
 	}
 	if !l.yield {
 		n, woken, err = l.poll.Doze(l.events)
@@ -197,7 +209,7 @@ func (l *loop) wait() (n int, woken bool, err error) {
 
 // busy says that there is work which no event will announce.
 func (l *loop) busy() bool {
-	return len(l.again) > 0 || len(l.walks) > 0 || l.wheel.looking() || l.unchecked > 0 || l.drain.quota > 0 ||
+	return l.again.len() > 0 || len(l.walks) > 0 || l.wheel.looking() || l.unchecked > 0 || l.drain.quota > 0 ||
 		l.accept != nil && l.accept.sweeping
 }
 

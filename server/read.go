@@ -30,10 +30,14 @@ func (l *loop) readable(slot uint32, c *client, ended bool) {
 	if ended {
 		c.set(flagEnded)
 	}
-	if l.held(c) || c.is(flagAgain) {
-		return // whoever lifts the hold reads on; or continueReading, in its turn
+	switch {
+	case l.held(c) || c.is(flagAgain): // whoever lifts the hold reads on; or continueReading, in its turn
+	case l.isFirst(c):
+		l.budget.begin(l.ready)
+		l.read(slot, c)
+	default:
+		l.readLater(slot, c)
 	}
-	l.read(slot, c)
 }
 
 // mostUnread is how much may wait for a client that is still read, or a quarter
@@ -90,37 +94,6 @@ func (l *loop) hungUp(slot uint32, c *client) {
 	}
 }
 
-// readLater has the client read on in the next turn, after others.
-func (l *loop) readLater(slot uint32, c *client) {
-	if !c.is(flagAgain) {
-		c.set(flagAgain)
-		l.again = append(l.again, slot)
-	}
-}
-
-// continueReading goes on with the first todo of the clients that had more than
-// a turn's worth, which is all of earlier turns. Who has still more is asked
-// again in the next one: nobody is read from twice in a turn.
-func (l *loop) continueReading(todo int) {
-	for _, slot := range l.again[:todo] {
-		c := l.clients.at(slot)
-		if !c.is(flagAgain) { // its slot was freed meanwhile
-			continue
-		}
-		c.clear(flagAgain)
-		if c.state == stateDead || l.held(c) {
-			continue
-		}
-		if e := l.extras.of(c); e != nil && len(e.rest) > 0 && (c.state == stateOpen || c.state == stateClosing) {
-			l.receive(slot, c, nil)
-		}
-		if c.is(flagReadable) && c.state != stateDead && !l.held(c) {
-			l.read(slot, c)
-		}
-	}
-	l.again = l.again[:copy(l.again, l.again[todo:])]
-}
-
 // receive takes in bytes, which are in the scratch buffer or nil.
 func (l *loop) receive(slot uint32, c *client, in []byte) {
 	switch c.state {
@@ -146,6 +119,14 @@ func (l *loop) stampOf(c *client) uint32 {
 	return c.stamp
 }
 
+// leftover is what was left of the last read.
+func (l *loop) leftover(c *client) []byte {
+	if e := l.extras.of(c); e != nil {
+		return e.rest[e.done:]
+	}
+	return nil
+}
+
 // withRest puts in behind what was left of the last read.
 func (l *loop) withRest(c *client, in []byte) []byte {
 	e := l.extras.of(c)
@@ -153,28 +134,29 @@ func (l *loop) withRest(c *client, in []byte) []byte {
 		return in
 	}
 	if len(in) > 0 {
+		if e.done > 0 {
+			e.rest, e.done = e.rest[:copy(e.rest, e.rest[e.done:])], 0
+		}
 		e.rest = l.buffers.join(e.rest, in)
 	}
-	return e.rest
+	return e.rest[e.done:]
 }
 
 // keep stores what has to be presented again. rest aliases the scratch buffer,
-// or the client's own, in which case it moves to its front.
+// or the client's own, in which it stays where it is: a client that goes on
+// after a pause, again and again, does not have it moved each time.
 func (l *loop) keep(c *client, rest []byte) {
 	e := l.extras.of(c)
 	switch {
 	case len(rest) == 0:
 		if e != nil && e.rest != nil {
 			l.buffers.put(e.rest)
-			e.rest = nil
+			e.rest, e.done = nil, 0
 			l.extras.tidy(c)
 		}
 	case e != nil && e.rest != nil:
-		if &rest[0] == &e.rest[0] {
-			e.rest = rest
-		} else {
-			e.rest = e.rest[:copy(e.rest[:cap(e.rest)], rest)]
-		}
+		e.done = cap(e.rest) - cap(rest)
+		e.rest = e.rest[:e.done+len(rest)]
 	default:
 		e = l.extras.make(c)
 		e.rest = append(l.buffers.get(len(rest)), rest...)
@@ -182,7 +164,7 @@ func (l *loop) keep(c *client, rest []byte) {
 }
 
 // feed hands bytes to the protocol and sends what it answers, piece by piece
-// if that is a lot.
+// if that is a lot, until the client's time is over.
 func (l *loop) feed(slot uint32, c *client, in []byte) {
 	for {
 		l.slot, l.cur = slot, c
@@ -206,8 +188,13 @@ func (l *loop) feed(slot uint32, c *client, in []byte) {
 			l.keep(c, rest)
 			return
 		}
-		if in = rest; len(in) == 0 { // paused to write, and that was all
+		if in = rest; len(in) == 0 { // paused, and that was all
 			l.keep(c, nil)
+			return
+		}
+		if l.budget.spent || l.spend(unclocked) {
+			l.keep(c, in)
+			l.readLater(slot, c)
 			return
 		}
 	}

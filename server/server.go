@@ -93,7 +93,7 @@ func New(cfg Config) (*Server, error) {
 		backlog: backlog{room: make(chan struct{}, 1)}}
 	s.debug = s.log.Enabled(context.Background(), slog.LevelDebug)
 	s.ctx, s.cancel = context.WithCancel(context.Background())
-	s.protocol = conn.Protocol{MaxMessage: cfg.MaxMessage, MaxFragments: cfg.MaxFragments}
+	s.protocol = conn.Protocol{MaxMessage: cfg.MaxMessage, MaxFragments: cfg.MaxFragments, Frames: framesAtOnce}
 	s.upgrader = conn.Upgrader{MaxHeader: cfg.MaxHeader, Hosts: cfg.Hosts, Origins: cfg.Origins,
 		Protocols: cfg.Subprotocols, Route: s.route, Date: appendDate}
 	for _, c := range cfg.Conflicts() {
@@ -188,10 +188,12 @@ func (s *Server) newLoop(i int) (*loop, error) {
 	if err != nil {
 		return nil, err
 	}
+	start := time.Now()
 	l := &loop{
-		server: s, number: i, poll: poll, start: time.Now(), tick: s.cfg.tick(),
+		server: s, number: i, poll: poll, start: start, tick: s.cfg.tick(),
 		byID: make(map[uuid.UUID]uint32, min(s.limits.MaxClients/s.cfg.Loops, indexRoom)), events: make([]netpoll.Event, batch),
 		scratch: make([]byte, readSize), out: make([]byte, 0, flushSize),
+		nanos:  func() int64 { return int64(time.Since(start)) },
 		topics: topic.Table{MaxPerClient: s.cfg.MaxTopicsPerClient, MaxTopics: s.cfg.MaxTopics},
 	}
 	l.count.actions = make([]actionCounters, len(s.constants))
