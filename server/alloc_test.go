@@ -67,6 +67,7 @@ func TestPipelineAllocates(t *testing.T) {
 	if n := testing.AllocsPerRun(200, func() {
 		fill()
 		l.slot, l.cur = slot, c
+		l.budget.begin(1)
 		rest, out, err := s.protocol.Feed(&c.proto, many, l.out[:0], l)
 		if l.out = out; len(rest) != 0 || err != nil {
 			t.Fatal(len(rest), err)
@@ -79,6 +80,7 @@ func TestPipelineAllocates(t *testing.T) {
 			l.scratch[0] = whole[i]
 			in := l.withRest(c, l.scratch[:1])
 			l.slot, l.cur = slot, c
+			l.budget.begin(1)
 			rest, out, err := s.protocol.Feed(&c.proto, in, l.out[:0], l)
 			if l.out = out; err != nil {
 				t.Fatal(err)
