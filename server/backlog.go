@@ -11,6 +11,7 @@ import (
 type backlog struct {
 	count   atomic.Int64 // publishes under way
 	bytes   atomic.Int64 // of their frames
+	fanned  atomic.Int64 // clients that fan-outs under way are for, at most
 	refused atomic.Uint64
 	room    chan struct{} // holds a token when there may be room again
 }
@@ -19,6 +20,11 @@ type backlog struct {
 const (
 	publishesAtOnce = 4096
 	publishBytes    = 256 << 20
+	// fanOutsAtOnce bounds the deliveries under way that clients may add to, and
+	// fannedAtOnce the clients that theirs are for, each once per message: half a
+	// second's work, for which a handover waits. At either the answer is code 10.
+	fanOutsAtOnce = 1024
+	fannedAtOnce  = 1 << 16
 )
 
 // Why a message is not published.
@@ -30,10 +36,11 @@ var (
 	ErrTooLarge = errors.New("a message may have 1 GiB at most")
 )
 
-// add counts a publish in, whatever the bounds.
-func (b *backlog) add(size int) {
+// add counts a fan-out in, whatever the bounds.
+func (b *backlog) add(size, fan int) {
 	b.count.Add(1)
 	b.bytes.Add(int64(size))
+	b.fanned.Add(int64(fan))
 }
 
 // try counts a publish in if there is room for it.
@@ -64,10 +71,11 @@ func (b *backlog) enter(ctx context.Context, ended <-chan struct{}, size int) er
 	return nil
 }
 
-// leave counts a publish out.
-func (b *backlog) leave(size int) {
+// leave counts a publish out; fan is 0 if it was no client's.
+func (b *backlog) leave(size, fan int) {
 	b.count.Add(-1)
 	b.bytes.Add(-int64(size))
+	b.fanned.Add(-int64(fan))
 	b.tell()
 }
 
@@ -80,5 +88,5 @@ func (b *backlog) tell() {
 
 // full says whether clients that address others are to be told "busy".
 func (b *backlog) full() bool {
-	return b.count.Load() >= fanOutsAtOnce || b.bytes.Load() >= publishBytes
+	return b.count.Load() >= fanOutsAtOnce || b.bytes.Load() >= publishBytes || b.fanned.Load() >= fannedAtOnce
 }

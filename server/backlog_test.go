@@ -67,11 +67,11 @@ func TestBacklogBytes(t *testing.T) {
 	if !b.try(publishBytes+1) || b.try(1) || b.full() != true {
 		t.Error("one that is larger than the bound does not go alone")
 	}
-	b.leave(publishBytes + 1)
+	b.leave(publishBytes+1, 0)
 	if !b.try(publishBytes) || b.try(1) {
 		t.Error("the bytes are not bounded")
 	}
-	b.leave(publishBytes)
+	b.leave(publishBytes, 0)
 	s := start(t, Config{})
 	large, err := syscall.Mmap(-1, 0, mostBytes+1, syscall.PROT_READ, syscall.MAP_ANON|syscall.MAP_PRIVATE)
 	if err != nil {
@@ -104,7 +104,7 @@ func TestBacklogCrowd(t *testing.T) {
 					t.Errorf("%d at once", n)
 				}
 				inside.Add(-1)
-				b.leave(large)
+				b.leave(large, 0)
 			}
 		})
 	}

@@ -129,15 +129,28 @@ func (l *loop) readOn(slot uint32, c *client) {
 	}
 }
 
-// walkOn moves publishes on, for at least as long as the turn has spent reading.
+// walkOn moves publishes on, for at least as long as the turn has spent on what
+// clients ask for: reading, in nanoseconds, and what they send to each other, for
+// half as long as that.
 func (l *loop) walkOn(reading int64) {
-	if reading == 0 { // nothing was under way when the turn began
-		l.walk()
+	if l.walking() == 0 {
 		return
 	}
-	for until := l.nanos() + reading; len(l.walks) > 0; {
-		if l.walk(); l.nanos() >= until {
-			return
+	began := l.nanos()
+	l.fans = l.walkUntil(l.fans, began+reading/2)
+	now := l.nanos()
+	l.walks = l.walkUntil(l.walks, now+reading+now-began)
+}
+
+// walkUntil moves a list of walks on until a time, a little at least.
+func (l *loop) walkUntil(walks []*walk, end int64) []*walk {
+	for len(walks) > 0 {
+		if walks = l.walk(walks); l.nanos() >= end {
+			break
 		}
 	}
+	return walks
 }
+
+// walking is how many walks are under way.
+func (l *loop) walking() int { return len(l.walks) + len(l.fans) }

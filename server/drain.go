@@ -87,7 +87,7 @@ func (l *loop) shut() {
 	l.takeInbox()
 	l.end()
 	l.bury()
-	l.walks = nil // their publishers are told by Server.ended
+	l.walks, l.fans = nil, nil // their publishers are told by Server.ended
 }
 
 // end kills whoever is left; the loop is over after this turn.

@@ -43,8 +43,8 @@ func (l *loop) standStill() {
 		switch <-h.orders[l.number] {
 		case orderFinish:
 			l.takeInbox()
-			for len(l.walks) > 0 {
-				l.walk()
+			for l.walking() > 0 {
+				l.fans, l.walks = l.walk(l.fans), l.walk(l.walks)
 			}
 			l.bury()
 		case orderThaw:
@@ -98,7 +98,7 @@ func (s *Server) hush() error {
 	if err := s.each(func(l *loop) { l.hushed = true }); err != nil {
 		return err
 	}
-	if err := s.waitFor(walkPatience, func(l *loop) bool { return len(l.walks) == 0 }); err != nil {
+	if err := s.waitFor(walkPatience, func(l *loop) bool { return l.walking() == 0 }); err != nil {
 		return fmt.Errorf("%w: publishes, within %v", err, walkPatience)
 	}
 	return nil
@@ -261,7 +261,7 @@ func (s *Server) quiet() bool {
 		l.mu.Lock()
 		posted := len(l.inbox)
 		l.mu.Unlock()
-		if posted > 0 || len(l.walks) > 0 || len(l.dead) > 0 {
+		if posted > 0 || l.walking() > 0 || len(l.dead) > 0 {
 			return false
 		}
 	}

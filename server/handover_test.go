@@ -437,7 +437,9 @@ func TestHandoverFanout(t *testing.T) {
 	for _, n := range sent {
 		total += uint64(n)
 	}
-	young.until("all is answered", func(st Stats) bool { return st.Actions["echo"][0]+st.Actions["echo"][10] == total })
+	young.until("all is answered, and has come round", func(st Stats) bool { // who publishes is served beside them
+		return st.Actions["echo"][0]+st.Actions["echo"][10] == total && st.PublishesUnderWay == 0
+	})
 	if _, err := young.Publish(context.Background(), All(), Message{Data: []byte("over")}); err != nil {
 		t.Fatal(err)
 	}

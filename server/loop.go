@@ -63,6 +63,7 @@ type loop struct {
 	joiners   joiners
 	dead      []uint32 // clients to be freed at the end of the batch
 	walks     []*walk  // publishes under way, oldest first
+	fans      []*walk  // what clients send to each other, likewise
 	calls     []*call  // handlers under way, oldest first
 	drain     drain
 	count     counters
@@ -149,7 +150,7 @@ func (l *loop) turn() bool {
 	}
 	l.ready = n + l.again.len()
 	var reading int64 // nanoseconds
-	if len(l.walks) > 0 {
+	if l.walking() > 0 {
 		reading = -l.nanos()
 	}
 	for i := range l.events[:n] {
@@ -209,7 +210,7 @@ func (l *loop) wait() (n int, woken bool, err error) {
 
 // busy says that there is work which no event will announce.
 func (l *loop) busy() bool {
-	return l.again.len() > 0 || len(l.walks) > 0 || l.wheel.looking() || l.unchecked > 0 || l.drain.quota > 0 ||
+	return l.again.len() > 0 || l.walking() > 0 || l.wheel.looking() || l.unchecked > 0 || l.drain.quota > 0 ||
 		l.accept != nil && l.accept.sweeping
 }
 

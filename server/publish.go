@@ -156,7 +156,7 @@ func (s *Server) publish(d *delivery) error {
 	s.gate.RLock()
 	defer s.gate.RUnlock()
 	if s.gone || !s.spread(d) {
-		s.backlog.leave(len(d.frame))
+		s.backlog.leave(len(d.frame), d.fan)
 		return ErrStopped
 	}
 	return nil
@@ -192,6 +192,7 @@ type delivery struct {
 	coalesce string
 	deadline int64    // instant, 0: none
 	closing  *closing // if set, there is no frame: the clients are closed
+	fan      int      // of a client's fan-out: at most for so many; 0: a publisher's
 	began    time.Time
 	done     chan struct{} // closed when every loop has ended its walk
 
@@ -273,7 +274,11 @@ func (s *someSlots) Next() uint32  { first := (*s)[0]; *s = (*s)[1:]; return fir
 func (l *loop) deliver(d *delivery) {
 	w := &walk{d: d, slots: l.matching(d.target), began: instant()}
 	w.advance()
-	l.walks = append(l.walks, w)
+	list := &l.walks
+	if d.fan > 0 {
+		list = &l.fans
+	}
+	*list = append(*list, w)
 }
 
 func (l *loop) matching(t Target) slots {
@@ -306,24 +311,21 @@ const (
 	walkSlice = 8
 	// walksAtOnce is how many of them are moved on; younger ones wait.
 	walksAtOnce = 16
-	// fanOutsAtOnce bounds the deliveries under way that clients may add to:
-	// beyond it the answer is code 10. publishesAtOnce bounds publishers.
-	fanOutsAtOnce = 1024
 )
 
-// walk moves the oldest walks on a little. A younger one never overtakes an
-// older one, so each client gets its messages in the order they were published.
-func (l *loop) walk() {
-	if len(l.walks) == 0 {
-		return
+// walk moves the oldest walks of a list on a little. A younger one never overtakes
+// an older one, so each client gets a list's messages in their order.
+func (l *loop) walk(walks []*walk) []*walk {
+	if len(walks) == 0 {
+		return walks
 	}
-	moving, waiting := l.walks, l.walks[len(l.walks):]
+	moving, waiting := walks, walks[len(walks):]
 	if len(moving) > walksAtOnce {
 		moving, waiting = moving[:walksAtOnce], moving[walksAtOnce:]
 	}
 	share := max(1, walkSlice/len(moving))
 	limit := uint32(math.MaxUint32)
-	going := l.walks[:0]
+	going := walks[:0]
 	for _, w := range moving {
 		l.stride(w, share, limit)
 		if w.more {
@@ -334,11 +336,11 @@ func (l *loop) walk() {
 		}
 	}
 	if len(going) == len(moving) {
-		return
+		return walks
 	}
 	going = append(going, waiting...)
-	clear(l.walks[len(going):])
-	l.walks = going
+	clear(walks[len(going):])
+	return going
 }
 
 // stride serves up to n clients of a walk, in slots before limit. Slots that
@@ -408,7 +410,7 @@ func (l *loop) arrived(w *walk) {
 		}
 	}
 	if d.left.Add(-1) == 0 {
-		l.server.backlog.leave(len(d.frame))
+		l.server.backlog.leave(len(d.frame), d.fan)
 		if d.closing == nil {
 			l.count.publishSeconds.duration(time.Duration(d.last.Load()))
 		}
