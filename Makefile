@@ -15,7 +15,7 @@ CLIENTS     ?= 200000
 SECONDS     ?= 60
 SEED        ?=
 
-.PHONY: chaos compare scale bench-publish build run test race e2e lint fuzz bench upgrade-demo docs man package package-test cross clean help
+.PHONY: chaos compare scale bench-publish bench-fair build run test race e2e lint fuzz bench upgrade-demo docs man package package-test cross clean help
 
 build: ## build the program: bin/wsd
 	go build -trimpath -ldflags '-X main.version=$(VERSION)' -o bin/wsd ./cmd/wsd
@@ -62,6 +62,9 @@ scale: build ## hold CLIENTS on this machine, idle and with heartbeats: docs/ben
 
 bench-publish: build ## what a publish to all costs: the other clients' heartbeats, and memory a client
 	WSD="$(CURDIR)/bin/wsd" bench/publish.sh
+
+bench-fair: build ## what clients that ask for much do to the others: publishes, heartbeats, upgrades
+	WSD="$(CURDIR)/bin/wsd" bench/fair.sh
 
 docs: ## write docs/configuration.md anew from the flags
 	go test ./cmd/wsd -run '^TestConfigurationDocs$$' -update
