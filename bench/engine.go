@@ -1,7 +1,6 @@
 package bench
 
 import (
-	"math"
 	"math/rand/v2"
 	"net/netip"
 	"sync"
@@ -79,7 +78,7 @@ func newEngine(part Part, emit func(event)) (*engine, error) {
 	}
 	e := &engine{
 		part: part, emit: emit, clock: clk, poll: poll,
-		proto:   conn.Protocol{Client: true, MaxMessage: part.Plan.MaxMessage, MaxFragments: math.MaxUint16},
+		proto:   conn.Protocol{Client: true, MaxMessage: part.Plan.MaxMessage},
 		targets: part.Targets, sources: part.Sources, seed: rand.Uint64(),
 		clients: make([]client, total), polite: part.Plan.Clients,
 		events: make([]netpoll.Event, eventsAtOnce),
