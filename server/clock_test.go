@@ -195,6 +195,26 @@ func TestRebase(t *testing.T) {
 	}
 }
 
+// A time longer ago than ticks can tell is long ago, and not to come.
+func TestLongAgo(t *testing.T) {
+	s := newSite(t, Config{Loops: 1, Listen: []string{"none"}, FirstMessageTimeout: time.Minute})
+	defer s.stop()
+	l := s.loops[0]
+	for _, ticks := range []int64{1 << 20, 1<<31 - 1, 1<<31 + 1<<30, 1<<32 - 1, 1 << 34} {
+		r := clientRecord{id: [16]byte{1}, age: ticks * int64(l.tick), state: stateOpen}
+		watch := newRegistrar(s.loops)
+		if err := errors.Join(l.restore(&r, instant()-r.age, pollable(t), nil, watch), watch.wait()); err != nil {
+			t.Fatal(err)
+		}
+		slot := l.byID[r.id]
+		if which, at := l.nextLimit(l.clients.at(slot)); !before(at, l.wheel.now) {
+			t.Errorf("%d ticks ago: limit %d is at %d, and it is %d", ticks, which, at, l.wheel.now)
+		}
+		_ = netpoll.Close(int(l.clients.at(slot).fd))
+		l.erase(slot, l.clients.at(slot))
+	}
+}
+
 // Ticks wrap, after 497 days with the finest. Time-outs fall due before and after.
 func TestTicksWrap(t *testing.T) {
 	const left = 30
