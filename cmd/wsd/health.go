@@ -53,9 +53,9 @@ func (c *healthCmd) Run(stdout io.Writer) error {
 	if err != nil {
 		return err
 	}
-	answer := strings.TrimSpace(string(text))
+	answer := printable(strings.TrimSpace(string(text)))
 	if response.StatusCode != http.StatusOK {
-		return fmt.Errorf("%s: %s", response.Status, answer)
+		return fmt.Errorf("%s: %s", printable(response.Status), answer)
 	}
 	_, err = fmt.Fprintln(stdout, answer)
 	return err

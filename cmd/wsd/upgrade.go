@@ -7,10 +7,12 @@ import (
 	"io"
 	"net"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
 	"time"
+	"unicode"
 )
 
 // upgradeCmd asks a server that runs to hand its clients over to the program
@@ -66,13 +68,46 @@ func requestUpgrade(pid int) (r upgradeReport, err error) {
 			"in another network namespace send it SIGUSR2 and read its log", pid, err)
 	}
 	defer c.Close()
+	if err := checkServer(c, pid); err != nil {
+		return r, fmt.Errorf("--pid %d: %w", pid, err)
+	}
 	if err := c.SetDeadline(time.Now().Add(upgradePatience)); err != nil {
 		return r, err
 	}
-	if err := json.NewDecoder(c).Decode(&r); err != nil {
+	if err := json.NewDecoder(io.LimitReader(c, maxReport)).Decode(&r); err != nil {
 		return r, fmt.Errorf("process %d gave no answer: it is another user's, or died (%w); see its log", pid, err)
 	}
+	r.Error, r.Version = printable(r.Error), printable(r.Version)
 	return r, nil
+}
+
+// maxReport bounds a report, in bytes.
+const maxReport = 64 << 10
+
+// checkServer: anybody may take the name of a control socket that is not in use.
+// It has to be that process which listens there; and a user other than root has
+// nothing to ask of another user's process.
+func checkServer(c net.Conn, pid int) error {
+	uid, listens, err := peerOf(c)
+	switch us := os.Geteuid(); {
+	case err != nil:
+		return fmt.Errorf("who listens there cannot be told: %w", err)
+	case listens != pid:
+		return fmt.Errorf("process %d of user %d listens under its name, and is not asked", listens, uid)
+	case us != 0 && uid != us:
+		return fmt.Errorf("the process is user %d's, and you are %d: run this as that user, or as root", uid, us)
+	}
+	return nil
+}
+
+// printable leaves nothing in a text that a terminal would obey.
+func printable(text string) string {
+	return strings.Map(func(r rune) rune {
+		if r == ' ' || unicode.IsPrint(r) {
+			return r
+		}
+		return '\uFFFD'
+	}, text)
 }
 
 // onlyServer finds the server that runs in this network namespace, by its
@@ -82,21 +117,48 @@ func onlyServer() (int, error) {
 	if err != nil {
 		return 0, fmt.Errorf("looking for the server: %w: name it by --pid", err)
 	}
-	found := map[int]bool{}
+	var pids []int
 	for _, line := range strings.Split(string(sockets), "\n") {
 		if _, name, ok := strings.Cut(line, controlPrefix); ok {
-			if pid, err := strconv.Atoi(strings.TrimSpace(name)); err == nil {
-				found[pid] = true
+			if pid, err := strconv.Atoi(strings.TrimSpace(name)); err == nil && !slices.Contains(pids, pid) && mayAsk(pid) {
+				pids = append(pids, pid)
 			}
 		}
 	}
-	if len(found) != 1 {
-		return 0, fmt.Errorf("%d servers run here: name one by --pid", len(found))
+	if len(pids) != 1 {
+		return 0, fmt.Errorf("%d servers run here that could be meant %v: name one by --pid", len(pids), pids)
 	}
-	for pid := range found {
-		return pid, nil
+	return pids[0], nil
+}
+
+// mayAsk says whether a process can be meant by one who names none. For root,
+// whom every server obeys, another user's can only if it is this very program:
+// that user may call any process of his own a server.
+func mayAsk(pid int) bool {
+	uid, err := userOf(pid)
+	if err != nil || uid == os.Geteuid() {
+		return err == nil
 	}
-	panic("unreachable")
+	if os.Geteuid() != 0 {
+		return false
+	}
+	theirs, err1 := os.Readlink(fmt.Sprintf("/proc/%d/exe", pid))
+	ours, err2 := os.Executable()
+	return err1 == nil && err2 == nil && strings.TrimSuffix(theirs, " (deleted)") == ours
+}
+
+// userOf is the effective user of a process. The owner of its directory is not:
+// that is root for any process that wants it (PR_SET_DUMPABLE).
+func userOf(pid int) (uid int, err error) {
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	if err != nil {
+		return 0, err
+	}
+	_, line, _ := strings.Cut(string(status), "\nUid:")
+	if _, err = fmt.Sscan(line, new(int), &uid); err != nil {
+		return 0, fmt.Errorf("/proc/%d/status: %w", pid, err)
+	}
+	return uid, nil
 }
 
 // control listens for those who ask for an upgrade.
@@ -149,7 +211,7 @@ func (k *control) serve() {
 			time.Sleep(100 * time.Millisecond) // for want of descriptors
 			continue
 		}
-		if !mayControl(c) {
+		if uid, _, err := peerOf(c); err != nil || uid != 0 && uid != os.Geteuid() {
 			c.Close()
 			continue
 		}

@@ -1,27 +1,28 @@
 package main
 
 import (
+	"errors"
 	"net"
-	"os"
 	"syscall"
 )
 
-// mayControl: the peer is root, or the user that the server runs as.
-func mayControl(c net.Conn) bool {
+// peerOf is who is at the other end: who connected, or who listens.
+func peerOf(c net.Conn) (uid, pid int, err error) {
 	u, ok := c.(*net.UnixConn)
 	if !ok {
-		return false
+		return 0, 0, errors.ErrUnsupported
 	}
 	raw, err := u.SyscallConn()
 	if err != nil {
-		return false
+		return 0, 0, err
 	}
-	allowed := false
-	err = raw.Control(func(fd uintptr) {
-		peer, err := syscall.GetsockoptUcred(int(fd), syscall.SOL_SOCKET, syscall.SO_PEERCRED)
-		allowed = err == nil && (peer.Uid == 0 || int(peer.Uid) == os.Geteuid())
+	failed := raw.Control(func(fd uintptr) {
+		var peer *syscall.Ucred
+		if peer, err = syscall.GetsockoptUcred(int(fd), syscall.SOL_SOCKET, syscall.SO_PEERCRED); err == nil {
+			uid, pid = int(peer.Uid), int(peer.Pid)
+		}
 	})
-	return allowed && err == nil
+	return uid, pid, errors.Join(failed, err)
 }
 
 // signalUpgrade asks a process for an upgrade.
