@@ -358,6 +358,11 @@ func TestStateFilesThatAreRefused(t *testing.T) {
 		`{"version":1,"changed":[{"path":"/proc/sys/a"}]}`:                     "no kernel setting",
 		`{"version":1,"changed":[{"path":"etc/passwd","before":"x"}]}`:         "no kernel setting",
 		`{"version":1,"changed":[{"path":"sys/power/state","before":"disk"}]}`: "no kernel setting",
+		// Keys that there are and that apply never touches, and one at another's place.
+		`{"version":1,"changed":[{"key":"kernel.core_pattern","path":"proc/sys/kernel/core_pattern","before":"|/tmp/x","set":["core"]}]}`:  "no kernel setting",
+		`{"version":1,"changed":[{"key":"kernel.modprobe","path":"proc/sys/kernel/modprobe","before":"/tmp/x","set":["/sbin/modprobe"]}]}`: "no kernel setting",
+		`{"version":1,"changed":[{"key":"fs.nr_open","path":"proc/sys/kernel/modprobe","before":"/tmp/x"}]}`:                               "no kernel setting",
+		`{"version":1,"changed":[{"key":"transparent_hugepage","path":"proc/sys/fs/nr_open","before":"1"}]}`:                               "no kernel setting",
 	} {
 		h := newTuned(t, "vm-6.18")
 		put(t, filepath.Dir(h.state), filepath.Base(h.state), text)

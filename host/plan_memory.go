@@ -143,7 +143,7 @@ func (p *planner) swap() {
 func (p *planner) hugePages() {
 	it := Item{
 		Name: "transparent_hugepage", Now: p.f.THP, Needed: "madvise or never", Why: "\"always\" makes resident memory grow beyond what is used",
-		Setting: &Setting{Key: "transparent_hugepage", Path: thpPath, Choice: "madvise"},
+		Setting: &Setting{Key: thpKey, Path: thpPath, Choice: "madvise"},
 	}
 	switch p.f.THP {
 	case "":

@@ -8,7 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 )
 
 // state is what Apply changed and Revert can undo. It is written before the
@@ -34,7 +33,7 @@ const stateVersion = 1
 // loadState reads the file; none is an empty state.
 func loadState(file string) (state, error) {
 	s := state{Version: stateVersion}
-	b, err := os.ReadFile(file)
+	b, err := readTrusted(file)
 	if errors.Is(err, fs.ErrNotExist) {
 		return s, nil
 	}
@@ -48,17 +47,11 @@ func loadState(file string) (state, error) {
 		return s, fmt.Errorf("state file %s has version %d, this program writes %d: use the program that wrote it", file, s.Version, stateVersion)
 	}
 	for _, c := range s.Changed {
-		if !settable(c.Path) {
-			return s, fmt.Errorf("state file %s names %q, which is no kernel setting", file, c.Path)
+		if !settable(c.Key, c.Path) {
+			return s, fmt.Errorf("state file %s names %q at %q, which is no kernel setting that apply changes", file, c.Key, c.Path)
 		}
 	}
 	return s, nil
-}
-
-// settable is the places that are ever written to, whatever a state file says.
-func settable(path string) bool {
-	return filepath.IsLocal(path) && filepath.ToSlash(filepath.Clean(path)) == path &&
-		(strings.HasPrefix(path, "proc/sys/") || path == thpPath)
 }
 
 // save replaces the file in one step, or removes it when there is nothing left
