@@ -16,7 +16,8 @@ import (
 type Listener struct {
 	fd   int
 	addr string
-	path string              // of a unix socket, to be removed on Close
+	path string              // of a unix socket
+	file FileID              // at path, to be removed on Close
 	sa   unix.RawSockaddrAny // where accept4 leaves the peer's address
 }
 
@@ -109,6 +110,7 @@ func (l *Listener) open(family int, sa unix.Sockaddr, o Options) error {
 	if err := unix.Bind(l.fd, sa); err != nil {
 		return os.NewSyscallError("bind", err)
 	}
+	l.file = fileAt(l.path)
 	if err := unix.Listen(l.fd, acceptQueue); err != nil {
 		return os.NewSyscallError("listen", err)
 	}
@@ -165,10 +167,9 @@ func (l *Listener) Accept() (fd int, peer netip.AddrPort, err error) {
 }
 
 // Close stops listening; connections still in the queue are reset by the kernel.
+// The file of a unix socket is removed, unless another one is in its place.
 func (l *Listener) Close() error {
-	if l.path != "" {
-		os.Remove(l.path)
-	}
+	l.removeFile()
 	return os.NewSyscallError("close", unix.Close(l.fd))
 }
 

@@ -127,9 +127,10 @@ func (l *Link) SetDeadline(t time.Time) error { return l.c.SetDeadline(t) }
 // Close closes this end; the other one then receives io.EOF.
 func (l *Link) Close() error { return l.c.Close() }
 
-// InheritPath is Inherit for a socket whose file, if it is a unix socket with
-// one, goes with it: Close removes it.
-func InheritPath(fd int) (*Listener, error) {
+// InheritPath is Inherit for a unix socket whose file goes with it: Close removes
+// it. A process that does not know which that is gives none: then it is the one
+// at the socket's path.
+func InheritPath(fd int, file FileID) (*Listener, error) {
 	l, err := Inherit(fd)
 	if err != nil {
 		return nil, err
@@ -138,11 +139,11 @@ func InheritPath(fd int) (*Listener, error) {
 	if l.path == l.addr {
 		l.path = ""
 	}
+	if l.file = file; file == (FileID{}) {
+		l.file = fileAt(l.path)
+	}
 	return l, nil
 }
-
-// OwnsPath says whether Close will remove a file.
-func (l *Listener) OwnsPath() bool { return l.path != "" }
 
 // Leave closes this process's copy of a listener that goes on in another one:
 // its queue and its file stay.

@@ -18,6 +18,6 @@ func (*Link) Receive([]byte) (int, []int, error) { return 0, nil, ErrUnsupported
 func (*Link) SetDeadline(time.Time) error        { return ErrUnsupported }
 func (*Link) Close() error                       { return ErrUnsupported }
 
-func InheritPath(int) (*Listener, error) { return nil, ErrUnsupported }
-func (*Listener) OwnsPath() bool         { return false }
-func (*Listener) Leave() error           { return ErrUnsupported }
+func InheritPath(int, FileID) (*Listener, error) { return nil, ErrUnsupported }
+func (*Listener) File() FileID                   { return FileID{} }
+func (*Listener) Leave() error                   { return ErrUnsupported }

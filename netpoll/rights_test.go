@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"net"
 	"os"
 	"path/filepath"
 	"testing"
@@ -109,12 +110,12 @@ func TestListenerLeaves(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	young, err := InheritPath(fd)
+	young, err := InheritPath(fd, old.File())
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !old.OwnsPath() || !young.OwnsPath() || young.Addr() != "unix:"+path {
-		t.Errorf("owned: %v, %v; address %s", old.OwnsPath(), young.OwnsPath(), young.Addr())
+	if old.File() == (FileID{}) || young.File() != old.File() || young.Addr() != "unix:"+path {
+		t.Errorf("owned: %v, %v; address %s", old.File(), young.File(), young.Addr())
 	}
 	if err := old.Leave(); err != nil {
 		t.Fatal(err)
@@ -127,5 +128,59 @@ func TestListenerLeaves(t *testing.T) {
 	}
 	if _, err := os.Stat(path); err == nil {
 		t.Error("the file is left behind")
+	}
+}
+
+// What lies at the path of a unix socket by the time it is closed is only removed
+// if it is that socket's file.
+func TestListenerRemovesItsOwnFile(t *testing.T) {
+	for name, replace := range map[string]func(path string) error{
+		"another server's socket": func(path string) error {
+			l, err := net.Listen("unix", path)
+			if err == nil {
+				t.Cleanup(func() { l.Close() })
+			}
+			return err
+		},
+		"a file": func(path string) error { return os.WriteFile(path, nil, 0o600) },
+		"a link": func(path string) error {
+			if err := os.WriteFile(path+".x", nil, 0o600); err != nil {
+				return err
+			}
+			return os.Symlink(path+".x", path)
+		},
+	} {
+		for _, passed := range []bool{false, true} { // to a process that takes over
+			path := filepath.Join(t.TempDir(), "s")
+			l, err := Listen("unix:"+path, Options{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := os.Remove(path); err != nil {
+				t.Fatal(err)
+			}
+			if err := replace(path); err != nil {
+				t.Fatal(err)
+			}
+			if passed {
+				fd, err := Dup(l.Fd())
+				if err != nil {
+					t.Fatal(err)
+				}
+				file := l.File()
+				if err := l.Leave(); err != nil {
+					t.Fatal(err)
+				}
+				if l, err = InheritPath(fd, file); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if err := l.Close(); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := os.Lstat(path); err != nil {
+				t.Errorf("%s, passed on: %v: it was removed", name, passed)
+			}
+		}
 	}
 }

@@ -163,7 +163,7 @@ func (t *testator) heirlooms() (list []heirloom, err error) {
 	err = t.s.within(haltPatience, t.s.loops[0], func(l *loop) {
 		if a := l.accept; a != nil {
 			for i, ln := range a.listeners {
-				list = append(list, heirloom{name: a.asked[i], listener: true, path: ln.OwnsPath(), fd: ln.Fd()})
+				list = append(list, heirloom{name: a.asked[i], listener: true, file: ln.File(), fd: ln.Fd()})
 			}
 		}
 	})

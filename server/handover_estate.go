@@ -94,7 +94,7 @@ func (e *Estate) listener(addr string) (*netpoll.Listener, error) {
 	h := e.listeners[i]
 	e.listeners = slices.Delete(e.listeners, i, i+1)
 	if h.path {
-		return netpoll.InheritPath(h.fd)
+		return netpoll.InheritPath(h.fd, h.file)
 	}
 	return netpoll.Inherit(h.fd)
 }

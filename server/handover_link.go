@@ -162,15 +162,19 @@ func readHello(b []byte) (h hello, err error) {
 type heirloom struct {
 	name     string
 	listener bool
-	path     bool // its file goes along
+	path     bool           // its file goes along, and
+	file     netpoll.FileID // is this one; an older process does not tell
 	fd       int
 }
 
 func appendHeirlooms(b []byte, list []heirloom) []byte {
 	b = binary.AppendUvarint(b, uint64(len(list)))
 	for _, h := range list {
-		b = append(b, bit(h.listener, 1)|bit(h.path, 2))
-		b = appendBytes(b, h.name)
+		known := h.file != netpoll.FileID{}
+		b = append(b, bit(h.listener, 1)|bit(h.path || known, 2)|bit(known, 4))
+		if b = appendBytes(b, h.name); known {
+			b = le.AppendUint64(le.AppendUint64(b, h.file.Dev), h.file.Ino)
+		}
 	}
 	return b
 }
@@ -191,7 +195,11 @@ func readHeirlooms(b []byte, fds []int) (list []heirloom, err error) {
 	}
 	for i := range n {
 		bits := in.u8()
-		list = append(list, heirloom{string(in.bytes()), bits&1 != 0, bits&2 != 0, fds[i]})
+		h := heirloom{name: string(in.bytes()), listener: bits&1 != 0, path: bits&2 != 0, fd: fds[i]}
+		if bits&4 != 0 {
+			h.file = netpoll.FileID{Dev: in.u64(), Ino: in.u64()}
+		}
+		list = append(list, h)
 	}
 	if !in.end() {
 		return nil, garbled("list of listeners")
