@@ -14,9 +14,23 @@ type Needs struct {
 	Loops         int           // event loops of the server; default 1, and up to five need the same
 }
 
-// withDefaults fills in what is zero, and takes a negative number for zero.
+// Bounds of a Needs, far beyond any machine: with them no sum or product below
+// leaves 64 bits, where what counts up to it would not come to an end.
+const (
+	mostClients   = 1<<31 - 1
+	mostLoops     = 1 << 16
+	mostBytes     = 1 << 30
+	mostHeartbeat = 10000 * time.Hour
+)
+
+// withDefaults fills in what is zero, takes a negative number for zero, and what
+// is beyond the bounds for those.
 func (n Needs) withDefaults() Needs {
-	n.Clients = max(n.Clients, 0)
+	n.Clients = min(max(n.Clients, 0), mostClients)
+	n.MessageBytes, n.ClientBytes = min(n.MessageBytes, mostBytes), min(n.ClientBytes, mostBytes)
+	n.ConnectRate = min(n.ConnectRate, mostClients)
+	n.Heartbeat = min(n.Heartbeat, mostHeartbeat)
+	n.Loops = min(n.Loops, mostLoops)
 	if n.MessageBytes <= 0 {
 		n.MessageBytes = 1024
 	}

@@ -1,6 +1,7 @@
 package host
 
 import (
+	"math"
 	"testing"
 	"time"
 )
@@ -21,6 +22,8 @@ func TestNeeds(t *testing.T) {
 		{Needs{Clients: 1000, Loops: 64}, 1356, 1000, 1024, 1000, 1200},
 		{Needs{Clients: 1_000_000, Loops: 64}, 1_001_024, 1_000_000, 16384, 16384, 1_200_000},
 		{Needs{Clients: 1000, ConnectRate: 1_000_000}, 1064, 1000, 65535, 1000, 1200},
+		{Needs{Clients: math.MaxInt, Loops: math.MaxInt, ConnectRate: math.MaxInt, LoadGenerator: true},
+			mostClients + 36 + 5*mostLoops, 2 * mostClients, 65535, 16384, mostClients + mostClients/5},
 	} {
 		n := c.n.withDefaults()
 		got := [...]int64{n.descriptors(), n.sockets(), n.queue(), n.inputQueue(), n.tracked()}
@@ -100,5 +103,29 @@ func TestTextForPeople(t *testing.T) {
 		if got := thousands(n); got != want {
 			t.Errorf("thousands(%d) = %q, want %q", n, got, want)
 		}
+	}
+}
+
+// However much is asked for, the arithmetic neither overflows nor goes on for ever.
+func TestNeedsBeyondAllBounds(t *testing.T) {
+	f, err := Read(record(t, "vm-6.18"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, n := range []Needs{
+		{Clients: math.MaxInt, LoadGenerator: true, MessageBytes: math.MaxInt, ClientBytes: math.MaxInt, ConnectRate: math.MaxInt, Loops: math.MaxInt, Heartbeat: math.MaxInt64},
+		{Clients: math.MaxInt}, {Clients: 1, ConnectRate: math.MaxInt}, {Clients: 1, MessageBytes: math.MaxInt}, {Clients: 1, Loops: math.MaxInt},
+	} {
+		r := NewReport(f, n)
+		e := r.Estimate
+		for _, v := range []int64{e.Sockets, e.Watches, e.Server, e.Burst, e.BurstPages, e.Generator, e.Total, e.Conntrack, e.SourceAddresses} {
+			if v < 0 || v > e.Total && v != e.BurstPages && v != e.SourceAddresses {
+				t.Errorf("%+v: %+v", n, e)
+			}
+		}
+		if r.Fits && n.Clients > 1 {
+			t.Errorf("%+v fits", n)
+		}
+		_ = Sysctl(f, n) + Systemd(f, n) + Container(f, n)
 	}
 }

@@ -18,7 +18,9 @@ const (
 	// mostFragments is what conn counts to.
 	mostFragments = math.MaxUint16
 	mostLoops     = 1024
-	mostWorkers   = 1 << 20
+	// mostClients is what the kernel counts a process's descriptors to.
+	mostClients = math.MaxInt32
+	mostWorkers = 1 << 20
 )
 
 // span is what a setting may be. off: less than 0 turns it off.
@@ -46,7 +48,7 @@ func (c *Config) checkRanges() error {
 	const most = math.MaxInt
 	for _, s := range []span[int]{
 		{"Loops", c.Loops, 1, mostLoops, false},
-		{"MaxClients", c.MaxClients, 0, most, false},
+		{"MaxClients", c.MaxClients, 0, mostClients, false},
 		{"MaxHandshakes", c.MaxHandshakes, 1, most, false},
 		{"HandshakeRate", c.HandshakeRate, 0, most, false},
 		{"MaxPerAddress", c.MaxPerAddress, 0, most, false},
