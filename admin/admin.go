@@ -4,6 +4,8 @@
 // The way of a request:
 //
 //	listener (a bounded number of connections)
+//	  -> door       what it may hold up: health checks have room, strangers little
+//	  -> turnstile  waits, or goes on to a newer process, while clients are handed over
 //	  -> guard      who may ask: bearer token, or else local, and no foreign web page
 //	  -> route      path and method; anything else is 404 or 405
 //	  -> handler    asks the Backend, answers JSON; every error is problem+json (RFC 9457)
@@ -45,9 +47,11 @@ type Config struct {
 	// Version and Path are told on the status page: the program's, and the URL
 	// path where clients connect.
 	Version, Path string
-	// MaxConns bounds the connections open at once; 0 means 128. For one more, the
-	// one that has been without a request the longest is closed; if there is none, it
-	// waits. Each takes a descriptor of the reserve that clients cannot have.
+	// MaxConns bounds the connections open at once; 0 means 128. For one more, one of
+	// a stranger is closed, or one without a request. An eighth of them, at least one
+	// beside another, is left to health checks by requests that take their time, and
+	// strangers are answered on an eighth at once. Each takes a descriptor of the
+	// reserve that clients cannot have.
 	MaxConns int
 	// Logger gets what goes wrong; nil means slog.Default().
 	Logger *slog.Logger
@@ -66,6 +70,8 @@ const (
 	bodyTimeout   = 30 * time.Second
 	answerTimeout = 60 * time.Second
 	idleTimeout   = 60 * time.Second
+
+	strangerTimeout = 5 * time.Second // to take an answer, without the token
 )
 
 // mostPublish is what the server takes at most.
@@ -76,6 +82,7 @@ type Server struct {
 	listener *limitListener
 	gate     *turnstile
 	token    *bearer     // nil: none
+	door     *door
 	gone     atomic.Bool // to another process
 	once     *once
 	http     *http.Server
@@ -130,18 +137,20 @@ func New(cfg Config, backend Backend) (*Server, error) {
 	g := &guard{token: token, configured: hostOnly(cfg.Listen), next: api.routes()}
 	gate := api.gate
 	gate.next = g
+	api.door = newDoor(g, gate, cfg.MaxConns)
 	h := &http.Server{
-		Handler:           gate,
+		Handler:           api.door,
 		ReadHeaderTimeout: headerTimeout,
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeader,
 		ErrorLog:          errorLog(cfg.Logger),
 		ConnState:         api.conns.note,
+		ConnContext:       withConn,
 
 		DisableGeneralOptionsHandler: true, // "OPTIONS *" is a request as any other
 	}
 	h.RegisterOnShutdown(end)
-	return &Server{listener: api.conns, gate: gate, token: token, once: api.once, http: h, end: end}, nil
+	return &Server{listener: api.conns, gate: gate, door: api.door, token: token, once: api.once, http: h, end: end}, nil
 }
 
 // Addr is the address that was bound.

@@ -6,26 +6,30 @@ import (
 	"net/http"
 	"sync"
 	"sync/atomic"
+	"time"
 )
 
 // limitListener bounds the connections open at once: the descriptors beyond
-// belong to the clients. When there are as many as there may be, the one that has
-// been without a request the longest makes room for the next, so that whoever
-// opens connections and says nothing keeps nobody else out. While all have a
-// request under way, further ones wait.
+// belong to the clients. When there are as many as there may be, one makes room
+// for the next (evict.go), so that strangers keep nobody out, whether they say
+// nothing or do not read what they are told. While all have a request under way
+// that may take its time, further ones wait.
 type limitListener struct {
 	net.Listener
+	now     func() time.Time
 	slots   chan struct{}
 	done    chan struct{}
 	closed  sync.Once
 	evicted atomic.Uint64
 
-	mu    sync.Mutex
-	quiet list.List // of *limitedConn without a request, the longest so in front
+	mu        sync.Mutex
+	evictable list.List // of *limitedConn, the first to become so in front
+	strangers int       // connections on which a stranger's request is answered
+	wanted    bool      // one more waits, and none could make room for it
 }
 
 func limitConns(l net.Listener, n int) *limitListener {
-	return &limitListener{Listener: l, slots: make(chan struct{}, n), done: make(chan struct{})}
+	return &limitListener{Listener: l, now: time.Now, slots: make(chan struct{}, n), done: make(chan struct{})}
 }
 
 // Accept holds at most one connection for which there is no room yet. When the
@@ -36,20 +40,24 @@ func (l *limitListener) Accept() (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &limitedConn{Conn: accepted, of: l}
+	c := &limitedConn{Conn: accepted, of: l, from: networkOf(accepted.RemoteAddr()), since: l.now()}
 	select {
 	case l.slots <- struct{}{}:
 		c.counted = true
 		return c, nil
 	default:
+	}
+	for {
 		l.makeRoom()
+		select {
+		case l.slots <- struct{}{}:
+			c.counted = true
+			return c, nil
+		case <-l.done:
+			return c, nil
+		case <-time.After(grace): // by now there may be one that has used it up
+		}
 	}
-	select {
-	case l.slots <- struct{}{}:
-		c.counted = true
-	case <-l.done:
-	}
-	return c, nil
 }
 
 func (l *limitListener) Close() error {
@@ -60,42 +68,33 @@ func (l *limitListener) Close() error {
 // open is how many connections are open.
 func (l *limitListener) open() int { return len(l.slots) }
 
-// note is the http.Server's ConnState.
+// note is the http.Server's ConnState. A connection stays evictable when a request
+// comes: who asks turns out later.
 func (l *limitListener) note(nc net.Conn, state http.ConnState) {
 	c := nc.(*limitedConn)
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if c.quiet != nil {
-		l.quiet.Remove(c.quiet)
-		c.quiet = nil
+	switch state {
+	case http.StateNew, http.StateIdle:
+		l.setLocked(c, connQuiet)
+	case http.StateClosed, http.StateHijacked:
+		l.setLocked(c, connBusy)
 	}
-	if state == http.StateNew || state == http.StateIdle {
-		c.quiet = l.quiet.PushBack(c)
-	}
-}
-
-// makeRoom closes a connection without a request, if there is one. A publisher
-// whose request was on its way just then sees it closed unanswered, as with any
-// keep-alive connection.
-func (l *limitListener) makeRoom() {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	first := l.quiet.Front()
-	if first == nil {
-		return
-	}
-	c := l.quiet.Remove(first).(*limitedConn)
-	c.quiet = nil
-	l.evicted.Add(1)
-	c.Close()
 }
 
 type limitedConn struct {
 	net.Conn
 	of      *limitListener
+	from    network
+	since   time.Time
 	counted bool
-	quiet   *list.Element // guarded by of.mu
 	closed  sync.Once
+
+	// Guarded by of.mu.
+	state connState
+	place *list.Element // in of.evictable; nil while busy, or made room of
+	known bool          // it has brought a request that was allowed
+	kick  chan struct{} // closed when a request that waits has to give up
 }
 
 func (c *limitedConn) Close() error {

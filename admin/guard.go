@@ -20,23 +20,40 @@ type guard struct {
 }
 
 func (g *guard) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	deadlines(w, r)
+	deadlines(w, r, g.trusts(r) && !isHealth(r.URL.Path))
 	harden(w.Header())
-	switch {
-	case g.token != nil && !isOpen(r.URL.Path):
-		if !g.token.carried(r.Header.Get("Authorization")) {
-			w.Header().Set("WWW-Authenticate", `Bearer realm="wsd"`)
-			problem(w, http.StatusUnauthorized, "give the token of the admin side as Authorization: Bearer TOKEN")
-			return
-		}
-	case g.token == nil && !g.localHost(r.Host) && !isOldCheck(r):
-		problem(w, http.StatusForbidden, "the Host header has to be a loopback name or address, or the one that the admin side was told to listen on")
+	status, detail := g.refusal(r)
+	switch status {
+	case 0:
+		g.next.ServeHTTP(w, r)
 		return
-	case g.token == nil && foreignPage(r) && !isLink(r):
-		problem(w, http.StatusForbidden, "web pages of other origins may not use this address without a token")
-		return
+	case http.StatusUnauthorized:
+		w.Header().Set("WWW-Authenticate", `Bearer realm="wsd"`)
 	}
-	g.next.ServeHTTP(w, r)
+	problem(w, status, detail)
+}
+
+// trusts tells who may take a place and time: whoever has the token, or else
+// whoever is let in without one.
+func (g *guard) trusts(r *http.Request) bool {
+	if g.token != nil {
+		return g.token.carried(r.Header.Get("Authorization"))
+	}
+	status, _ := g.refusal(r)
+	return status == 0
+}
+
+// refusal says why a request is refused; 0 if it is not.
+func (g *guard) refusal(r *http.Request) (status int, detail string) {
+	switch {
+	case g.token != nil && !isOpen(r.URL.Path) && !g.trusts(r):
+		return http.StatusUnauthorized, "give the token of the admin side as Authorization: Bearer TOKEN"
+	case g.token == nil && !g.localHost(r.Host) && !isOldCheck(r):
+		return http.StatusForbidden, "the Host header has to be a loopback name or address, or the one that the admin side was told to listen on"
+	case g.token == nil && foreignPage(r) && !isLink(r):
+		return http.StatusForbidden, "web pages of other origins may not use this address without a token"
+	}
+	return 0, ""
 }
 
 // harden keeps what is answered from being of use to another page: not as a
@@ -109,17 +126,23 @@ func hostOnly(hostport string) string {
 }
 
 // deadlines bound how slowly an answer may be taken (profiles take as long as
-// they were asked to), and let no body come unless a handler wants it: net/http
-// waits for what is left of one before it answers, and whoever was refused, or
-// asks for what takes none, would hold a connection as long as it likes.
-func deadlines(w http.ResponseWriter, r *http.Request) {
+// they were asked to; a stranger has little time), and let no body come unless a
+// handler wants it: net/http waits for what is left of one before it answers, and
+// whoever was refused, or asks for what takes none, would hold a connection as long
+// as it likes.
+func deadlines(w http.ResponseWriter, r *http.Request, trusted bool) {
 	// A connection that cannot have deadlines (a test's recorder) needs none.
 	c := http.NewResponseController(w)
 	if r.ContentLength != 0 {
 		_ = c.SetReadDeadline(time.Unix(1, 0))
 	}
-	if !strings.HasPrefix(r.URL.Path, pprofPath) {
+	switch {
+	case !trusted:
+		_ = c.SetWriteDeadline(time.Now().Add(strangerTimeout))
+	case !isLong(r):
 		_ = c.SetWriteDeadline(time.Now().Add(answerTimeout))
+	default:
+		_ = c.SetWriteDeadline(time.Time{})
 	}
 }
 

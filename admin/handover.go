@@ -32,23 +32,33 @@ type turnstile struct {
 }
 
 func (t *turnstile) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if isLong(r) {
-		t.next.ServeHTTP(w, r)
-		return
-	}
-	forward, ok := t.enter(r.Context())
 	switch {
-	case !ok: // whoever asked has left
-	case forward != nil:
-		w.Header().Set("Connection", "close")
-		forward.ServeHTTP(w, r)
-	case r.URL.Path == streamPath: // it enters again for each of its lines
-		t.leave()
+	case isLong(r):
 		t.next.ServeHTTP(w, r)
-	default:
+	case r.URL.Path == streamPath: // it enters again for each of its lines
+		t.pass(w, r)
+	case t.enterOrForward(w, r):
 		defer t.leave()
 		t.next.ServeHTTP(w, r)
 	}
+}
+
+// pass is for what nobody has to wait for once it has begun: it changes nothing.
+func (t *turnstile) pass(w http.ResponseWriter, r *http.Request) {
+	if t.enterOrForward(w, r) {
+		t.leave()
+		t.next.ServeHTTP(w, r)
+	}
+}
+
+// enterOrForward reports whether the request is to be answered here.
+func (t *turnstile) enterOrForward(w http.ResponseWriter, r *http.Request) bool {
+	forward, ok := t.enter(r.Context())
+	if ok && forward != nil {
+		w.Header().Set("Connection", "close")
+		forward.ServeHTTP(w, r)
+	}
+	return ok && forward == nil // if not ok, whoever asked has left
 }
 
 // isLong tells what takes as long as it was asked to: nobody waits for it.

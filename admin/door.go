@@ -1,0 +1,73 @@
+package admin
+
+import (
+	"net/http"
+	"sync/atomic"
+)
+
+// door stands in front of everything and decides what a request may hold up.
+//
+//   - A health check is answered at once, whatever else goes on: no publisher and
+//     no stranger takes its place.
+//   - A stranger's request (what the guard refuses, and the status page's empty
+//     frame) gets one answer, of which there are few at once, and little time to
+//     take it. A handover does not wait for it.
+//   - All others have places: as many as there may be connections, but for some
+//     that are left to health checks. One for which there is no place waits, until
+//     another connection needs the room.
+type door struct {
+	guard   *guard
+	gate    *turnstile
+	places  chan struct{}
+	refused atomic.Uint64
+}
+
+func newDoor(g *guard, gate *turnstile, conns int) *door {
+	return &door{guard: g, gate: gate, places: make(chan struct{}, max(conns-max(conns/8, 1), 1))}
+}
+
+func (d *door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	c := connOf(r)
+	switch {
+	case isHealth(r.URL.Path):
+		d.gate.pass(w, r)
+	case !d.guard.trusts(r):
+		c.toStranger()
+		w.Header().Set("Connection", "close")
+		d.gate.pass(w, r)
+	case d.enter(r, c):
+		defer func() { <-d.places }()
+		d.gate.ServeHTTP(w, r)
+	default:
+		d.refuse(w, r)
+	}
+}
+
+func (d *door) refuse(w http.ResponseWriter, r *http.Request) {
+	d.refused.Add(1)
+	deadlines(w, r, false)
+	harden(w.Header())
+	w.Header().Set("Connection", "close")
+	w.Header().Set("Retry-After", "1")
+	problem(w, http.StatusServiceUnavailable, "too many requests are under way: this one has not begun")
+}
+
+// enter waits for a place.
+func (d *door) enter(r *http.Request, c *limitedConn) bool {
+	select {
+	case d.places <- struct{}{}:
+	default:
+		select {
+		case d.places <- struct{}{}:
+		case <-c.toWait():
+			return false
+		case <-r.Context().Done():
+			return false
+		}
+	}
+	if !c.toBusy() {
+		<-d.places
+		return false
+	}
+	return true
+}
