@@ -82,7 +82,6 @@ type Server struct {
 	listener *limitListener
 	gate     *turnstile
 	token    *bearer     // nil: none
-	door     *door
 	gone     atomic.Bool // to another process
 	once     *once
 	http     *http.Server
@@ -137,9 +136,8 @@ func New(cfg Config, backend Backend) (*Server, error) {
 	g := &guard{token: token, configured: hostOnly(cfg.Listen), next: api.routes()}
 	gate := api.gate
 	gate.next = g
-	api.door = newDoor(g, gate, cfg.MaxConns)
 	h := &http.Server{
-		Handler:           api.door,
+		Handler:           newDoor(g, gate, api.conns),
 		ReadHeaderTimeout: headerTimeout,
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeader,
@@ -150,7 +148,7 @@ func New(cfg Config, backend Backend) (*Server, error) {
 		DisableGeneralOptionsHandler: true, // "OPTIONS *" is a request as any other
 	}
 	h.RegisterOnShutdown(end)
-	return &Server{listener: api.conns, gate: gate, door: api.door, token: token, once: api.once, http: h, end: end}, nil
+	return &Server{listener: api.conns, gate: gate, token: token, once: api.once, http: h, end: end}, nil
 }
 
 // Addr is the address that was bound.

@@ -21,6 +21,7 @@ type limitListener struct {
 	done    chan struct{}
 	closed  sync.Once
 	evicted atomic.Uint64
+	refused atomic.Uint64 // requests for which there was no place
 
 	mu        sync.Mutex
 	evictable list.List // of *limitedConn, the first to become so in front
@@ -65,8 +66,9 @@ func (l *limitListener) Close() error {
 	return l.Listener.Close()
 }
 
-// open is how many connections are open.
+// open is how many connections are open, and most how many may be.
 func (l *limitListener) open() int { return len(l.slots) }
+func (l *limitListener) most() int { return cap(l.slots) }
 
 // note is the http.Server's ConnState. A connection stays evictable when a request
 // comes: who asks turns out later.

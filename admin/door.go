@@ -1,9 +1,6 @@
 package admin
 
-import (
-	"net/http"
-	"sync/atomic"
-)
+import "net/http"
 
 // door stands in front of everything and decides what a request may hold up.
 //
@@ -16,14 +13,14 @@ import (
 //     that are left to health checks. One for which there is no place waits, until
 //     another connection needs the room.
 type door struct {
-	guard   *guard
-	gate    *turnstile
-	places  chan struct{}
-	refused atomic.Uint64
+	guard  *guard
+	gate   *turnstile
+	conns  *limitListener
+	places chan struct{}
 }
 
-func newDoor(g *guard, gate *turnstile, conns int) *door {
-	return &door{guard: g, gate: gate, places: make(chan struct{}, max(conns-max(conns/8, 1), 1))}
+func newDoor(g *guard, gate *turnstile, conns *limitListener) *door {
+	return &door{guard: g, gate: gate, conns: conns, places: make(chan struct{}, max(conns.most()-conns.few(), 1))}
 }
 
 func (d *door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -44,7 +41,7 @@ func (d *door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 func (d *door) refuse(w http.ResponseWriter, r *http.Request) {
-	d.refused.Add(1)
+	d.conns.refused.Add(1)
 	deadlines(w, r, false)
 	harden(w.Header())
 	w.Header().Set("Connection", "close")

@@ -116,7 +116,7 @@ func TestPublishersKeepNoProbeOut(t *testing.T) {
 	if served < places || served != len(f.published()) {
 		t.Errorf("%d were served, %d published", served, len(f.published()))
 	}
-	if n := s.door.refused.Load(); n != uint64(most-most/8+more-served) {
+	if n := s.listener.refused.Load(); n != uint64(most-most/8+more-served) {
 		t.Errorf("%d were refused", n)
 	}
 }

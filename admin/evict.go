@@ -111,8 +111,9 @@ func (l *limitListener) evictOneLocked(fits func(*limitedConn) bool) bool {
 	return false
 }
 
-// strangersAtOnce bounds the connections on which strangers are answered.
-func (l *limitListener) strangersAtOnce() int { return max(cap(l.slots)/8, 1) }
+// few is how many connections strangers are answered on at once, and how many are
+// left to health checks.
+func (l *limitListener) few() int { return max(l.most()/8, 1) }
 
 // toStranger tells that the request on c is a stranger's. When too many of those
 // are being answered, one of them is closed; it may be this one.
@@ -124,7 +125,7 @@ func (c *limitedConn) toStranger() {
 		return // it has been closed meanwhile
 	}
 	l.setLocked(c, connAnswering)
-	if l.strangers > l.strangersAtOnce() {
+	if l.strangers > l.few() {
 		l.evictOneLocked(func(c *limitedConn) bool { return c.state == connAnswering })
 	}
 }

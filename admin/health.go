@@ -54,10 +54,19 @@ func shortage(u usage, limits server.Limits) error {
 // totals is the answer of /v1/stats.
 type totals struct {
 	server.Stats
-	LogDropped uint64 `json:"log_lines_dropped"`
-	Process    usage  `json:"process"`
+	Admin      adminTotals `json:"admin"`
+	LogDropped uint64      `json:"log_lines_dropped"`
+	Process    usage       `json:"process"`
+}
+
+// adminTotals tell of the admin side's own connections and requests.
+type adminTotals struct {
+	Connections int    `json:"connections"`
+	Evicted     uint64 `json:"connections_evicted"`
+	Refused     uint64 `json:"requests_refused"`
 }
 
 func (a *api) stats(w http.ResponseWriter, _ *http.Request) {
-	answer(w, http.StatusOK, totals{a.backend.Stats(), a.logDropped(), a.resources.now(a.backend.Limits().Descriptors)})
+	own := adminTotals{a.conns.open(), a.conns.evicted.Load(), a.conns.refused.Load()}
+	answer(w, http.StatusOK, totals{a.backend.Stats(), own, a.logDropped(), a.resources.now(a.backend.Limits().Descriptors)})
 }

@@ -57,5 +57,6 @@ func (c collector) Collect(to chan<- prometheus.Metric) {
 	e.gauge(adminConns, float64(a.conns.open()))
 	e.counter(adminEvicted, a.conns.evicted.Load())
 	e.counter(logDropped, a.logDropped())
+	e.counter(adminRefused, a.conns.refused.Load())
 	e.process(a.resources.now(limits.Descriptors), limits)
 }

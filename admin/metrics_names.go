@@ -76,7 +76,8 @@ var (
 	fdsMax    = describe("process_max_fds", "Descriptors that there may be.")
 
 	adminConns   = describe("wsd_admin_connections", "Connections of the admin side.")
-	adminEvicted = describe("wsd_admin_connections_evicted_total", "Those without a request that were closed to make room for others.")
+	adminEvicted = describe("wsd_admin_connections_evicted_total", "Those of strangers, without a request, or with one that had not begun, that made room for others.")
+	adminRefused = describe("wsd_admin_requests_refused_total", "Requests of the admin side answered 503 because too many others were under way.")
 
 	logDropped = describe("wsd_log_lines_dropped_total", "Lines of the log that were dropped because standard error did not take them.")
 

@@ -27,7 +27,6 @@ type api struct {
 	resources *resources
 	gate      *turnstile // what publishes go through
 	conns     *limitListener
-	door      *door // set by New, before anything is served
 }
 
 func newAPI(ending context.Context, cfg Config, backend Backend) *api {
