@@ -77,11 +77,3 @@ func loadAverage() string {
 	}
 	return fmt.Sprintf("%.2f %.2f %.2f", l.Load1, l.Load5, l.Load15)
 }
-
-func processorName() string {
-	all, err := proc.CPUInfo()
-	if err != nil || len(all) == 0 {
-		return ""
-	}
-	return all[0].ModelName
-}

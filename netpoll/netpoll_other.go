@@ -35,6 +35,7 @@ func (*Poller) Del(int) error                                  { return ErrUnsup
 func (*Poller) Wait([]Event, time.Duration) (int, bool, error) { return 0, false, ErrUnsupported }
 func (*Poller) Doze([]Event) (int, bool, error)                { return 0, false, ErrUnsupported }
 func (*Poller) Park([]Event) (int, bool, error)                { return 0, false, ErrUnsupported }
+func (*Poller) Look([]Event, bool) (int, bool, error)          { return 0, false, ErrUnsupported }
 func (*Poller) Tick(time.Duration) error                       { return ErrUnsupported }
 func (*Poller) Wake() error                                    { return ErrUnsupported }
 func (*Poller) Close() error                                   { return ErrUnsupported }
