@@ -3,31 +3,27 @@
 # each kind of them (bench/attack), beside QUIET clients,
 #
 #   publish    the time until a publish to all has reached the last, median of 15
-#   p50, p99   of the quiet clients' heartbeats
+#   p50, p99   of the quiet clients' heartbeats, and by how much the generator itself
+#              was late (p99): where that is as much, it says nothing of the server
 #   upgrade    how long a live upgrade takes, if it succeeds
 #
 #   bench/fair.sh [KIND...]                 all if none is named; alone is first
-#
-# and, with OLD, the path of another wsd, what one client gets from either that
-# keeps 64 requests outstanding.
 #
 # Server and generators have a processor each, 0 and 1; of the generators the
 # attackers get what the measuring one leaves. Variables, with defaults:
 #
 #   WSD          the program (built)
-#   OLD          another one, to compare with (none)
 #   QUIET        well-behaved clients (2000)
 #   RATE         heartbeats a second of all of them (2000)
 #   ATTACKERS    (32)
 #   SECONDS_EACH of heartbeats (3)
-#   ROUNDS       of the comparison with OLD (9)
 #   PORT         of the server on 127.0.67.1, and the next for publishes (18066)
 #
 # Needs bash, awk, taskset, chrt. Takes some seven seconds a kind.
 set -euo pipefail
 # shellcheck source=bench/lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
-quiet=${QUIET:-2000} rate=${RATE:-2000} attackers=${ATTACKERS:-32} seconds=${SECONDS_EACH:-3} rounds=${ROUNDS:-9}
+quiet=${QUIET:-2000} rate=${RATE:-2000} attackers=${ATTACKERS:-32} seconds=${SECONDS_EACH:-3}
 host=127.0.67.1
 listen=$host:${PORT:-18066} admin=$host:$((${PORT:-18066} + 1))
 beat='{"actioncode":"heart_beat"}'
@@ -62,13 +58,13 @@ flags() { # kind: what the server has to be told for it, by word
   esac
 }
 
-figures() { # a report: p50 and p99 of the heartbeats, median of the publishes, in ms
+figures() { # a report: p50, p99 and own lag of the heartbeats, median of the publishes, in ms
   awk -F '[:,] *' '
     /^   "name":/ { gsub(/"/, "", $2); name = $2 }
     /^   "[a-z_]+": \{/ { at = $1; gsub(/[ "]/, "", at) }
     /^    "p50":/ { p50[name, at] = $2 }
     /^    "p99":/ { p99[name, at] = $2 }
-    END { printf "%.2f %.2f %.1f\n", p50["beat", "latency_us"]/1e3, p99["beat", "latency_us"]/1e3, p50["publish", "latency_us"]/1e3 }' "$1"
+    END { printf "%.2f %.2f %.2f %.1f\n", p50["beat", "latency_us"]/1e3, p99["beat", "latency_us"]/1e3, p99["beat", "lag_us"]/1e3, p50["publish", "latency_us"]/1e3 }' "$1"
 }
 
 upgrade() { # sets upgraded: the time it took in ms, or what it said
@@ -92,14 +88,14 @@ measure() { # kind, or alone
   fi
   scenario >"$work/fair.yaml"
   run taskset -c 1 "$WSD" bench --scenario "$work/fair.yaml" --workers 1 --json "$work/fair.json"
-  read -r p50 p99 publish < <(figures "$work/fair.json")
+  read -r p50 p99 lag publish < <(figures "$work/fair.json")
   [ "$1" != alone ] || alone=$publish
   upgrade
-  printf '  %-10s %11s %9s %9s %9s   %s\n' "$1" "$publish" \
-    "$(awk -v a="$publish" -v b="${alone:-0}" 'BEGIN { if (b > 0) printf "%.1f", a/b; else print "-" }')" "$p50" "$p99" "$upgraded"
+  printf '  %-10s %11s %9s %9s %9s %9s   %s\n' "$1" "$publish" \
+    "$(awk -v a="$publish" -v b="${alone:-0}" 'BEGIN { if (b > 0) printf "%.1f", a/b; else print "-" }')" "$p50" "$p99" "$lag" "$upgraded"
   stop
 }
 
-printf '  %-10s %11s %9s %9s %9s   %s\n' kind 'publish ms' '/ alone' 'p50 ms' 'p99 ms' 'upgrade ms'
+printf '  %-10s %11s %9s %9s %9s %9s   %s\n' kind 'publish ms' '/ alone' 'p50 ms' 'p99 ms' 'own lag' 'upgrade ms'
 [ $# -gt 0 ] || set -- "${kinds[@]}"
 for kind in alone "$@"; do measure "$kind"; done
