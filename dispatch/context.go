@@ -35,4 +35,12 @@ type Context struct {
 	// Identity is what Mux.Authenticate returned for the request's token, in actions that need one;
 	// otherwise what the server knows of the client since its handshake, if anything.
 	Identity any
+
+	// The token has been looked at, and this is what is wrong with it.
+	checked bool
+	refusal error
 }
+
+// Checked has Mux.Identify return err for this request from now on, without another look at its token. It
+// is for a server that had Identify called elsewhere, in good time.
+func (c *Context) Checked(err error) { c.checked, c.refusal = true, err }

@@ -12,9 +12,15 @@ import (
 type Mux struct {
 	// Authenticate checks the token of a request for an action that needs one; it is never called with
 	// an empty token. Its identity becomes Context.Identity. It refuses with an *Error, such as
-	// ErrTokenInvalid; any other error is answered by CodeOf. It runs where the action runs, and must
-	// not block if that is inline. Without it, every token is invalid.
+	// ErrTokenInvalid; any other error is answered by CodeOf. Without Recall it runs where the action
+	// runs, and must not block if that is inline. Without Authenticate, every token is invalid.
 	Authenticate func(ctx *Context, token []byte) (identity any, err error)
+
+	// Recall, if set, says that Authenticate may take longer than some microseconds, as a public key's
+	// signature does: Authenticate then runs on a worker while its client waits, unless Recall knows
+	// what it would return, because it is known from before or quick to tell. Recall runs on the client's
+	// loop and must not block.
+	Recall func(token []byte) (identity any, known bool, err error)
 
 	// Logger hears of handlers that fail. Nil means slog.Default().
 	Logger *slog.Logger
@@ -46,6 +52,9 @@ func (m *Mux) Actions() []*Action {
 // is no token and the server did not know the client either, or with what Authenticate says. Call does
 // this by itself for actions that need a token.
 func (m *Mux) Identify(ctx *Context) error {
+	if ctx.checked {
+		return ctx.refusal
+	}
 	if len(ctx.Envelope.Token) == 0 {
 		if ctx.Identity != nil {
 			return nil
@@ -61,6 +70,23 @@ func (m *Mux) Identify(ctx *Context) error {
 	}
 	ctx.Identity = identity
 	return nil
+}
+
+// Quick reports whether Identify takes no longer for the request than a loop has time for: there is no
+// token, looking at one is quick, or Recall knows it.
+func (m *Mux) Quick(ctx *Context) bool {
+	if ctx.checked || m.Recall == nil || len(ctx.Envelope.Token) == 0 {
+		return true
+	}
+	identity, known, err := m.Recall(ctx.Envelope.Token)
+	if !known {
+		return false
+	}
+	if err == nil {
+		ctx.Identity = identity
+	}
+	ctx.Checked(err)
+	return true
 }
 
 // Option changes how an action is run.
