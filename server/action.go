@@ -82,6 +82,18 @@ func (l *loop) act(msg, out []byte) (_ []byte, held bool) {
 		return out, true
 	}
 	l.ctx = dispatch.Context{Context: l.server.ctx, Client: (*here)(l), Envelope: env}
+	if l.mustVerify(a, fan) {
+		if l.settling {
+			l.putOff(msg)
+			return out, true
+		}
+		return l.verify(a, out)
+	}
+	return l.perform(a, out, fan)
+}
+
+// perform runs the request in l.ctx, whose token takes no time.
+func (l *loop) perform(a *dispatch.Action, out []byte, fan bool) (_ []byte, held bool) {
 	if fan {
 		code := l.mayFanOut(&l.ctx)
 		if code == dispatch.OK && l.server.backlog.full() {
@@ -101,7 +113,7 @@ func (l *loop) act(msg, out []byte) (_ []byte, held bool) {
 	out = conn.EndFrame(out, mark, ws.OpText)
 	l.count.actions[a.Index].codes[codeIndex(code)]++
 	if fan && code == dispatch.OK {
-		keep := l.server.fanOut(env, l.cur.id, append([]byte(nil), out[start:]...))
+		keep := l.server.fanOut(&l.env, l.cur.id, append([]byte(nil), out[start:]...))
 		if !keep {
 			return out[:start], false
 		}
@@ -220,22 +232,32 @@ func (k *call) abandon() {
 	k.cancel()
 }
 
+// newCall makes a call of the request in l.ctx, with memory of its own.
+func (l *loop) newCall(a *dispatch.Action) *call {
+	s := l.server
+	k := &call{slot: l.slot, action: a, fan: l.env.Broadcast || len(l.env.ClientIDs) > 0, ctx: l.ctx,
+		deadline: l.wheel.now + l.timeout(s.cfg.ActionTimeout)}
+	k.ctx.Context, k.cancel = context.WithTimeout(s.ctx, s.cfg.ActionTimeout)
+	k.ctx.Client, k.ctx.Envelope = l.there(l.slot, l.cur), l.env.Clone()
+	return k
+}
+
+// hold has the client wait for call k.
+func (l *loop) hold(k *call) {
+	l.extras.make(l.cur).call = k
+	l.calls = append(l.calls, k)
+}
+
 // begin hands the request to the workers.
 func (l *loop) begin(a *dispatch.Action, out []byte) (_ []byte, held bool) {
-	s := l.server
-	k := &call{slot: l.slot, action: a, fan: l.env.Broadcast || len(l.env.ClientIDs) > 0,
-		deadline: l.wheel.now + l.timeout(s.cfg.ActionTimeout)}
-	ctx, cancel := context.WithTimeout(s.ctx, s.cfg.ActionTimeout)
-	k.cancel = cancel
-	k.ctx = dispatch.Context{Context: ctx, Client: l.there(l.slot, l.cur), Envelope: l.env.Clone(), Identity: l.ctx.Identity}
-	if err := s.workers.Submit(func() { s.work(l, k) }); err != nil {
-		cancel()
+	k := l.newCall(a)
+	if err := l.server.workers.Submit(func() { l.server.work(l, k) }); err != nil {
+		k.cancel()
 		l.count.busy++
 		return l.refuse(a, out, dispatch.Busy), false
 	}
 	l.yield = true
-	l.extras.make(l.cur).call = k
-	l.calls = append(l.calls, k)
+	l.hold(k)
 	return out, true
 }
 
@@ -296,11 +318,7 @@ func (l *loop) checkCalls() {
 				break
 			}
 			l.count.timeouts++
-			l.count.actions[k.action.Index].codes[codeIndex(dispatch.Busy)]++
-			c := l.clients.at(k.slot)
-			out, mark := conn.BeginFrame(nil)
-			out = dispatch.AppendAnswer(out, dispatch.Busy, "", nil, k.ctx.Envelope.Action, k.ctx.Envelope.Seq)
-			l.resume(k, c, conn.EndFrame(out, mark, ws.OpText))
+			l.resume(k, l.clients.at(k.slot), l.busy10(k))
 			k.cancel()
 		}
 	}

@@ -65,7 +65,13 @@ func testMux() *dispatch.Mux {
 // TestActions goes through the table of codes, for handlers on the loop and in
 // the pool alike.
 func TestActions(t *testing.T) {
-	s := start(t, Config{Mux: testMux()})
+	for name, m := range map[string]*dispatch.Mux{"loop": testMux(), "worker": slowMux()} {
+		t.Run(name, func(t *testing.T) { actions(t, m) })
+	}
+}
+
+func actions(t *testing.T, m *dispatch.Mux) {
+	s := start(t, Config{Mux: m})
 	p := s.dial()
 	for _, c := range []struct{ request, want string }{
 		{beat, beating},

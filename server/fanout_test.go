@@ -6,12 +6,20 @@ import (
 	"testing"
 
 	"github.com/google/uuid"
+
+	"wsd/dispatch"
 )
 
 // TestFanOutRefused: addressing others takes the operator's or the token's
 // permission, on the loop and in the pool.
 func TestFanOutRefused(t *testing.T) {
-	s := start(t, Config{Mux: testMux()})
+	for name, m := range map[string]*dispatch.Mux{"loop": testMux(), "worker": slowMux()} {
+		t.Run(name, func(t *testing.T) { refused(t, m) })
+	}
+}
+
+func refused(t *testing.T, m *dispatch.Mux) {
+	s := start(t, Config{Mux: m})
 	p, q := s.dial(), s.dial()
 	for _, c := range []struct{ token, msg, code string }{
 		{"", "permission denied", "9"}, {"bob", "permission denied", "9"}, {"x/bad", "token invalid", "6"}, {"x/expired", "token expired", "7"},
@@ -36,9 +44,13 @@ func TestFanOut(t *testing.T) {
 	for name, c := range map[string]struct {
 		cfg   Config
 		token string
-	}{"operator": {Config{ClientFanout: true}, ""}, "token": {Config{}, "ann/fanout"}} {
+	}{
+		"operator": {Config{Mux: testMux(), ClientFanout: true}, ""},
+		"token":    {Config{Mux: testMux()}, "ann/fanout"},
+		"worker":   {Config{Mux: slowMux()}, "ann/fanout"},
+	} {
 		t.Run(name, func(t *testing.T) {
-			c.cfg.Mux, c.cfg.Loops = testMux(), 3
+			c.cfg.Loops = 3
 			s := start(t, c.cfg)
 			all := s.dialMany(12)
 			for i, action := range []string{"echo", "add", "add_pooled"} {

@@ -65,6 +65,8 @@ type loop struct {
 	walks     []*walk  // publishes under way, oldest first
 	fans      []*walk  // what clients send to each other, likewise
 	calls     []*call  // handlers under way, oldest first
+	checks    []*call  // requests that wait for a look at their token, likewise
+	checking  bool     // a worker is at it
 	drain     drain
 	count     counters
 	stopped   bool
