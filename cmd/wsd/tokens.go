@@ -18,7 +18,7 @@ func newMux(key *tokenKey, log *slog.Logger) *dispatch.Mux {
 	mux.Logger = log
 	dispatch.Builtins(mux)
 	if key != nil {
-		mux.Authenticate = key.authenticate
+		mux.Authenticate, mux.Recall = key.authenticate, key.recall
 	}
 	return mux
 }
@@ -51,9 +51,27 @@ func (k *tokenKey) load() error {
 }
 
 // authenticate joins auth, which knows no codes, to dispatch, which knows no
-// tokens. It does not block.
+// tokens.
 func (k *tokenKey) authenticate(_ *dispatch.Context, token []byte) (any, error) {
-	claims, err := k.verifier.Load().Verify(token)
+	return identify(k.verifier.Load().Verify(token))
+}
+
+// recall is authenticate for a token that was good before, or any if the key is a
+// secret.
+func (k *tokenKey) recall(token []byte) (id any, known bool, err error) {
+	v := k.verifier.Load()
+	if claims, ok := v.Cached(token); ok {
+		id, err = identify(claims, nil)
+		return id, true, err
+	}
+	if v.Expensive() {
+		return nil, false, nil
+	}
+	id, err = identify(v.Verify(token))
+	return id, true, err
+}
+
+func identify(claims auth.Claims, err error) (any, error) {
 	switch {
 	case errors.Is(err, auth.ErrExpired):
 		return nil, dispatch.ErrTokenExpired
