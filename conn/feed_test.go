@@ -28,6 +28,7 @@ var streams = []struct {
 		[]string{`9 ""`, `9 "\x00\xff"`, fmt.Sprintf("9 %q", strings.Repeat("p", 125))}, ""},
 	{"ping too long", ping(strings.Repeat("p", 126)), nil, "closing: 1002 \"control frame longer than 125 bytes\""},
 	{"ping announced too long", []byte{0x89, 0xfe}, nil, "closing: 1002 \"control frame longer than 125 bytes\""},
+	{"pause at a ping", join(ping(sayPause), text("a"), pong(sayPause), closing(1000, "")), []string{fmt.Sprintf("9 %q", sayPause), `1 "a"`, fmt.Sprintf("a %q", sayPause), `8 "\x03\xe8"`}, "closed by peer: 1000"},
 	{"pong unasked", join(pong("x"), text("a")), []string{`a "x"`, `1 "a"`}, ""},
 	// 3: reserved bits.
 	{"rsv1", join(text("a"), []byte{0xc1, 0x80}), []string{`1 "a"`}, "closing: 1002 \"reserved bits set\""},

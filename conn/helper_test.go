@@ -1,6 +1,7 @@
 package conn
 
 import (
+	"fmt"
 	"math/rand/v2"
 	"reflect"
 	"testing"
@@ -104,6 +105,12 @@ func checkCuts(t *testing.T, p Protocol, stream []byte) outcome {
 		}
 	}
 	check("everything", constant(len(stream)))
+	whole := p
+	for p.Frames = range 4 { // pauses change nothing
+		check(fmt.Sprint("everything, ", p.Frames, " frames at once"), constant(len(stream)))
+		check(fmt.Sprint("seven bytes, ", p.Frames, " frames at once"), constant(7))
+	}
+	p = whole
 	step := max(1, len(stream)/300)
 	for n := 1; n < len(stream); n += step {
 		check("equal length", constant(n))

@@ -39,6 +39,8 @@ func verdict(op ws.OpCode, payload []byte) error {
 	switch {
 	case op.IsControl() && string(payload) == sayFlood:
 		return errFlood
+	case op.IsControl() && string(payload) == sayPause:
+		return ErrPause
 	case op.IsControl():
 		return nil
 	}
@@ -201,7 +203,7 @@ func (t *twin) control(op ws.OpCode, mask []byte, n int) bool {
 	}
 	if !t.closed {
 		t.told(op, payload)
-		if verdict(op, payload) != nil {
+		if err := verdict(op, payload); err != nil && err != ErrPause {
 			t.close(ws.NewCloseFrameBody(errFlood.Code, errFlood.Reason), errFlood)
 			t.done = op == ws.OpClose
 			return true

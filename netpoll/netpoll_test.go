@@ -10,7 +10,9 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -164,6 +166,71 @@ func TestWakeAndTick(t *testing.T) {
 		if n, w, err := p.Park(events); n != 0 || !w || err != nil {
 			t.Fatalf("tick: %d %v %v", n, w, err)
 		}
+	}
+}
+
+// TestLook: it does not wait, and it lets goroutines go on that wait in the
+// runtime's poller, which a goroutine that never blocks has nobody look at for
+// 10 ms on a single processor.
+func TestLook(t *testing.T) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
+	p := newPoller(t)
+	a, b := pair(t)
+	defer Close(a)
+	defer Close(b)
+	if err := p.Add(a, MakeToken(1, 1), Edge); err != nil {
+		t.Fatal(err)
+	}
+	in, out, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer in.Close()
+	defer out.Close()
+	var heard atomic.Int64
+	go func() {
+		buf := make([]byte, 1)
+		for {
+			if _, err := in.Read(buf); err != nil {
+				return
+			}
+			heard.Add(1)
+		}
+	}()
+	events := make([]Event, 8)
+	if n, woken, err := p.Look(events, false); n != 0 || woken || err != nil {
+		t.Fatalf("nothing is ready: %d %v %v", n, woken, err)
+	}
+	const rounds = 200
+	for i := range int64(rounds) {
+		if _, err := out.Write([]byte("x")); err != nil {
+			t.Fatal(err)
+		}
+		for looks := 0; heard.Load() == i; looks++ {
+			if looks == 1000 {
+				t.Fatal("who waits for input does not get it")
+			}
+			if n, woken, err := p.Look(events, true); n != 0 || woken || err != nil {
+				t.Fatalf("nothing is ready: %d %v %v", n, woken, err)
+			}
+		}
+	}
+	Write(b, []byte("x"))
+	p.Wake()
+	if n, woken, err := p.Look(events, false); n != 1 || !woken || err != nil {
+		t.Fatalf("%d %v %v", n, woken, err)
+	}
+	if !p.held {
+		t.Error("no hold runs")
+	}
+	eventually := time.Now().Add(5 * time.Second)
+	for p.held { // Wait sees its end, and the next Look yields of itself
+		if p.Wait(events, 0); time.Now().After(eventually) {
+			t.Fatal("a hold does not end")
+		}
+	}
+	if n, woken, err := p.Look(events, false); n != 0 || woken || err != nil || !p.held {
+		t.Fatalf("%d %v %v, held: %v", n, woken, err, p.held)
 	}
 }
 
