@@ -38,9 +38,11 @@ type budget struct {
 	spent   bool
 }
 
-// begin grants a client its quantum, a share of the slice.
-func (b *budget) begin(share int) {
-	*b = budget{quantum: max(int64(turnSlice)/int64(max(share, 1)), int64(leastQuantum)), work: unclocked}
+// begin grants a client its quantum, among so many: to one alone as long as two
+// slices, in which a whole read of small messages is done, so that no leftover has
+// to be kept.
+func (b *budget) begin(among int) {
+	*b = budget{quantum: max(2*int64(turnSlice)/int64(max(among, 1)), int64(leastQuantum)), work: unclocked}
 }
 
 // spend counts work, and says whether the client's time is over.
@@ -99,7 +101,7 @@ func (l *loop) continueReading() {
 	if todo == 0 {
 		return
 	}
-	share, until := todo, l.nanos()+int64(turnSlice)
+	among, until := todo, l.nanos()+int64(turnSlice)
 	for ; todo > 0; todo-- {
 		slot := l.again.pop()
 		c := l.clients.at(slot)
@@ -107,7 +109,7 @@ func (l *loop) continueReading() {
 			continue
 		}
 		c.clear(flagAgain)
-		l.budget.begin(share)
+		l.budget.begin(among)
 		l.readOn(slot, c)
 		if (l.budget.until != 0 || todo%lookEvery == 0) && l.nanos() >= until {
 			return
