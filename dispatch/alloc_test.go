@@ -36,3 +36,19 @@ func TestAllocations(t *testing.T) {
 		}
 	}
 }
+
+// TestManyTexts: the elements of a list cost no allocation each, however many a message has room for.
+func TestManyTexts(t *testing.T) {
+	list := `[` + strings.Repeat(`"",`, 20000) + `""]`
+	if n := testing.AllocsPerRun(5, func() {
+		var e Envelope
+		if Parse([]byte(`{"actioncode":"a","client_ids":`+list+`}`), &e) != InvalidParams {
+			t.Error("empty ids are taken")
+		}
+		if got, err := names([]byte(`{"topics":` + list + `}`)); err != nil || len(got) != 20001 {
+			t.Errorf("%d names, %v", len(got), err)
+		}
+	}); n > 100 {
+		t.Errorf("%v allocations", n)
+	}
+}

@@ -40,13 +40,19 @@ func echo(_ *Context, data json.RawMessage) (json.RawMessage, error) {
 // taken for the name that encoding/json makes of it.
 func names(data json.RawMessage) ([]string, error) {
 	var in struct {
-		Topics []string `json:"topics"`
+		Topics texts `json:"topics"`
 	}
 	if !ValidText(data) {
 		return nil, &Error{Code: InvalidParams}
 	}
-	err := decode(data, &in)
-	return in.Topics, err
+	if err := decode(data, &in); err != nil {
+		return nil, err
+	}
+	list := make([]string, len(in.Topics))
+	for i, name := range in.Topics {
+		list[i] = string(name)
+	}
+	return list, nil
 }
 
 func subscribe(ctx *Context, data json.RawMessage) ([]string, error) {

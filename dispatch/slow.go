@@ -15,7 +15,7 @@ type wire struct {
 	Company   string          `json:"company"`
 	Seq       json.RawMessage `json:"seq"`
 	Broadcast bool            `json:"is_broadcast"`
-	ClientIDs []*string       `json:"client_ids"` // pointers, to tell null from ""
+	ClientIDs texts           `json:"client_ids"`
 }
 
 // slow reads msg by encoding/json into e, which must be empty.
@@ -53,16 +53,13 @@ func slow(msg []byte, e *Envelope) Code {
 	return OK
 }
 
-// parseIDs appends the ids of texts to storage, and never returns nil.
-func parseIDs(texts []*string, storage []uuid.UUID) (ids []uuid.UUID, ok bool) {
+// parseIDs appends the ids of list to storage, and never returns nil.
+func parseIDs(list texts, storage []uuid.UUID) (ids []uuid.UUID, ok bool) {
 	if storage == nil {
 		storage = []uuid.UUID{}
 	}
-	for _, text := range texts {
-		if text == nil {
-			return storage, false
-		}
-		id, ok := parseID([]byte(*text))
+	for _, text := range list {
+		id, ok := parseID(text) // null is none
 		if !ok {
 			return storage, false
 		}
