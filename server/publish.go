@@ -20,7 +20,7 @@ import (
 //  1. Publish, on any goroutine: the frame is made once; nobody changes it any
 //     more, so all clients share it.
 //  2. spread: it is posted to the loops.
-//  3. deliver: each loop begins a walk over those of its clients that match.
+//  3. deliver (walk.go): each loop begins a walk over those of its clients that match.
 //  4. walk: a few clients per turn, with the ready sockets served in
 //     between, so that heartbeats keep their latency.
 //  5. offer: one write per client; what does not fit is queued by reference.

@@ -17,7 +17,7 @@ import (
 //     the last read, if anything was) go to feed.
 //  4. feed: conn.Feed parses in place and calls Message for each whole
 //     message; answers collect in l.out.
-//  5. Message, Control (action.go): the actions.
+//  5. Message, Control (action.go): the actions; those for a worker in pooled.go.
 //  6. send (send.go): one write for all the answers of this read.
 //  7. keep: bytes that wait for the rest of their frame.
 
