@@ -3,7 +3,13 @@ package server
 import (
 	"encoding/json"
 	"fmt"
+	"hash/fnv"
+	"math"
+	"os"
+	"path/filepath"
 	"reflect"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 	"unsafe"
@@ -143,5 +149,49 @@ func TestHistogram(t *testing.T) {
 	h.duration(1500 * time.Microsecond)
 	if out := h.export(1e-6); out.Sum != 0.0015 || out.Counts[11] != 1 || out.Bounds[10] >= 0.0015 || out.Bounds[11] < 0.0015 {
 		t.Errorf("%+v", out)
+	}
+}
+
+// TestStatsBytes: monitoring reads what Stats says as JSON, and the next version
+// of the program reads the names of the counters. Neither changes by the way.
+func TestStatsBytes(t *testing.T) {
+	s := newSite(t, Config{Listen: []string{"none"}, MaxClients: 1000, Workers: 7})
+	defer s.stop()
+	sum := counters{actions: make([]actionCounters, len(s.constants))}
+	var names []string
+	sum.visit(s.mux.Actions(), func(name string, _ uint64) uint64 {
+		names = append(names, name)
+		h := fnv.New32()
+		h.Write([]byte(name))
+		v := uint64(h.Sum32() % 1e6) // one of its own
+		if strings.HasSuffix(name, ".sum") {
+			return math.Float64bits(float64(v))
+		}
+		return v
+	})
+	for st := range sum.states {
+		sum.states[st] = int64(10 + st)
+	}
+	st := s.describe(&sum)
+	st.Uptime = 0
+	got, err := json.Marshal(st)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.golden("stats.json", strings.ReplaceAll(string(got), `,"`, ",\n\"")+"\n") // a line for each name
+	slices.Sort(names)
+	s.golden("counters.txt", strings.Join(names, "\n")+"\n")
+}
+
+// golden compares with a file of testdata.
+func (s *site) golden(name, got string) {
+	s.t.Helper()
+	file := filepath.Join("testdata", name)
+	want, err := os.ReadFile(file)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	if got != string(want) {
+		s.t.Errorf("%s is other than it was:\n%s", file, got)
 	}
 }
