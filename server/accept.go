@@ -67,7 +67,7 @@ func (a *acceptor) ready(l *loop, i int) (accepted int) {
 			break
 		}
 		if err != nil {
-			l.count.acceptErrors++
+			l.count.n[nAcceptErrors]++
 			if netpoll.Exhausted(err) {
 				a.exhausted(l, i, err)
 				break
@@ -88,7 +88,7 @@ func (a *acceptor) admit(l *loop, n newcomer) {
 	n.refuse = !a.allowed(l, &n)
 	if n.refuse && int(s.refused.Load()) >= s.refusals() {
 		// Not even the room for saying no is left.
-		l.count.turnedAway++
+		l.count.n[nTurnedAway]++
 		_ = netpoll.Abort(n.fd)
 		return
 	}
@@ -217,7 +217,7 @@ func (a *acceptor) exhausted(l *loop, i int, err error) {
 	if a.reserve >= 0 {
 		_ = netpoll.Close(a.reserve)
 		if fd, _, err := a.listeners[i].Accept(); err == nil {
-			l.count.turnedAway++
+			l.count.n[nTurnedAway]++
 			_ = netpoll.Abort(fd)
 		}
 		a.reserve = -1
@@ -240,7 +240,7 @@ func (a *acceptor) rest(l *loop) {
 		_ = l.poll.Del(ln.Fd())
 	}
 	l.server.resting.Store(true)
-	l.count.rests++
+	l.count.n[nAcceptPauses]++
 }
 
 // tick ends a rest.

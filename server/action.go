@@ -24,14 +24,14 @@ type Identity struct {
 // pooled ones to the workers, and appends answers to out.
 func (l *loop) Message(op ws.OpCode, payload, out []byte) ([]byte, error) {
 	c := l.cur
-	l.count.messagesIn++
+	l.count.n[nMessagesIn]++
 	if !l.takeMessage(c) {
 		return out, errMessageRate
 	}
 	c.set(flagSpoke)
 	before := len(out)
 	if c.is(flagEcho) {
-		l.count.messagesOut++
+		l.count.n[nMessagesOut]++
 		out = conn.AppendFrame(out, op, payload)
 	} else {
 		var held bool
@@ -47,7 +47,7 @@ func (l *loop) Message(op ws.OpCode, payload, out []byte) ([]byte, error) {
 
 // Control is conn's call for each ping, pong and close frame.
 func (l *loop) Control(op ws.OpCode, payload []byte) error {
-	l.count.controlsIn++
+	l.count.n[nControlsIn]++
 	if op != ws.OpClose && !l.takeControl(l.cur) {
 		return errControlRate
 	}
@@ -71,7 +71,7 @@ func (l *loop) act(msg, out []byte) (_ []byte, held bool) {
 	fan := env.Broadcast || len(env.ClientIDs) > 0
 	if a.Constant != nil && env.Seq == nil && !fan {
 		l.count.actions[a.Index].codes[dispatch.OK]++
-		l.count.messagesOut++
+		l.count.n[nMessagesOut]++
 		return append(out, l.server.constants[a.Index]...), false
 	}
 	if l.settling && !a.Inline || l.hushed && fan {
@@ -94,7 +94,7 @@ func (l *loop) perform(a *dispatch.Action, out []byte, fan bool) (_ []byte, held
 	if fan {
 		code := l.mayFanOut(&l.ctx)
 		if code == dispatch.OK && l.server.backlog.full() {
-			l.count.busy++
+			l.count.n[nBusy]++
 			code = dispatch.Busy
 		}
 		if code != dispatch.OK {
@@ -115,7 +115,7 @@ func (l *loop) perform(a *dispatch.Action, out []byte, fan bool) (_ []byte, held
 			return out[:start], false
 		}
 	}
-	l.count.messagesOut++
+	l.count.n[nMessagesOut]++
 	return out, false
 }
 
@@ -140,7 +140,7 @@ func (l *loop) refuse(a *dispatch.Action, out []byte, code dispatch.Code) []byte
 	} else {
 		l.count.refusedActions[codeIndex(code)]++
 	}
-	l.count.messagesOut++
+	l.count.n[nMessagesOut]++
 	out, mark := conn.BeginFrame(out)
 	out = dispatch.AppendAnswer(out, code, "", nil, l.env.Action, l.env.Seq)
 	return conn.EndFrame(out, mark, ws.OpText)

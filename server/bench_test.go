@@ -40,7 +40,7 @@ func (l *loop) addRecord() (uint32, *client) {
 	l.server.joining.Add(1)
 	l.server.connected.Add(1)
 	l.enter(slot, c, stateJoining)
-	l.count.accepted++
+	l.count.n[nAccepted]++
 	l.open(slot, c)
 	return slot, c
 }

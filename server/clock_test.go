@@ -78,8 +78,8 @@ func TestQueuedDeadlineIsMonotonic(t *testing.T) {
 		}
 		l.enqueue(slot, c, node{data: d.frame, from: d, drop: true})
 	}
-	if k, _ := l.gather(c, make([][]byte, 4)); k != 1 || l.count.queuedExpired != 1 {
-		t.Errorf("%d to be sent, %d expired; want one of each", k, l.count.queuedExpired)
+	if k, _ := l.gather(c, make([][]byte, 4)); k != 1 || l.count.n[nQueuedExpired] != 1 {
+		t.Errorf("%d to be sent, %d expired; want one of each", k, l.count.n[nQueuedExpired])
 	}
 	l.dropQueue(c, true)
 	l.clients.release(slot)

@@ -1,6 +1,10 @@
 package server
 
-import "wsd/dispatch"
+import (
+	"strconv"
+
+	"wsd/dispatch"
+)
 
 // What a newcomer can be refused for.
 const (
@@ -13,7 +17,14 @@ const (
 	refusalKinds
 )
 
-var refusalNames = [refusalKinds]string{"draining", "max_clients", "max_handshakes", "handshake_rate", "max_per_address", "evicted"}
+var refusalNames = [refusalKinds]string{
+	refusedDraining:   "draining",
+	refusedClients:    "max_clients",
+	refusedHandshakes: "max_handshakes",
+	refusedRate:       "handshake_rate",
+	refusedAddress:    "max_per_address",
+	refusedEvicted:    "evicted",
+}
 
 // codes is how many codes are counted: those of the protocol, and one for all
 // that applications have of their own.
@@ -30,61 +41,141 @@ func codeIndex(c dispatch.Code) int {
 	return int(c)
 }
 
+// counter is the index of one of a loop's plain counters.
+type counter uint8
+
+const (
+	nAccepted counter = iota
+	nOpened
+	nAcceptErrors
+	nTurnedAway
+	nAcceptPauses
+	nMessagesIn
+	nMessagesOut
+	nControlsIn
+	nPings
+	nBytesIn
+	nBytesOut
+	nQueued // published messages that had to wait; what became of them:
+	nQueuedSent
+	nEvicted
+	nCoalesced
+	nQueuedExpired
+	nLost
+	nExpired      // without having waited
+	nPostsRefused // of an older process: Server.backlog has those of this one
+	nBusy
+	nTimeouts
+	nLate
+	nTopicLimit
+	nTurns
+	nEvents
+	nStale
+	counterKinds
+)
+
+// counterTable is all there is to say about a plain counter: its name in a
+// handover, which never changes, and its place in Stats. A new one is a constant
+// above, a line here and a field there.
+var counterTable = [counterKinds]struct {
+	name string
+	stat func(*Stats) *uint64
+}{
+	nAccepted:      {"accepted", func(st *Stats) *uint64 { return &st.Accepted }},
+	nOpened:        {"opened", func(st *Stats) *uint64 { return &st.Opened }},
+	nAcceptErrors:  {"accept_errors", func(st *Stats) *uint64 { return &st.AcceptErrors }},
+	nTurnedAway:    {"turned_away", func(st *Stats) *uint64 { return &st.TurnedAway }},
+	nAcceptPauses:  {"rests", func(st *Stats) *uint64 { return &st.AcceptRests }},
+	nMessagesIn:    {"messages_in", func(st *Stats) *uint64 { return &st.MessagesIn }},
+	nMessagesOut:   {"messages_out", func(st *Stats) *uint64 { return &st.MessagesOut }},
+	nControlsIn:    {"controls_in", func(st *Stats) *uint64 { return &st.ControlsIn }},
+	nPings:         {"pings", func(st *Stats) *uint64 { return &st.Pings }},
+	nBytesIn:       {"bytes_in", func(st *Stats) *uint64 { return &st.BytesIn }},
+	nBytesOut:      {"bytes_out", func(st *Stats) *uint64 { return &st.BytesOut }},
+	nQueued:        {"queued", func(st *Stats) *uint64 { return &st.Queue.Queued }},
+	nQueuedSent:    {"queued_sent", func(st *Stats) *uint64 { return &st.Queue.Sent }},
+	nEvicted:       {"evicted", func(st *Stats) *uint64 { return &st.Queue.Evicted }},
+	nCoalesced:     {"coalesced", func(st *Stats) *uint64 { return &st.Queue.Coalesced }},
+	nQueuedExpired: {"queued_expired", func(st *Stats) *uint64 { return &st.Queue.Expired }},
+	nLost:          {"lost", func(st *Stats) *uint64 { return &st.Queue.Lost }},
+	nExpired:       {"expired", func(st *Stats) *uint64 { return &st.Expired }},
+	nPostsRefused:  {"posts_refused", func(st *Stats) *uint64 { return &st.PublishesRefused }},
+	nBusy:          {"busy", func(st *Stats) *uint64 { return &st.ActionsBusy }},
+	nTimeouts:      {"timeouts", func(st *Stats) *uint64 { return &st.ActionTimeouts }},
+	nLate:          {"late", func(st *Stats) *uint64 { return &st.ActionsLate }},
+	nTopicLimit:    {"topic_limit", func(st *Stats) *uint64 { return &st.TopicLimit }},
+	nTurns:         {"turns", func(st *Stats) *uint64 { return &st.Turns }},
+	nEvents:        {"events", func(st *Stats) *uint64 { return &st.Events }},
+	nStale:         {"stale", func(st *Stats) *uint64 { return &st.StaleEvents }},
+}
+
 // counters are a loop's own numbers: plain integers, since only its worker
 // touches them. Who wants to know asks the loop.
 type counters struct {
-	states                           [stateDead + 1]int64
-	accepted, opened                 uint64
-	acceptErrors, turnedAway, rests  uint64
-	refusals                         [refusalKinds]uint64
-	closes                           [reasons]uint64
-	messagesIn, messagesOut          uint64
-	controlsIn, pings                uint64
-	bytesIn, bytesOut                uint64
-	dropped                          [DropOld + 1]uint64
-	queued, queuedSent, evicted      uint64 // published messages that had to wait
-	coalesced, queuedExpired, lost   uint64
-	expired                          uint64
-	postsRefused                     uint64 // of an older process; Server.backlog has those of this one
-	actions                          []actionCounters
-	refusedActions                   [codes]uint64
-	busy, timeouts, late, topicLimit uint64
-	turns, events, stale             uint64
-	turnSeconds, batchSize           hist
-	publishSeconds                   hist // counted where the last walk ended
+	n              [counterKinds]uint64
+	refusals       [refusalKinds]uint64
+	closes         [reasons]uint64
+	dropped        [DropOld + 1]uint64
+	refusedActions [codes]uint64 // requests that no action saw
+	actions        []actionCounters
+	turnSeconds    hist
+	batchSize      hist
+	publishSeconds hist // counted where the last walk ended
+
+	states [stateDead + 1]int64 // how many clients are in each, now
 }
 
+// actionCounters are those of one action.
 type actionCounters struct {
 	codes   [codes]uint64
-	calls   uint64 // inline ones, for sampling
 	seconds hist
+	calls   uint64 // inline ones, of this process: every 16th is timed
 }
 
-func (a *counters) add(b *counters) {
-	for i := range b.states {
-		a.states[i] += b.states[i]
+// group is some counters that are told apart by a name. That of a counter, with
+// the prefix in front, is its name in a handover.
+type group struct {
+	prefix string
+	values []uint64
+	name   func(i int) string
+}
+
+// spread is a histogram and the prefix of its counters' names.
+type spread struct {
+	prefix string
+	*hist
+}
+
+// all lists every counter that is a total. actions are the mux's.
+func (c *counters) all(actions []*dispatch.Action) (groups []group, spreads []spread) {
+	groups = []group{
+		{"", c.n[:], func(i int) string { return counterTable[i].name }},
+		{"refused.", c.refusals[:], func(i int) string { return refusalNames[i] }},
+		{"closed.", c.closes[:], func(i int) string { return Reason(i).String() }},
+		{"dropped.", c.dropped[:], func(i int) string { return Policy(i).String() }},
+		{"unseen.", c.refusedActions[:], strconv.Itoa},
 	}
-	addAll(a.refusals[:], b.refusals[:])
-	addAll(a.closes[:], b.closes[:])
-	addAll(a.dropped[:], b.dropped[:])
-	addAll(a.refusedActions[:], b.refusedActions[:])
-	for i := range b.actions {
-		addAll(a.actions[i].codes[:], b.actions[i].codes[:])
-		a.actions[i].seconds.merge(&b.actions[i].seconds)
+	spreads = []spread{{"turn_seconds.", &c.turnSeconds}, {"batch_size.", &c.batchSize}, {"publish_seconds.", &c.publishSeconds}}
+	for _, a := range actions {
+		k := &c.actions[a.Index]
+		groups = append(groups, group{"action." + a.Name + ".code.", k.codes[:], strconv.Itoa})
+		spreads = append(spreads, spread{"action." + a.Name + ".seconds.", &k.seconds})
 	}
-	a.turnSeconds.merge(&b.turnSeconds)
-	a.batchSize.merge(&b.batchSize)
-	a.publishSeconds.merge(&b.publishSeconds)
-	for _, p := range [][2]*uint64{
-		{&a.accepted, &b.accepted}, {&a.opened, &b.opened}, {&a.acceptErrors, &b.acceptErrors},
-		{&a.turnedAway, &b.turnedAway}, {&a.rests, &b.rests}, {&a.messagesIn, &b.messagesIn},
-		{&a.messagesOut, &b.messagesOut}, {&a.controlsIn, &b.controlsIn}, {&a.pings, &b.pings},
-		{&a.bytesIn, &b.bytesIn}, {&a.bytesOut, &b.bytesOut}, {&a.busy, &b.busy}, {&a.timeouts, &b.timeouts},
-		{&a.late, &b.late}, {&a.topicLimit, &b.topicLimit}, {&a.turns, &b.turns}, {&a.events, &b.events}, {&a.stale, &b.stale},
-		{&a.queued, &b.queued}, {&a.queuedSent, &b.queuedSent}, {&a.evicted, &b.evicted}, {&a.coalesced, &b.coalesced},
-		{&a.queuedExpired, &b.queuedExpired}, {&a.lost, &b.lost}, {&a.expired, &b.expired}, {&a.postsRefused, &b.postsRefused},
-	} {
-		*p[0] += *p[1]
+	return groups, spreads
+}
+
+// add adds those of another loop, which serves the same actions.
+func (c *counters) add(o *counters, actions []*dispatch.Action) {
+	groups, spreads := c.all(actions)
+	others, otherSpreads := o.all(actions)
+	for i, g := range groups {
+		addAll(g.values, others[i].values)
+	}
+	for i, h := range spreads {
+		h.merge(otherSpreads[i].hist)
+	}
+	for i, n := range o.states {
+		c.states[i] += n
 	}
 }
 

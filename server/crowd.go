@@ -118,7 +118,7 @@ func (l *loop) squeeze(n *newcomer) bool {
 	}
 	s.unspent.Add(1)
 	if int(s.refused.Load()) >= s.refusals() {
-		l.count.turnedAway++
+		l.count.n[nTurnedAway]++
 		_ = netpoll.Abort(n.fd)
 		s.left()
 		return false

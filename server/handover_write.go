@@ -90,9 +90,9 @@ func (s *Server) writeDown(w *estateWriter) error {
 func (s *Server) record(now int64) *serverRecord {
 	sum := counters{actions: make([]actionCounters, len(s.constants))}
 	for _, l := range s.loops {
-		sum.add(&l.count)
+		sum.add(&l.count, s.mux.Actions())
 	}
-	sum.postsRefused += s.backlog.refused.Load()
+	sum.n[nPostsRefused] += s.backlog.refused.Load()
 	return &serverRecord{frozen: now, uptime: max(int64(time.Since(s.began)), 0), publishes: s.publishes.Load(),
 		panics: s.panics.Load(), counters: sum.write(s.mux.Actions())}
 }

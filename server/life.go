@@ -138,7 +138,7 @@ func (l *loop) lastRead(slot uint32, c *client) state {
 func (l *loop) ping(slot uint32, c *client) {
 	c.set(flagPinged)
 	c.pinged = l.wheel.now
-	l.count.pings++
+	l.count.n[nPings]++
 	l.send(slot, c, pingFrame)
 	if c.state == stateOpen {
 		_, at := l.nextLimit(c)

@@ -146,7 +146,7 @@ func (l *loop) turn() bool {
 		return false
 	}
 	var began time.Time
-	timed := sampled(l.count.turns)
+	timed := sampled(l.count.n[nTurns])
 	if timed {
 		began = time.Now()
 	}
@@ -173,8 +173,8 @@ func (l *loop) turn() bool {
 	if l.halt != nil {
 		l.standStill()
 	}
-	l.count.turns++
-	l.count.events += uint64(n)
+	l.count.n[nTurns]++
+	l.count.n[nEvents] += uint64(n)
 	l.count.batchSize.number(n)
 	if timed {
 		l.count.turnSeconds.duration(time.Since(began))
@@ -238,7 +238,7 @@ func (l *loop) event(ev *netpoll.Event) {
 	}
 	c := l.clients.find(t)
 	if c == nil || c.state == stateDead {
-		l.count.stale++
+		l.count.n[nStale]++
 		return
 	}
 	if ev.Writable() && c.head != 0 {

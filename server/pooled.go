@@ -50,7 +50,7 @@ func (l *loop) begin(a *dispatch.Action, out []byte) (_ []byte, held bool) {
 	k := l.newCall(a)
 	if err := l.server.workers.Submit(func() { l.server.work(l, k) }); err != nil {
 		k.cancel()
-		l.count.busy++
+		l.count.n[nBusy]++
 		return l.refuse(a, out, dispatch.Busy), false
 	}
 	l.yield = true
@@ -78,7 +78,7 @@ func (s *Server) work(l *loop, k *call) {
 // answer sends what a worker found, and lets the client go on.
 func (l *loop) answer(k *call, frame []byte, code dispatch.Code) {
 	if k.ended.Load() {
-		l.count.late++
+		l.count.n[nLate]++
 		return
 	}
 	l.count.actions[k.action.Index].codes[codeIndex(code)]++
@@ -97,7 +97,7 @@ func (l *loop) resume(k *call, c *client, frame []byte) {
 	l.extras.of(c).call = nil
 	l.extras.tidy(c)
 	if len(frame) > 0 {
-		l.count.messagesOut++
+		l.count.n[nMessagesOut]++
 		l.reply(k.slot, c, frame)
 	}
 	if c.state == stateOpen {
@@ -114,7 +114,7 @@ func (l *loop) checkCalls() {
 			if before(l.wheel.now, k.deadline) {
 				break
 			}
-			l.count.timeouts++
+			l.count.n[nTimeouts]++
 			l.resume(k, l.clients.at(k.slot), l.busy10(k))
 			k.cancel()
 		}

@@ -45,7 +45,7 @@ func (l *loop) ease(c *client, size int) bool {
 		return dropIf(nd.drop)
 	})
 	l.count.dropped[policy] += uint64(n)
-	l.count.evicted += uint64(n)
+	l.count.n[nEvicted] += uint64(n)
 	return n > 0
 }
 

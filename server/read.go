@@ -61,7 +61,7 @@ func (l *loop) read(slot uint32, c *client) {
 	n, err := netpoll.Read(int(c.fd), l.scratch)
 	switch {
 	case n > 0:
-		l.count.bytesIn += uint64(n)
+		l.count.n[nBytesIn] += uint64(n)
 		if n < len(l.scratch) && !c.is(flagEnded) {
 			c.clear(flagReadable)
 		} else {

@@ -99,7 +99,7 @@ func (l *loop) subscribe(slot uint32, c *client, topics []string) error {
 			continue
 		}
 		if err := l.topics.Subscribe(slot, name); err != nil {
-			l.count.topicLimit++
+			l.count.n[nTopicLimit]++
 			_ = l.unsubscribe(slot, added) // all or nothing
 			return &dispatch.Error{Code: dispatch.PermissionDenied, Msg: err.Error()}
 		}

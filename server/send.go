@@ -124,7 +124,7 @@ func (l *loop) write(slot uint32, c *client, p []byte) (n int, ok bool) {
 		l.kill(slot, c, ReasonReset)
 		return 0, false
 	}
-	l.count.bytesOut += uint64(n)
+	l.count.n[nBytesOut] += uint64(n)
 	if n == len(p) {
 		return n, true
 	}
@@ -195,7 +195,7 @@ func (l *loop) flush(slot uint32, c *client) {
 			l.kill(slot, c, ReasonReset)
 			return
 		}
-		l.count.bytesOut += uint64(n)
+		l.count.n[nBytesOut] += uint64(n)
 		l.sent(c, n)
 		if n < want {
 			break
@@ -216,7 +216,7 @@ func (l *loop) gather(c *client, pieces [][]byte) (k, want int) {
 				now = instant()
 			}
 			if nd.from.deadline <= now {
-				l.count.queuedExpired++
+				l.count.n[nQueuedExpired]++
 				l.unqueue(c, nd.prev, n)
 				n = next
 				continue
@@ -243,8 +243,8 @@ func (l *loop) sent(c *client, n int) {
 		}
 		n -= len(first.data)
 		if first.from != nil {
-			l.count.queuedSent++
-			l.count.messagesOut++
+			l.count.n[nQueuedSent]++
+			l.count.n[nMessagesOut]++
 		}
 		l.unqueue(c, 0, c.head)
 	}
@@ -287,7 +287,7 @@ func (l *loop) flushed(slot uint32, c *client) {
 // without its end the stream would be garbage. all: that too.
 func (l *loop) dropQueue(c *client, all bool) {
 	lost := l.dropNodes(c, func(before uint32, nd *node) verdict { return dropIf(all || before != 0 || nd.drop) })
-	l.count.lost += uint64(lost)
+	l.count.n[nLost] += uint64(lost)
 }
 
 // verdict is what becomes of a node.
@@ -338,7 +338,7 @@ func (l *loop) coalesce(c *client, d *delivery) {
 	}
 	if nd := l.queue.at(n); nd.drop {
 		l.unqueue(c, nd.prev, n)
-		l.count.coalesced++
+		l.count.n[nCoalesced]++
 	}
 }
 
@@ -400,7 +400,7 @@ func (l *loop) dropOldest(c *client, size int) {
 		return dropIf(nd.drop)
 	})
 	l.count.dropped[DropOld] += uint64(n)
-	l.count.evicted += uint64(n)
+	l.count.n[nEvicted] += uint64(n)
 }
 
 // closeSlow closes a client that does not take what is sent to it. Only the
@@ -485,5 +485,5 @@ func (l *loop) dropAged(c *client, limit uint32) {
 		return dropIf(nd.drop)
 	})
 	l.count.dropped[policy] += uint64(n)
-	l.count.evicted += uint64(n)
+	l.count.n[nEvicted] += uint64(n)
 }

@@ -113,7 +113,7 @@ func (s *Server) Stats() Stats {
 	topics, subscriptions := 0, 0
 	for _, l := range s.loops {
 		l.told.mu.Lock()
-		sum.add(&l.told.count)
+		sum.add(&l.told.count, s.mux.Actions())
 		topics += l.told.topics
 		subscriptions += l.told.subscriptions
 		l.told.mu.Unlock()
@@ -158,17 +158,14 @@ func (s *Server) ask(f func(*loop)) {
 func (s *Server) describe(sum *counters) Stats {
 	st := Stats{
 		Uptime: time.Since(s.began).Seconds(), Loops: len(s.loops),
-		Accepted: sum.accepted, Opened: sum.opened, AcceptErrors: sum.acceptErrors, AcceptRests: sum.rests,
-		TurnedAway: sum.turnedAway, Refused: map[string]uint64{}, Closed: map[string]uint64{},
-		MessagesIn: sum.messagesIn, MessagesOut: sum.messagesOut, ControlsIn: sum.controlsIn, Pings: sum.pings,
-		BytesIn: sum.bytesIn, BytesOut: sum.bytesOut, PendingBytes: s.pending.Load(), Dropped: map[string]uint64{},
-		Publishes: s.publishes.Load(), Actions: map[string]map[int]uint64{}, ActionsBusy: sum.busy,
-		ActionTimeouts: sum.timeouts, ActionsLate: sum.late, Turns: sum.turns, Events: sum.events, StaleEvents: sum.stale, TopicLimit: sum.topicLimit,
+		Refused: map[string]uint64{}, Closed: map[string]uint64{}, Dropped: map[string]uint64{},
+		Actions: map[string]map[int]uint64{}, ActionSeconds: map[string]Histogram{},
+		PendingBytes: s.pending.Load(), Publishes: s.publishes.Load(), PublishesUnderWay: s.backlog.count.Load(),
 	}
-	st.Queue.Queued, st.Queue.Sent, st.Queue.Evicted = sum.queued, sum.queuedSent, sum.evicted
-	st.Queue.Coalesced, st.Queue.Expired, st.Queue.Lost = sum.coalesced, sum.queuedExpired, sum.lost
-	st.PublishesUnderWay, st.PublishesRefused = s.backlog.count.Load(), sum.postsRefused+s.backlog.refused.Load()
-	st.Expired, st.ActionSeconds = sum.expired, map[string]Histogram{}
+	for k, c := range counterTable {
+		*c.stat(&st) = sum.n[k]
+	}
+	st.PublishesRefused += s.backlog.refused.Load()
 	st.WorkersBusy, st.WorkersMax = s.workers.Running(), s.workers.Cap()
 	st.PublishSeconds = sum.publishSeconds.export(1e-6)
 	st.TurnSeconds, st.BatchSize = sum.turnSeconds.export(1e-6), sum.batchSize.export(1)

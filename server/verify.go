@@ -26,7 +26,7 @@ func (l *loop) mustVerify(a *dispatch.Action, fan bool) bool {
 // verify holds the client until a worker has looked at its request's token.
 func (l *loop) verify(a *dispatch.Action, out []byte) (_ []byte, held bool) {
 	if len(l.checks) >= checksAtOnce {
-		l.count.busy++
+		l.count.n[nBusy]++
 		return l.refuse(a, out, dispatch.Busy), false
 	}
 	k := l.newCall(a)
@@ -67,14 +67,14 @@ func (l *loop) noWorker(k *call) {
 	if k.ended.Load() {
 		return
 	}
-	l.count.busy++
+	l.count.n[nBusy]++
 	l.resume(k, l.clients.at(k.slot), l.busy10(k))
 }
 
 // verified goes on with a request as if it had just come.
 func (l *loop) verified(k *call) {
 	if k.ended.Load() {
-		l.count.late++
+		l.count.n[nLate]++
 		return
 	}
 	c := l.clients.at(k.slot)

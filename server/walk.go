@@ -165,9 +165,9 @@ func (l *loop) offer(w *walk, slot uint32, c *client) {
 // arrived ends the loop's part, and the whole if it was the last.
 func (l *loop) arrived(w *walk) {
 	d := w.d
-	l.count.messagesOut += uint64(w.sent)
-	l.count.queued += uint64(w.queued)
-	l.count.expired += uint64(w.expired)
+	l.count.n[nMessagesOut] += uint64(w.sent)
+	l.count.n[nQueued] += uint64(w.queued)
+	l.count.n[nExpired] += uint64(w.expired)
 	d.matched.Add(w.matched)
 	d.sent.Add(w.sent)
 	d.queued.Add(w.queued)
