@@ -86,18 +86,13 @@ func (a *acceptor) ready(l *loop, i int) (accepted int) {
 func (a *acceptor) admit(l *loop, n newcomer) {
 	s := l.server
 	n.refuse = !a.allowed(l, &n)
-	if n.refuse && int(s.refused.Load()) >= s.refusals() {
+	if n.refuse && s.population.refused.Load() >= s.refusals() {
 		// Not even the room for saying no is left.
 		l.count.n[nTurnedAway]++
 		_ = netpoll.Abort(n.fd)
 		return
 	}
-	s.connected.Add(1)
-	if n.refuse {
-		s.refused.Add(1)
-	} else {
-		s.joining.Add(1)
-	}
+	s.population.enter(n.place())
 	owner := s.loopOf(n.id)
 	a.dealt[owner] = append(a.dealt[owner], n)
 	if n.squeeze {
@@ -107,10 +102,10 @@ func (a *acceptor) admit(l *loop, n newcomer) {
 
 // refusals is how many may wait for their 503 at once: half the spare, so that
 // they take no client's place; all that is free when no client will come any more.
-func (s *Server) refusals() int {
-	half := s.limits.Spare() / 2
+func (s *Server) refusals() int64 {
+	half := int64(s.limits.Spare() / 2)
 	if s.draining.Load() {
-		return s.limits.Descriptors - s.limits.Reserve + half - int(s.connected.Load()-s.refused.Load())
+		return int64(s.limits.Descriptors-s.limits.Reserve) + half - s.population.clients()
 	}
 	return half
 }
@@ -128,7 +123,7 @@ func (a *acceptor) allowed(l *loop, n *newcomer) bool {
 		l.count.refusals[short]++
 		s.keepOut(short)
 		return false
-	case !s.shares.enter(n.peer, s.cfg.MaxPerAddress):
+	case !s.population.shares.enter(n.peer, s.cfg.MaxPerAddress):
 		l.count.refusals[refusedAddress]++
 		return false
 	}
@@ -136,7 +131,7 @@ func (a *acceptor) allowed(l *loop, n *newcomer) bool {
 	if !a.takeToken(s.cfg.HandshakeRate, s.unspent.Swap(0)) {
 		l.count.refusals[refusedRate]++
 		if n.share {
-			s.shares.leave(n.peer.Addr().As16())
+			s.population.shares.leave(n.peer.Addr().As16())
 			n.share = false
 		}
 		return false
@@ -197,15 +192,7 @@ func (l *loop) welcome(pile []newcomer) {
 // forget closes newcomers whose loop is over.
 func (s *Server) forget(pile ...newcomer) {
 	for _, n := range pile {
-		if n.share {
-			s.shares.leave(n.peer.Addr().As16())
-		}
-		if n.refuse {
-			s.refused.Add(-1)
-		} else {
-			s.joining.Add(-1)
-		}
-		s.left()
+		s.population.leave(n.place())
 		_ = netpoll.Close(n.fd)
 	}
 }
@@ -226,7 +213,7 @@ func (a *acceptor) exhausted(l *loop, i int, err error) {
 	if time.Since(a.warned) > 10*time.Second {
 		a.warned = time.Now()
 		l.server.log.Warn("out of descriptors or memory: newcomers are refused, connected clients are not affected",
-			"error", err, "clients", l.server.connected.Load()-l.server.refused.Load(), "limit", l.server.limits.Descriptors)
+			"error", err, "clients", l.server.population.clients(), "limit", l.server.limits.Descriptors)
 	}
 	a.rest(l)
 }

@@ -204,7 +204,7 @@ func (s *Server) fanOut(env *dispatch.Envelope, sender [16]byte, frame []byte) (
 // tellAll is publish for a loop, which must not wait.
 func (s *Server) tellAll(d *delivery) {
 	if d.fan = len(d.target.clients); d.target.all {
-		d.fan = int(s.connected.Load())
+		d.fan = int(s.population.connected.Load())
 	}
 	d.fan = max(d.fan, 1)
 	if s.backlog.add(len(d.frame), d.fan); !s.spread(d) {

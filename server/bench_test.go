@@ -29,16 +29,14 @@ func served(s string) string { return string(conn.Compile(ws.OpText, []byte(s)))
 func (s *site) openRecord() (*loop, uint32, *client) {
 	l := s.loops[0]
 	slot, c := l.addRecord()
-	s.t.Cleanup(func() { s.connected.Store(0) })
+	s.t.Cleanup(func() { s.population.connected.Store(0) })
 	return l, slot, c
 }
 
 func (l *loop) addRecord() (uint32, *client) {
 	slot, c := l.clients.alloc()
 	c.id, c.fd, c.since = l.server.newID(), -1, instant()
-	l.count.states[stateFree]++
-	l.server.joining.Add(1)
-	l.server.connected.Add(1)
+	l.server.population.enter(c.place())
 	l.enter(slot, c, stateJoining)
 	l.count.n[nAccepted]++
 	l.open(slot, c)
@@ -170,7 +168,7 @@ func BenchmarkMillion(b *testing.B) {
 		l.dead = nil // there is nothing to close
 		l.clients = slab{}
 	}
-	s.connected.Store(0)
+	s.population.connected.Store(0)
 }
 
 // beat has every client have sent something within the last half minute.

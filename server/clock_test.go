@@ -188,7 +188,7 @@ func TestRebase(t *testing.T) {
 				if which, at := l.nextLimit(c); which != firstMessageLimit || !before(at, l.wheel.now) {
 					t.Errorf("limit %d at %d, and it is %d: its first message is overdue", which, at, l.wheel.now)
 				}
-				l.surrender()
+				l.detach()
 			}
 			s.stop()
 		}
@@ -210,8 +210,8 @@ func TestLongAgo(t *testing.T) {
 		if which, at := l.nextLimit(l.clients.at(slot)); !before(at, l.wheel.now) {
 			t.Errorf("%d ticks ago: limit %d is at %d, and it is %d", ticks, which, at, l.wheel.now)
 		}
-		_ = netpoll.Close(int(l.clients.at(slot).fd))
-		l.erase(slot, l.clients.at(slot))
+		l.remove(slot, l.clients.at(slot))
+		l.free(slot, l.clients.at(slot))
 	}
 }
 

@@ -122,7 +122,7 @@ type counters struct {
 	batchSize      hist
 	publishSeconds hist // counted where the last walk ended
 
-	states [stateDead + 1]int64 // how many clients are in each, now
+	states states // now
 }
 
 // actionCounters are those of one action.

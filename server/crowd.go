@@ -52,7 +52,6 @@ func (l *loop) joins(slot uint32, c *client) {
 
 // joined notes that a handshake is over, however it ended.
 func (l *loop) joined(c *client) {
-	l.server.joining.Add(-1)
 	if crowd := l.joiners.crowd; crowd != nil {
 		crowd.add(shareKey(c.addr), -1)
 	}
@@ -84,9 +83,9 @@ func (j *joiners) calm(now uint32) {
 // shortOf says which places are all taken, -1 if none are.
 func (s *Server) shortOf(more int64) int {
 	switch {
-	case s.connected.Load()-s.refused.Load()+more > int64(s.limits.MaxClients):
+	case s.population.clients()+more > int64(s.limits.MaxClients):
 		return refusedClients
-	case s.joining.Load()+more > int64(s.cfg.MaxHandshakes):
+	case s.population.joining.Load()+more > int64(s.cfg.MaxHandshakes):
 		return refusedHandshakes
 	}
 	return -1
@@ -96,9 +95,9 @@ func (s *Server) shortOf(more int64) int {
 // taken. For the time of a turn it is one too many there: a batch may be for
 // handshakes, and an eighth of the spare descriptors for clients.
 func (s *Server) maySqueeze() bool {
-	joining := s.joining.Load()
+	joining := s.population.joining.Load()
 	return joining > 0 && joining < int64(s.cfg.MaxHandshakes+acceptBatch) &&
-		s.connected.Load()-s.refused.Load() < int64(s.limits.MaxClients+s.limits.Spare()/8)
+		s.population.clients() < int64(s.limits.MaxClients+s.limits.Spare()/8)
 }
 
 // squeeze finds a place for a newcomer that came when all were taken, or has it
@@ -111,20 +110,16 @@ func (l *loop) squeeze(n *newcomer) bool {
 	}
 	l.count.refusals[n.short]++
 	s.keepOut(n.short)
-	s.joining.Add(-1)
-	if n.share {
-		s.shares.leave(n.peer.Addr().As16())
-		n.share = false
-	}
 	s.unspent.Add(1)
-	if int(s.refused.Load()) >= s.refusals() {
+	if s.population.refused.Load() >= s.refusals() {
 		l.count.n[nTurnedAway]++
 		_ = netpoll.Abort(n.fd)
-		s.left()
+		s.population.leave(n.place())
 		return false
 	}
-	s.refused.Add(1)
-	n.refuse = true
+	was := n.place()
+	n.refuse, n.share = true, false
+	s.population.move(was, n.place())
 	return true
 }
 

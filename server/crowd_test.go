@@ -171,13 +171,11 @@ func TestRateIsForThoseWhoMayCome(t *testing.T) {
 			if !l.accept.allowed(l, &n) || !n.squeeze || !n.share {
 				t.Fatalf("with a token: %+v", n)
 			}
-			s.joining.Add(1)
-			s.connected.Add(1)
+			s.population.enter(n.place())
 			if !l.squeeze(&n) || !n.refuse || n.share || s.unspent.Load() != 1 {
 				t.Errorf("%+v, and %d tokens came back", n, s.unspent.Load())
 			}
-			s.refused.Add(-1)
-			s.connected.Add(-1)
+			s.population.leave(n.place())
 		}
 	})
 	for _, p := range in {

@@ -86,7 +86,7 @@ func (l *loop) shut() {
 	l.mu.Unlock()
 	l.takeInbox()
 	l.end()
-	l.bury()
+	l.reap()
 	l.walks, l.fans = nil, nil // their publishers are told by Server.ended
 }
 

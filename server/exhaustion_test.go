@@ -43,8 +43,8 @@ func runChild(what string) int {
 	for in := bufio.NewScanner(os.Stdin); in.Scan(); {
 		switch in.Text() {
 		case "hold": // all descriptors that are left, while three are being refused
-			s.refused.Add(3)
-			s.connected.Add(3)
+			s.population.refused.Add(3)
+			s.population.connected.Add(3)
 			for {
 				fd, err := syscall.Open("/dev/null", syscall.O_RDONLY|syscall.O_CLOEXEC, 0)
 				if err != nil {
@@ -58,8 +58,8 @@ func runChild(what string) int {
 				_ = syscall.Close(fd)
 			}
 			held = nil
-			s.refused.Add(-3)
-			s.connected.Add(-3)
+			s.population.refused.Add(-3)
+			s.population.connected.Add(-3)
 			fmt.Println("ok")
 		case "stats":
 			_ = json.NewEncoder(os.Stdout).Encode(s.Stats())

@@ -17,7 +17,7 @@ import (
 //     others. Publishes under way reach their last client.
 //  3. freeze: each loop stops between two turns. The world is quiet once no
 //     loop has anything posted or under way that concerns another.
-//  4. thaw: all goes on where it stopped, or surrender: it goes on elsewhere.
+//  4. thaw: all goes on where it stopped, or detach: it goes on elsewhere.
 
 // order is what a loop that stands still is told.
 type order int
@@ -25,7 +25,7 @@ type order int
 const (
 	orderFinish order = iota // do what is posted and under way, read nothing, stand still again
 	orderThaw
-	orderSurrender
+	orderDetach
 )
 
 // halt is all loops standing still. While they do, whoever froze them may touch
@@ -46,13 +46,13 @@ func (l *loop) standStill() {
 			for l.walking() > 0 {
 				l.fans, l.walks = l.walk(l.fans), l.walk(l.walks)
 			}
-			l.bury()
+			l.reap()
 		case orderThaw:
 			l.halt = nil
 			return
-		case orderSurrender:
+		case orderDetach:
 			l.halt = nil
-			l.surrender()
+			l.detach()
 			return
 		}
 	}
@@ -268,18 +268,19 @@ func (s *Server) quiet() bool {
 	return true
 }
 
-// surrender lets go of everything without a word to anybody: the descriptors
+// detach lets go of everything without a word to anybody: the descriptors
 // are copies, their sockets live on in another process. They leave the poller
 // explicitly, since closing a copy does not end its registration.
-func (l *loop) surrender() {
+func (l *loop) detach() {
 	if l.accept != nil {
-		l.accept.surrender(l)
+		l.accept.detach(l)
 	}
+	l.reap()
 	for slot := range l.clients.size() {
 		if c := l.clients.at(slot); c.state != stateFree {
 			_ = l.poll.Del(int(c.fd))
-			_ = netpoll.Close(int(c.fd))
-			l.erase(slot, c)
+			l.remove(slot, c)
+			l.free(slot, c)
 		}
 	}
 	l.count = counters{actions: make([]actionCounters, len(l.count.actions))}
@@ -287,33 +288,7 @@ func (l *loop) surrender() {
 	l.stopped = true
 }
 
-// erase frees a client's record, and what hangs on it, as if it had never been.
-func (l *loop) erase(slot uint32, c *client) {
-	delete(l.byID, c.id)
-	l.topics.Leave(slot)
-	for c.head != 0 {
-		l.unqueue(c, 0, c.head)
-	}
-	if e := l.extras.of(c); e != nil {
-		e.rest, e.done, e.waiting, e.call = nil, 0, nil, nil
-		l.extras.tidy(c)
-	}
-	l.unplan(slot, c)
-	s := l.server
-	if c.is(flagCounted) {
-		s.shares.leave(c.addr)
-	}
-	if c.state == stateJoining {
-		s.joining.Add(-1)
-	}
-	if c.is(flagRefused) {
-		s.refused.Add(-1)
-	}
-	s.connected.Add(-1)
-	l.clients.release(slot)
-}
-
-func (a *acceptor) surrender(l *loop) {
+func (a *acceptor) detach(l *loop) {
 	for _, ln := range a.listeners {
 		_ = l.poll.Del(ln.Fd())
 		_ = ln.Leave()

@@ -172,9 +172,9 @@ func (s *site) passSame(cfg Config, clients int) *site {
 }
 
 func (s *Server) shared() (n int) {
-	s.shares.mu.Lock()
-	defer s.shares.mu.Unlock()
-	for _, k := range s.shares.counts {
+	s.population.shares.mu.Lock()
+	defer s.population.shares.mu.Unlock()
+	for _, k := range s.population.shares.counts {
 		n += k
 	}
 	return n
@@ -587,12 +587,12 @@ func TestHandoverLingering(t *testing.T) {
 		t.Fatal(r.Status)
 	}
 	for range 2 {
-		before := [...]int64{s.connected.Load(), s.refused.Load(), int64(s.shared())}
+		before := [...]int64{s.population.connected.Load(), s.population.refused.Load(), int64(s.shared())}
 		if before != [...]int64{5, 3, 2} {
 			t.Fatalf("connected, refused, sharing: %v", before)
 		}
 		s, _ = s.pass(cfg)
-		if after := [...]int64{s.connected.Load(), s.refused.Load(), int64(s.shared())}; after != before {
+		if after := [...]int64{s.population.connected.Load(), s.population.refused.Load(), int64(s.shared())}; after != before {
 			t.Errorf("connected, refused, sharing: %v, were %v", after, before)
 		}
 		stays.alive()
@@ -603,7 +603,7 @@ func TestHandoverLingering(t *testing.T) {
 	for _, p := range refused {
 		p.Close()
 	}
-	s.until("who was refused is gone", func(st Stats) bool { return st.Clients.Connected == 1 && s.refused.Load() == 0 })
+	s.until("who was refused is gone", func(st Stats) bool { return st.Clients.Connected == 1 && s.population.refused.Load() == 0 })
 	stays.leave()
 }
 

@@ -58,7 +58,7 @@ func (s *Server) writeDown(w *estateWriter) error {
 	if err != nil {
 		return err
 	}
-	half := s.connected.Load() / 2
+	half := s.population.connected.Load() / 2
 	var r clientRecord
 	for _, l := range s.loops {
 		for slot := range l.clients.size() {

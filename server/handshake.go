@@ -21,7 +21,6 @@ func (l *loop) join(n newcomer) (slot uint32, c *client) {
 	if n.share {
 		c.set(flagCounted)
 	}
-	l.count.states[stateFree]++ // setState takes it off again
 	state := stateJoining
 	if n.refuse {
 		state = stateRefused

@@ -21,15 +21,13 @@ import (
 
 // setState moves the client on, keeping the counts.
 func (l *loop) setState(c *client, to state) {
+	was := c.place()
 	if c.state == stateJoining {
 		l.joined(c)
 	}
-	if to == stateDead && c.is(flagRefused) {
-		l.server.refused.Add(-1)
-	}
-	l.count.states[c.state]--
+	l.count.states.move(c.state, to)
 	c.state = to
-	l.count.states[to]++
+	l.server.population.move(was, c.place())
 }
 
 // limit is what a client's time runs out for.
@@ -270,13 +268,23 @@ func (l *loop) kill(slot uint32, c *client, why Reason) {
 		return
 	}
 	l.counted(c, why)
+	l.remove(slot, c)
+	l.dead = append(l.dead, slot)
+}
+
+// remove takes the client out of everything that knows it. What remains is a
+// dead record with its descriptor.
+func (l *loop) remove(slot uint32, c *client) {
 	l.leave(slot, c)
 	l.unplan(slot, c)
 	l.dropQueue(c, true)
 	l.keep(c, nil)
-	if c.is(flagCounted) {
-		l.server.shares.leave(c.addr)
-	}
 	l.setState(c, stateDead)
-	l.dead = append(l.dead, slot)
+}
+
+// free closes the descriptor of a dead client and gives its record back.
+func (l *loop) free(slot uint32, c *client) {
+	_ = netpoll.Close(int(c.fd))
+	l.server.population.leave(c.place())
+	l.clients.release(slot)
 }

@@ -169,7 +169,7 @@ func (l *loop) turn() bool {
 	}
 	l.walkOn(reading)
 	l.workOff()
-	l.bury()
+	l.reap()
 	if l.halt != nil {
 		l.standStill()
 	}
@@ -293,25 +293,12 @@ func (l *loop) timeout(d time.Duration) uint32 {
 	return uint32(min(int64((d+l.tick-1)/l.tick)+1, math.MaxInt32))
 }
 
-// bury closes and frees the clients that died in this batch. Not before its
+// reap closes and frees the clients that died in this batch. Not before its
 // end: until then an event of the batch may still name them, and the kernel
 // must not give their descriptors to newcomers.
-func (l *loop) bury() {
+func (l *loop) reap() {
 	for _, slot := range l.dead {
-		c := l.clients.at(slot)
-		_ = netpoll.Close(int(c.fd))
-		l.clients.release(slot)
-		l.server.left()
+		l.free(slot, l.clients.at(slot))
 	}
 	l.dead = l.dead[:0]
-}
-
-// left: there is one connection less. Stop waits for the last.
-func (s *Server) left() {
-	if s.connected.Add(-1) == 0 && s.draining.Load() {
-		select {
-		case s.empty <- struct{}{}:
-		default: // Stop has been told already
-		}
-	}
 }

@@ -13,7 +13,7 @@ func (s *Server) Ready() error {
 		return errors.New("starting")
 	case s.draining.Load():
 		return errors.New("draining")
-	case int(s.connected.Load()-s.refused.Load()) >= s.limits.MaxClients:
+	case int(s.population.clients()) >= s.limits.MaxClients:
 		return fmt.Errorf("full: %d clients", s.limits.MaxClients)
 	case s.resting.Load():
 		return errors.New("newcomers are not accepted: descriptors or kernel memory are used up")

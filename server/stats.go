@@ -169,7 +169,7 @@ func (s *Server) describe(sum *counters) Stats {
 	st.WorkersBusy, st.WorkersMax = s.workers.Running(), s.workers.Cap()
 	st.PublishSeconds = sum.publishSeconds.export(1e-6)
 	st.TurnSeconds, st.BatchSize = sum.turnSeconds.export(1e-6), sum.batchSize.export(1)
-	st.Clients.Connected = s.connected.Load()
+	st.Clients.Connected = s.population.connected.Load()
 	st.Clients.Joining = sum.states[stateJoining] + sum.states[stateRefused]
 	st.Clients.Open = sum.states[stateOpen]
 	st.Clients.Closing = sum.states[stateClosing] + sum.states[stateLingering]

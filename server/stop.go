@@ -77,9 +77,9 @@ func (s *Server) drainLoops(ctx context.Context, restarting bool) error {
 	for _, l := range s.loops {
 		s.on(ctx, l, func(*loop) {})
 	}
-	for s.connected.Load() > 0 {
+	for s.population.connected.Load() > 0 {
 		select {
-		case <-s.empty:
+		case <-s.population.empty:
 		case <-ctx.Done():
 			return ctx.Err()
 		}
@@ -125,7 +125,7 @@ func (s *Server) discard() {
 	s.started.Store(true)
 	for _, l := range s.loops {
 		if s.cfg.Estate != nil {
-			l.surrender() // the older process's, which goes on with it
+			l.detach() // the older process's, which goes on with it
 		}
 		l.shut()
 		_ = l.poll.Close()
