@@ -84,14 +84,7 @@ func (l *loop) hungUp(slot uint32, c *client) {
 	if c.head != 0 {
 		c.set(flagHungUp)
 	}
-	switch {
-	case c.state <= stateOpen:
-		l.finish(slot, c, ReasonVanished)
-	case c.head == 0:
-		l.kill(slot, c, ReasonNone) // counted when it began
-	default:
-		c.set(flagFinish)
-	}
+	l.finish(slot, c, ReasonVanished)
 }
 
 // receive takes in bytes, which are in the scratch buffer or nil.
@@ -204,13 +197,9 @@ func (l *loop) feed(slot uint32, c *client, in []byte) {
 // one is due, is sent already.
 func (l *loop) protocolEnd(slot uint32, c *client, err error) {
 	var ce *conn.CloseError
-	if !errors.As(err, &ce) {
-		l.fail(slot, c, ReasonInternal, ws.StatusInternalServerError, "")
-		return
-	}
 	switch {
-	case ce.Remote && c.state == stateClosing:
-		l.finish(slot, c, ReasonNone) // they answered ours; counted when it began
+	case !errors.As(err, &ce):
+		l.fail(slot, c, ReasonInternal, ws.StatusInternalServerError, "")
 	case ce.Remote:
 		l.finish(slot, c, ReasonPeer)
 	default:
