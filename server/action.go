@@ -207,7 +207,6 @@ func (s *Server) tellAll(d *delivery) {
 		d.fan = int(s.population.connected.Load())
 	}
 	d.fan = max(d.fan, 1)
-	if s.backlog.add(len(d.frame), d.fan); !s.spread(d) {
-		s.backlog.leave(len(d.frame), d.fan)
-	}
+	s.backlog.add(len(d.frame), d.fan)
+	_ = s.spread(d) // if the server has stopped there is nobody to tell
 }

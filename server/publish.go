@@ -106,10 +106,7 @@ func (s *Server) Publish(ctx context.Context, t Target, m Message) (Result, erro
 func (s *Server) Begin(ctx context.Context, t Target, m Message) (Outcome, error) {
 	d, err := m.delivery(t)
 	if err == nil {
-		err = s.backlog.enter(ctx, s.ended, len(d.frame))
-	}
-	if err == nil {
-		err = s.publish(d)
+		err = s.publishWhenRoom(ctx, d)
 	}
 	if err != nil {
 		return nil, err
@@ -148,17 +145,25 @@ func (s *Server) Post(t Target, m Message) error {
 	return s.publish(d)
 }
 
-// publish is spread for those outside the loops, who have counted the delivery
-// into the backlog. It waits while the clients are being handed over: afterwards
-// the message is for all of them, or for none.
+// publishWhenRoom is publish once the backlog has room, for which it waits until
+// ctx is done.
+func (s *Server) publishWhenRoom(ctx context.Context, d *delivery) error {
+	if err := s.backlog.enter(ctx, s.ended, len(d.frame)); err != nil {
+		return err
+	}
+	return s.publish(d)
+}
+
+// publish is spread for those outside the loops. It waits while the clients are
+// being handed over: afterwards the message is for all of them, or for none.
 func (s *Server) publish(d *delivery) error {
 	s.gate.RLock()
 	defer s.gate.RUnlock()
-	if s.gone || !s.spread(d) {
-		s.backlog.leave(len(d.frame), d.fan)
+	if s.gone {
+		s.over(d)
 		return ErrStopped
 	}
-	return nil
+	return s.spread(d)
 }
 
 func (m *Message) delivery(t Target) (*delivery, error) {
@@ -216,12 +221,13 @@ func (d *delivery) result() Result {
 		Dropped: int(d.dropped.Load()), Expired: int(d.expired.Load()), LastClient: time.Duration(d.last.Load())}
 }
 
-// spread posts the delivery, which is in the backlog, to every loop. It reports
-// false when the server has stopped.
-func (s *Server) spread(d *delivery) bool {
+// spread posts the delivery, which is in the backlog, to every loop. When the
+// server has stopped it returns ErrStopped.
+func (s *Server) spread(d *delivery) error {
 	select {
 	case <-s.ended:
-		return false
+		s.over(d)
+		return ErrStopped
 	default:
 	}
 	if d.closing == nil {
@@ -231,5 +237,9 @@ func (s *Server) spread(d *delivery) bool {
 	for _, l := range s.loops {
 		l.post(func(l *loop) { l.deliver(d) })
 	}
-	return true
+	return nil
 }
+
+// over takes the delivery out of the backlog: its last walk has ended, or none
+// will begin.
+func (s *Server) over(d *delivery) { s.backlog.leave(len(d.frame), d.fan) }

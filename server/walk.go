@@ -181,7 +181,7 @@ func (l *loop) arrived(w *walk) {
 		}
 	}
 	if d.left.Add(-1) == 0 {
-		l.server.backlog.leave(len(d.frame), d.fan)
+		l.server.over(d)
 		if d.closing == nil {
 			l.count.publishSeconds.duration(time.Duration(d.last.Load()))
 		}
