@@ -54,7 +54,7 @@ func (e export) clients(st *server.Stats) {
 	e.gauge(clientsMax, float64(st.Clients.Max))
 	e.counter(acceptedAll, st.Accepted)
 	e.counter(acceptErrors, st.AcceptErrors)
-	e.counter(acceptPauses, st.AcceptRests)
+	e.counter(acceptPauses, st.AcceptBackoffs)
 	e.counter(handshakes, st.Opened, "opened")
 	e.counter(handshakes, st.Closed["handshake"], "invalid")
 	e.counter(handshakes, st.Closed["handshake_timeout"], "timeout")

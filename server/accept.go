@@ -15,17 +15,17 @@ import (
 // deals them out. It belongs to the first loop: one place that decides needs no
 // lock, and accepting is a small part of what a handshake costs.
 type acceptor struct {
-	listeners []*netpoll.Listener
-	asked     []string // what each was configured as, "" if it was inherited
-	reserve   int      // a descriptor to give up in time of need, -1 if it is given up
-	resting   uint32   // until this tick no more is accepted, 0: not resting
-	rested    uint32   // how many rests in a row, for longer and longer ones
-	warned    time.Time
-	sweeping  bool    // the server stops
-	rounds    int     // of the sweep
-	tokens    float64 // of the handshake rate
-	refilled  time.Time
-	dealt     [][]newcomer // by loop, of the present batch
+	listeners    []*netpoll.Listener
+	asked        []string // what each was configured as, "" if it was inherited
+	reserve      int      // a descriptor to give up in time of need, -1 if it is given up
+	backoffUntil uint32   // until this tick no more is accepted, 0: accepting
+	backoffs     uint32   // how many in a row, for longer and longer ones
+	warned       time.Time
+	sweeping     bool    // the server stops
+	rounds       int     // of the sweep
+	tokens       float64 // of the handshake rate
+	refilled     time.Time
+	dealt        [][]newcomer // by loop, of the present batch
 }
 
 // newcomer is an accepted socket on its way to its loop.
@@ -57,7 +57,7 @@ func (a *acceptor) arm(l *loop) error {
 
 // ready accepts a batch from listener i and says how many came.
 func (a *acceptor) ready(l *loop, i int) (accepted int) {
-	if i >= len(a.listeners) || a.resting != 0 {
+	if i >= len(a.listeners) || a.backoffUntil != 0 {
 		return 0
 	}
 	until := l.nanos() + int64(turnSlice)
@@ -74,7 +74,7 @@ func (a *acceptor) ready(l *loop, i int) (accepted int) {
 			}
 			continue // that connection was gone before it was accepted
 		}
-		a.rested = 0
+		a.backoffs = 0
 		accepted++
 		a.admit(l, newcomer{fd: fd, peer: peer, id: l.server.newID()})
 	}
@@ -198,8 +198,8 @@ func (s *Server) forget(pile ...newcomer) {
 }
 
 // exhausted: no descriptor or memory for one more socket. The reserve makes
-// room to take the newcomer off the queue and refuse it; then the acceptor
-// rests, so that it neither spins nor floods the log.
+// room to take the newcomer off the queue and refuse it. Then the acceptor backs
+// off, so that it neither spins nor floods the log.
 func (a *acceptor) exhausted(l *loop, i int, err error) {
 	if a.reserve >= 0 {
 		_ = netpoll.Close(a.reserve)
@@ -215,36 +215,36 @@ func (a *acceptor) exhausted(l *loop, i int, err error) {
 		l.server.log.Warn("out of descriptors or memory: newcomers are refused, connected clients are not affected",
 			"error", err, "clients", l.server.population.clients(), "limit", l.server.limits.Descriptors)
 	}
-	a.rest(l)
+	a.backOff(l)
 }
 
-// rest takes the listeners out of the poller for 100 ms, and longer, up to
+// backOff takes the listeners out of the poller for 100 ms, and longer, up to
 // 1.6 s, when that did not help.
-func (a *acceptor) rest(l *loop) {
-	a.rested = min(a.rested+1, 5)
-	a.resting = max(l.wheel.now+l.timeout(50*time.Millisecond<<a.rested), 1) // 0 would be none
+func (a *acceptor) backOff(l *loop) {
+	a.backoffs = min(a.backoffs+1, 5)
+	a.backoffUntil = max(l.wheel.now+l.timeout(50*time.Millisecond<<a.backoffs), 1) // 0 would be none
 	for _, ln := range a.listeners {
 		_ = l.poll.Del(ln.Fd())
 	}
-	l.server.resting.Store(true)
-	l.count.n[nAcceptPauses]++
+	l.server.backingOff.Store(true)
+	l.count.n[nAcceptBackoffs]++
 }
 
-// tick ends a rest.
+// tick ends a backoff.
 func (a *acceptor) tick(l *loop) {
 	if a.reserve < 0 {
 		a.reserve, _ = netpoll.Reserve()
 	}
-	if a.resting == 0 || before(l.wheel.now, a.resting) || a.sweeping {
+	if a.backoffUntil == 0 || before(l.wheel.now, a.backoffUntil) || a.sweeping {
 		return
 	}
-	a.resting = 0
+	a.backoffUntil = 0
 	if err := a.arm(l); err != nil {
 		l.server.log.Warn("accepting does not resume yet", "error", err)
-		a.rest(l)
+		a.backOff(l)
 		return
 	}
-	l.server.resting.Store(false)
+	l.server.backingOff.Store(false)
 }
 
 // sweepRounds bounds the batches that are accepted from each listener when the

@@ -49,7 +49,7 @@ const (
 	nOpened
 	nAcceptErrors
 	nTurnedAway
-	nAcceptPauses
+	nAcceptBackoffs
 	nMessagesIn
 	nMessagesOut
 	nControlsIn
@@ -81,32 +81,32 @@ var counterTable = [counterKinds]struct {
 	name string
 	stat func(*Stats) *uint64
 }{
-	nAccepted:      {"accepted", func(st *Stats) *uint64 { return &st.Accepted }},
-	nOpened:        {"opened", func(st *Stats) *uint64 { return &st.Opened }},
-	nAcceptErrors:  {"accept_errors", func(st *Stats) *uint64 { return &st.AcceptErrors }},
-	nTurnedAway:    {"turned_away", func(st *Stats) *uint64 { return &st.TurnedAway }},
-	nAcceptPauses:  {"rests", func(st *Stats) *uint64 { return &st.AcceptRests }},
-	nMessagesIn:    {"messages_in", func(st *Stats) *uint64 { return &st.MessagesIn }},
-	nMessagesOut:   {"messages_out", func(st *Stats) *uint64 { return &st.MessagesOut }},
-	nControlsIn:    {"controls_in", func(st *Stats) *uint64 { return &st.ControlsIn }},
-	nPings:         {"pings", func(st *Stats) *uint64 { return &st.Pings }},
-	nBytesIn:       {"bytes_in", func(st *Stats) *uint64 { return &st.BytesIn }},
-	nBytesOut:      {"bytes_out", func(st *Stats) *uint64 { return &st.BytesOut }},
-	nQueued:        {"queued", func(st *Stats) *uint64 { return &st.Queue.Queued }},
-	nQueuedSent:    {"queued_sent", func(st *Stats) *uint64 { return &st.Queue.Sent }},
-	nEvicted:       {"evicted", func(st *Stats) *uint64 { return &st.Queue.Evicted }},
-	nCoalesced:     {"coalesced", func(st *Stats) *uint64 { return &st.Queue.Coalesced }},
-	nQueuedExpired: {"queued_expired", func(st *Stats) *uint64 { return &st.Queue.Expired }},
-	nLost:          {"lost", func(st *Stats) *uint64 { return &st.Queue.Lost }},
-	nExpired:       {"expired", func(st *Stats) *uint64 { return &st.Expired }},
-	nPostsRefused:  {"posts_refused", func(st *Stats) *uint64 { return &st.PublishesRefused }},
-	nBusy:          {"busy", func(st *Stats) *uint64 { return &st.ActionsBusy }},
-	nTimeouts:      {"timeouts", func(st *Stats) *uint64 { return &st.ActionTimeouts }},
-	nLate:          {"late", func(st *Stats) *uint64 { return &st.ActionsLate }},
-	nTopicLimit:    {"topic_limit", func(st *Stats) *uint64 { return &st.TopicLimit }},
-	nTurns:         {"turns", func(st *Stats) *uint64 { return &st.Turns }},
-	nEvents:        {"events", func(st *Stats) *uint64 { return &st.Events }},
-	nStale:         {"stale", func(st *Stats) *uint64 { return &st.StaleEvents }},
+	nAccepted:       {"accepted", func(st *Stats) *uint64 { return &st.Accepted }},
+	nOpened:         {"opened", func(st *Stats) *uint64 { return &st.Opened }},
+	nAcceptErrors:   {"accept_errors", func(st *Stats) *uint64 { return &st.AcceptErrors }},
+	nTurnedAway:     {"turned_away", func(st *Stats) *uint64 { return &st.TurnedAway }},
+	nAcceptBackoffs: {"rests", func(st *Stats) *uint64 { return &st.AcceptBackoffs }},
+	nMessagesIn:     {"messages_in", func(st *Stats) *uint64 { return &st.MessagesIn }},
+	nMessagesOut:    {"messages_out", func(st *Stats) *uint64 { return &st.MessagesOut }},
+	nControlsIn:     {"controls_in", func(st *Stats) *uint64 { return &st.ControlsIn }},
+	nPings:          {"pings", func(st *Stats) *uint64 { return &st.Pings }},
+	nBytesIn:        {"bytes_in", func(st *Stats) *uint64 { return &st.BytesIn }},
+	nBytesOut:       {"bytes_out", func(st *Stats) *uint64 { return &st.BytesOut }},
+	nQueued:         {"queued", func(st *Stats) *uint64 { return &st.Queue.Queued }},
+	nQueuedSent:     {"queued_sent", func(st *Stats) *uint64 { return &st.Queue.Sent }},
+	nEvicted:        {"evicted", func(st *Stats) *uint64 { return &st.Queue.Evicted }},
+	nCoalesced:      {"coalesced", func(st *Stats) *uint64 { return &st.Queue.Coalesced }},
+	nQueuedExpired:  {"queued_expired", func(st *Stats) *uint64 { return &st.Queue.Expired }},
+	nLost:           {"lost", func(st *Stats) *uint64 { return &st.Queue.Lost }},
+	nExpired:        {"expired", func(st *Stats) *uint64 { return &st.Expired }},
+	nPostsRefused:   {"posts_refused", func(st *Stats) *uint64 { return &st.PublishesRefused }},
+	nBusy:           {"busy", func(st *Stats) *uint64 { return &st.ActionsBusy }},
+	nTimeouts:       {"timeouts", func(st *Stats) *uint64 { return &st.ActionTimeouts }},
+	nLate:           {"late", func(st *Stats) *uint64 { return &st.ActionsLate }},
+	nTopicLimit:     {"topic_limit", func(st *Stats) *uint64 { return &st.TopicLimit }},
+	nTurns:          {"turns", func(st *Stats) *uint64 { return &st.Turns }},
+	nEvents:         {"events", func(st *Stats) *uint64 { return &st.Events }},
+	nStale:          {"stale", func(st *Stats) *uint64 { return &st.StaleEvents }},
 }
 
 // counters are a loop's own numbers: plain integers, since only its worker

@@ -143,11 +143,11 @@ func TestReadyTells(t *testing.T) {
 		t.Errorf("it is over: %v", err)
 	}
 	s.keptOut.Store(s.age())
-	s.resting.Store(true)
+	s.backingOff.Store(true)
 	if err := s.Ready(); err == nil || !strings.Contains(err.Error(), "not accepted") {
 		t.Errorf("nobody is accepted: %v", err)
 	}
-	s.resting.Store(false)
+	s.backingOff.Store(false)
 }
 
 // TestRateIsForThoseWhoMayCome: an address over its share does not use up the

@@ -31,7 +31,7 @@ const (
 // beginDrain starts closing the loop's clients.
 func (l *loop) beginDrain(code ws.StatusCode, text string) {
 	if a := l.accept; a != nil {
-		a.sweeping, a.resting = true, 0
+		a.sweeping, a.backoffUntil = true, 0
 	}
 	l.drain = drain{on: true, code: code, text: text, end: l.wheel.now}
 	if d := l.server.cfg.DrainTime; d > 0 {
@@ -93,7 +93,7 @@ func (l *loop) shut() {
 // end kills whoever is left; the loop is over after this turn.
 func (l *loop) end() {
 	for a := l.accept; l.accept != nil; { // who is in the queue is cut off, below
-		a.resting = 0
+		a.backoffUntil = 0
 		a.sweep(l)
 	}
 	for slot := range l.clients.size() {

@@ -88,7 +88,7 @@ type loop struct {
 	ctx  dispatch.Context
 	req  conn.Request
 
-	told told // what Stats knows; has a lock of its own
+	snapshot snapshot // what Stats knows; has a lock of its own
 
 	// The door for everyone else.
 	mu     sync.Mutex

@@ -15,7 +15,7 @@ func (s *Server) Ready() error {
 		return errors.New("draining")
 	case int(s.population.clients()) >= s.limits.MaxClients:
 		return fmt.Errorf("full: %d clients", s.limits.MaxClients)
-	case s.resting.Load():
+	case s.backingOff.Load():
 		return errors.New("newcomers are not accepted: descriptors or kernel memory are used up")
 	case at != 0 && s.age()-at < int64(keptOutFor):
 		return fmt.Errorf("newcomers are refused: %d handshakes are under way (max-handshakes)", s.cfg.MaxHandshakes)

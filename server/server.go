@@ -55,14 +55,14 @@ type Server struct {
 
 	population population
 
-	unspent   atomic.Int64 // of the handshake rate, by those who were refused for another limit
-	keptOut   atomic.Int64 // Server.age of the last one refused for want of a place, 0: nobody since one was let in
-	resting   atomic.Bool  // nobody is accepted for the moment
-	pending   atomic.Int64 // memory of all send queues: hold
-	publishes atomic.Uint64
-	panics    atomic.Uint64 // in what the application has run on loops
-	backlog   backlog
-	ids       ids
+	unspent    atomic.Int64 // of the handshake rate, by those who were refused for another limit
+	keptOut    atomic.Int64 // Server.age of the last one refused for want of a place, 0: nobody since one was let in
+	backingOff atomic.Bool  // nobody is accepted for the moment
+	pending    atomic.Int64 // memory of all send queues: hold
+	publishes  atomic.Uint64
+	panics     atomic.Uint64 // in what the application has run on loops
+	backlog    backlog
+	ids        ids
 
 	// gate is closed (locked) while the clients are being handed over, and open
 	// to any number of publishers otherwise.

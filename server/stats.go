@@ -10,8 +10,8 @@ import (
 type Stats struct {
 	Uptime float64 `json:"uptime_seconds"`
 	Loops  int     `json:"loops"`
-	// StaleLoops did not answer in time; their part of all this is what they
-	// answered last, so that no total goes back.
+	// StaleLoops did not answer in time. Their part of all this is their last
+	// answer, so that no total goes back.
 	StaleLoops int `json:"stale_loops"`
 	Clients    struct {
 		Connected int64 `json:"connected"` // every socket, whatever its state
@@ -20,19 +20,19 @@ type Stats struct {
 		Closing   int64 `json:"closing"`
 		Max       int   `json:"max"`
 	} `json:"clients"`
-	Accepted     uint64            `json:"accepted"`
-	Opened       uint64            `json:"opened"`
-	AcceptErrors uint64            `json:"accept_errors"`
-	AcceptRests  uint64            `json:"accept_rests"` // times accepting paused for want of descriptors
-	TurnedAway   uint64            `json:"turned_away"`  // closed without even a 503
-	Refused      map[string]uint64 `json:"refused"`      // by the limit that did it
-	Closed       map[string]uint64 `json:"closed"`       // by reason
-	MessagesIn   uint64            `json:"messages_in"`
-	MessagesOut  uint64            `json:"messages_out"`
-	ControlsIn   uint64            `json:"control_frames_in"`
-	Pings        uint64            `json:"pings_sent"`
-	BytesIn      uint64            `json:"bytes_in"`
-	BytesOut     uint64            `json:"bytes_out"`
+	Accepted       uint64            `json:"accepted"`
+	Opened         uint64            `json:"opened"`
+	AcceptErrors   uint64            `json:"accept_errors"`
+	AcceptBackoffs uint64            `json:"accept_rests"` // times accepting paused for want of descriptors
+	TurnedAway     uint64            `json:"turned_away"`  // closed without even a 503
+	Refused        map[string]uint64 `json:"refused"`      // by the limit that did it
+	Closed         map[string]uint64 `json:"closed"`       // by reason
+	MessagesIn     uint64            `json:"messages_in"`
+	MessagesOut    uint64            `json:"messages_out"`
+	ControlsIn     uint64            `json:"control_frames_in"`
+	Pings          uint64            `json:"pings_sent"`
+	BytesIn        uint64            `json:"bytes_in"`
+	BytesOut       uint64            `json:"bytes_out"`
 	// PendingBytes is the memory of all send queues, a message that waits for many
 	// counted once, and 48 for each for whom it does: what PendingTotal bounds.
 	PendingBytes int64             `json:"pending_bytes"`
@@ -79,44 +79,44 @@ type Stats struct {
 	TopicLimit  uint64    `json:"topic_limit"` // subscriptions refused for a limit
 }
 
-// statsPatience is how long Stats waits for a loop.
-const statsPatience = 2 * time.Second
+// statsTimeout is how long Stats waits for a loop.
+const statsTimeout = 2 * time.Second
 
-// told is what a loop has answered last, for those who ask.
-type told struct {
+// snapshot is what a loop answered last, when somebody asked for its numbers.
+type snapshot struct {
 	mu                    sync.Mutex
 	count                 counters
 	topics, subscriptions int
 }
 
-// tell updates the loop's answer.
-func (l *loop) tell() {
-	t := &l.told
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	actions := append(t.count.actions[:0], l.count.actions...)
-	t.count = l.count
-	t.count.actions = actions
-	t.topics, t.subscriptions = l.topics.Len(), l.topics.Subscriptions()
+// takeSnapshot copies the loop's numbers to where others may read them.
+func (l *loop) takeSnapshot() {
+	at := &l.snapshot
+	at.mu.Lock()
+	defer at.mu.Unlock()
+	actions := append(at.count.actions[:0], l.count.actions...)
+	at.count = l.count
+	at.count.actions = actions
+	at.topics, at.subscriptions = l.topics.Len(), l.topics.Subscriptions()
 }
 
 // Stats asks every loop for its numbers. For one that does not answer within
-// two seconds it takes those that this one answered last: see Stats.StaleLoops.
+// two seconds it takes the ones of its last answer: see Stats.StaleLoops.
 func (s *Server) Stats() Stats {
 	var answers atomic.Int32
 	s.ask(func(l *loop) {
-		l.tell()
+		l.takeSnapshot()
 		answers.Add(1)
 	})
 	stale := len(s.loops) - int(answers.Load()) // a late answer may come from here on
 	sum := counters{actions: make([]actionCounters, len(s.constants))}
 	topics, subscriptions := 0, 0
 	for _, l := range s.loops {
-		l.told.mu.Lock()
-		sum.add(&l.told.count, s.mux.Actions())
-		topics += l.told.topics
-		subscriptions += l.told.subscriptions
-		l.told.mu.Unlock()
+		l.snapshot.mu.Lock()
+		sum.add(&l.snapshot.count, s.mux.Actions())
+		topics += l.snapshot.topics
+		subscriptions += l.snapshot.subscriptions
+		l.snapshot.mu.Unlock()
 	}
 	st := s.describe(&sum)
 	st.Topics, st.Subscribed, st.StaleLoops = topics, subscriptions, stale
@@ -135,7 +135,7 @@ func (s *Server) ask(f func(*loop)) {
 	default:
 	}
 	answers := make(chan struct{}, len(s.loops))
-	patience := time.After(statsPatience)
+	timeout := time.After(statsTimeout)
 	for _, l := range s.loops {
 		if !l.post(func(l *loop) { f(l); answers <- struct{}{} }) {
 			l.running.Lock() // it is over, or will be in a moment
@@ -147,7 +147,7 @@ func (s *Server) ask(f func(*loop)) {
 	for range s.loops {
 		select {
 		case <-answers:
-		case <-patience:
+		case <-timeout:
 			return
 		case <-s.ended:
 			return

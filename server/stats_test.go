@@ -18,7 +18,7 @@ import (
 // describe is for messages of tests.
 func describe(st Stats) string {
 	return fmt.Sprintf("%+v accepted %d opened %d closed %v refused %v turned away %d rests %d pending %d dropped %v in %d out %d queue %+v",
-		st.Clients, st.Accepted, st.Opened, st.Closed, st.Refused, st.TurnedAway, st.AcceptRests, st.PendingBytes, st.Dropped, st.MessagesIn, st.MessagesOut, st.Queue)
+		st.Clients, st.Accepted, st.Opened, st.Closed, st.Refused, st.TurnedAway, st.AcceptBackoffs, st.PendingBytes, st.Dropped, st.MessagesIn, st.MessagesOut, st.Queue)
 }
 
 // numbers calls f for every number in v, with its path.

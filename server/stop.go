@@ -13,9 +13,9 @@ import (
 // handler, or whatever else the application runs on it, does not return.
 var ErrBlocked = errors.New("a loop is blocked by what the application runs on it")
 
-// endPatience is how long Stop waits beyond its context for loops to end, whose
+// endTimeout is how long Stop waits beyond its context for loops to end, whose
 // clients it has cut off.
-const endPatience = 2 * time.Second
+const endTimeout = 2 * time.Second
 
 // Stop ends the server gracefully. It stops accepting, Ready turns false, and
 // every client gets a close frame, spread over Config.DrainTime: code 1001, or
@@ -97,7 +97,7 @@ func (s *Server) endLoops(ctx context.Context) error {
 		return nil
 	case <-ctx.Done():
 	}
-	late := time.NewTimer(endPatience)
+	late := time.NewTimer(endTimeout)
 	defer late.Stop()
 	select {
 	case <-s.ended:
