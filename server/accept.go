@@ -1,9 +1,7 @@
 package server
 
 import (
-	"math"
 	"net/netip"
-	"sync"
 	"time"
 
 	"github.com/google/uuid"
@@ -276,48 +274,4 @@ func (a *acceptor) close(l *loop) {
 	}
 	l.accept = nil
 	close(l.server.swept)
-}
-
-// shares counts the clients of each address. An IPv6 host has a /64 of them.
-type shares struct {
-	mu     sync.Mutex
-	counts map[[16]byte]int
-}
-
-func shareKey(addr [16]byte) [16]byte {
-	if !netip.AddrFrom16(addr).Is4In6() {
-		clear(addr[8:])
-	}
-	return addr
-}
-
-// enter counts one more client of the peer's address, unless its share is
-// used up. Unix sockets have no address and no bound.
-func (s *shares) enter(peer netip.AddrPort, limit int) bool {
-	if limit <= 0 || !peer.IsValid() {
-		return true
-	}
-	key := shareKey(peer.Addr().As16())
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.counts[key] >= limit {
-		return false
-	}
-	if s.counts == nil {
-		s.counts = make(map[[16]byte]int)
-	}
-	s.counts[key]++
-	return true
-}
-
-// add counts one more client without asking.
-func (s *shares) add(peer netip.AddrPort) { s.enter(peer, math.MaxInt) }
-
-func (s *shares) leave(addr [16]byte) {
-	key := shareKey(addr)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.counts[key]--; s.counts[key] <= 0 {
-		delete(s.counts, key)
-	}
 }
