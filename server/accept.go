@@ -98,8 +98,9 @@ func (a *acceptor) admit(l *loop, n newcomer) {
 	}
 }
 
-// refusals is how many may wait for their 503 at once: half the spare, so that
-// they take no client's place; all that is free when no client will come any more.
+// refusals is how many may wait for their 503 at once: half of the spare
+// descriptors, so that they take no client's place. While the server drains it is
+// all free ones, since no client will come.
 func (s *Server) refusals() int64 {
 	half := int64(s.limits.Spare() / 2)
 	if s.draining.Load() {
@@ -108,8 +109,8 @@ func (s *Server) refusals() int64 {
 	return half
 }
 
-// allowed says whether the newcomer may begin a handshake. Its address comes
-// before the rate: who is refused anyway does not use that up for others.
+// allowed says whether the newcomer may begin a handshake. The address is checked
+// before the rate: who is refused for its address uses up nobody's rate.
 func (a *acceptor) allowed(l *loop, n *newcomer) bool {
 	s := l.server
 	short := s.shortOf(1)
@@ -247,8 +248,8 @@ func (a *acceptor) tick(l *loop) {
 
 // sweepRounds bounds the batches that are accepted from each listener when the
 // server stops: as many as the longest queue holds. Closing a listener resets
-// whoever is in its queue, and a queue is served in order, so whoever was in it
-// before the stop has got his 503 by then, however many come behind him.
+// those in its queue. A queue is served in order: after so many batches all who
+// were in it before the stop have their 503, however many come behind them.
 const sweepRounds = (1<<16)/acceptBatch + 1
 
 // sweep refuses a batch of those in the queues. Once these are empty, or the

@@ -119,7 +119,7 @@ func (l *loop) perform(a *dispatch.Action, out []byte, fan bool) (_ []byte, held
 	return out, false
 }
 
-// call runs an inline handler, and now and then takes its time.
+// call runs an inline handler, and times one call in 16.
 func (l *loop) call(a *dispatch.Action, out []byte) ([]byte, dispatch.Code) {
 	l.budget.work -= callWork
 	count := &l.count.actions[a.Index]
@@ -146,8 +146,8 @@ func (l *loop) refuse(a *dispatch.Action, out []byte, code dispatch.Code) []byte
 	return conn.EndFrame(out, mark, ws.OpText)
 }
 
-// mayFanOut: addressing other clients is for everyone, if the operator says
-// so, or for those whose token does.
+// mayFanOut says whether the client may address others: if Config.ClientFanout
+// lets everyone, or its token does.
 func (l *loop) mayFanOut(ctx *dispatch.Context) dispatch.Code {
 	if l.server.cfg.ClientFanout {
 		return dispatch.OK

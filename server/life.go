@@ -101,7 +101,7 @@ func (l *loop) look(slot uint32, c *client) {
 	case firstMessageLimit:
 		l.close(slot, c, ReasonSilent, ws.StatusPolicyViolation, "no message in time")
 	case pongLimit:
-		if !l.held(c) { // else its answer may lie unread for our sake
+		if !l.held(c) { // of a held client we do not read the answer
 			l.close(slot, c, ReasonIdle, ws.StatusPolicyViolation, "idle: the ping was not answered")
 			return
 		}
@@ -114,7 +114,7 @@ func (l *loop) look(slot uint32, c *client) {
 }
 
 // reached says whether the client's next limit is reached. If not, it plans the
-// look at it; the wheel may have asked earlier, since it reaches so far only.
+// look for then. The wheel may look earlier: it reaches only so far ahead.
 func (l *loop) reached(slot uint32, c *client) (which limit, yes bool) {
 	which, at := l.nextLimit(c)
 	if which == noLimit {

@@ -182,8 +182,8 @@ func (l *loop) turn() bool {
 	return l.goOn(n)
 }
 
-// goOn says whether the worker keeps the loop. It lingers through one whole
-// tick in which nothing happened.
+// goOn says whether the worker keeps the loop: until one whole tick has passed
+// in which nothing happened.
 func (l *loop) goOn(n int) bool {
 	if n > 0 || l.busy() {
 		l.active = l.wheel.now
@@ -191,9 +191,9 @@ func (l *loop) goOn(n int) bool {
 	return !l.stopped && l.wheel.now-l.active < 2
 }
 
-// wait gets the next batch, and sleeps for it if there is nothing else to do:
-// briefly with the processor in hand, which is cheapest, and when that was long
-// enough, or somebody was given work by this loop, so that others get it.
+// wait gets the next batch. It sleeps for it if there is nothing else to do: first
+// briefly, keeping the processor, which is cheapest (Doze); then so that other
+// goroutines get the processor (Park), at once if this loop has given them work.
 func (l *loop) wait() (n int, woken bool, err error) {
 	if l.busy() {
 		yield := l.yield

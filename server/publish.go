@@ -53,9 +53,9 @@ type Message struct {
 	Binary bool
 	// Data is copied once and may be reused after Publish.
 	Data []byte
-	// Deadline, if set, is when the message is worth nothing any more: whom it
-	// has not been sent to by then does not get it. What is left until then counts,
-	// as of Publish: a clock that is set later changes nothing.
+	// Deadline, if set: clients that the message has not been sent to by then do
+	// not get it. Publish takes the time that is left, so a clock that is set later
+	// changes nothing.
 	Deadline time.Time
 	// Coalesce, if not empty, names what this is the latest value of: for a
 	// client in whose queue an older message of that name still waits, this one

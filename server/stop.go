@@ -66,8 +66,8 @@ func (s *Server) drainLoops(ctx context.Context, restarting bool) error {
 	for _, l := range s.loops {
 		l.post(func(l *loop) { l.beginDrain(code, text) })
 	}
-	// The sweep of the accept queues comes first, and those it found have to be
-	// known to their loops: only then does "no client" mean that none will come.
+	// First the accept queues are swept, and the loops know whom the sweep found.
+	// Only then does "no client" mean that none will come.
 	select {
 	case <-s.swept:
 	case <-s.ended:

@@ -10,8 +10,8 @@ import (
 // The way of a request whose token takes long to look at (dispatch.Mux.Recall):
 //
 //  1. verify: its client is held, and it waits in loop.checks.
-//  2. nextCheck: a worker gets the first of them, one at a time for each loop: more
-//     at once would take processors from loops, and workers from handlers.
+//  2. nextCheck: a worker gets the first of them. Each loop has one at a time with
+//     the workers: more would take processors from loops, and workers from handlers.
 //  3. verified: the request goes on where it stopped, and the next is begun.
 
 // checksAtOnce bounds the requests of a loop that wait for this: beyond it the

@@ -11,8 +11,8 @@ type walk struct {
 	d     *delivery
 	slots slots
 	at    uint32 // the next slot to serve
-	more  bool   // at is one
-	began int64  // instant: who came later is not meant
+	more  bool   // whether at is a slot
+	began int64  // instant: clients that came later do not get it
 
 	matched, sent, queued, dropped, expired int64
 }
