@@ -23,7 +23,7 @@ type Identity struct {
 // Message is conn's call for each whole message: it runs inline actions, hands
 // pooled ones to the workers, and appends answers to out.
 func (l *loop) Message(op ws.OpCode, payload, out []byte) ([]byte, error) {
-	c := l.cur
+	c := l.feeding.cur
 	l.count.n[nMessagesIn]++
 	if !l.takeMessage(c) {
 		return out, errMessageRate
@@ -48,7 +48,7 @@ func (l *loop) Message(op ws.OpCode, payload, out []byte) ([]byte, error) {
 // Control is conn's call for each ping, pong and close frame.
 func (l *loop) Control(op ws.OpCode, payload []byte) error {
 	l.count.n[nControlsIn]++
-	if op != ws.OpClose && !l.takeControl(l.cur) {
+	if op != ws.OpClose && !l.takeControl(l.feeding.cur) {
 		return errControlRate
 	}
 	if l.spend(messageWork + len(payload)) {
@@ -60,7 +60,7 @@ func (l *loop) Control(op ws.OpCode, payload []byte) error {
 // act runs one request. held: its answer comes later, and until then the
 // client's next messages wait.
 func (l *loop) act(msg, out []byte) (_ []byte, held bool) {
-	env := &l.env
+	env := &l.feeding.env
 	if code := dispatch.Parse(msg, env); code != dispatch.OK {
 		return l.refuse(nil, out, code), false
 	}
@@ -74,13 +74,13 @@ func (l *loop) act(msg, out []byte) (_ []byte, held bool) {
 		l.count.n[nMessagesOut]++
 		return append(out, l.server.constants[a.Index]...), false
 	}
-	if l.settling && !a.Inline || l.hushed && fan {
+	if l.handover.settling && !a.Inline || l.handover.hushed && fan {
 		l.putOff(msg)
 		return out, true
 	}
-	l.ctx = dispatch.Context{Context: l.server.ctx, Client: (*here)(l), Envelope: env}
+	l.feeding.ctx = dispatch.Context{Context: l.server.ctx, Client: (*here)(l), Envelope: env}
 	if l.mustVerify(a, fan) {
-		if l.settling {
+		if l.handover.settling {
 			l.putOff(msg)
 			return out, true
 		}
@@ -89,10 +89,10 @@ func (l *loop) act(msg, out []byte) (_ []byte, held bool) {
 	return l.perform(a, out, fan)
 }
 
-// perform runs the request in l.ctx, whose token takes no time.
+// perform runs the request in l.feeding.ctx, whose token takes no time.
 func (l *loop) perform(a *dispatch.Action, out []byte, fan bool) (_ []byte, held bool) {
 	if fan {
-		code := l.mayFanOut(&l.ctx)
+		code := l.mayFanOut(&l.feeding.ctx)
 		if code == dispatch.OK && l.server.backlog.full() {
 			l.count.n[nBusy]++
 			code = dispatch.Busy
@@ -110,7 +110,7 @@ func (l *loop) perform(a *dispatch.Action, out []byte, fan bool) (_ []byte, held
 	out = conn.EndFrame(out, mark, ws.OpText)
 	l.count.actions[a.Index].codes[codeIndex(code)]++
 	if fan && code == dispatch.OK {
-		keep := l.server.fanOut(&l.env, l.cur.id, append([]byte(nil), out[start:]...))
+		keep := l.server.fanOut(&l.feeding.env, l.feeding.cur.id, append([]byte(nil), out[start:]...))
 		if !keep {
 			return out[:start], false
 		}
@@ -125,10 +125,10 @@ func (l *loop) call(a *dispatch.Action, out []byte) ([]byte, dispatch.Code) {
 	count := &l.count.actions[a.Index]
 	count.calls++
 	if !sampled(count.calls) {
-		return a.Call(&l.ctx, out)
+		return a.Call(&l.feeding.ctx, out)
 	}
 	began := time.Now()
-	out, code := a.Call(&l.ctx, out)
+	out, code := a.Call(&l.feeding.ctx, out)
 	count.seconds.duration(time.Since(began))
 	return out, code
 }
@@ -142,7 +142,7 @@ func (l *loop) refuse(a *dispatch.Action, out []byte, code dispatch.Code) []byte
 	}
 	l.count.n[nMessagesOut]++
 	out, mark := conn.BeginFrame(out)
-	out = dispatch.AppendAnswer(out, code, "", nil, l.env.Action, l.env.Seq)
+	out = dispatch.AppendAnswer(out, code, "", nil, l.feeding.env.Action, l.feeding.env.Seq)
 	return conn.EndFrame(out, mark, ws.OpText)
 }
 

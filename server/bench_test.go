@@ -51,7 +51,7 @@ func feeder(t testing.TB, stream string) func() {
 	in := make([]byte, len(stream))
 	return func() {
 		copy(in, stream)
-		l.slot, l.cur = slot, c
+		l.feeding.slot, l.feeding.cur = slot, c
 		l.budget.begin(1)
 		rest, out, err := s.protocol.Feed(&c.proto, in, l.out[:0], l)
 		if l.out = out; len(rest) != 0 || err != nil || len(out) == 0 {

@@ -80,9 +80,9 @@ func (l *loop) drainOn(n int) {
 // shut closes the loop's inbox. What was posted before still runs, since it may
 // bring a newcomer with its descriptor; that one is ended like all others.
 func (l *loop) shut() {
-	l.mu.Lock()
-	l.closed = true
-	l.mu.Unlock()
+	l.inbox.mu.Lock()
+	l.inbox.closed = true
+	l.inbox.mu.Unlock()
 	l.takeInbox()
 	l.end()
 	l.reap()

@@ -177,7 +177,7 @@ func (l *loop) restoreExtra(slot uint32, c *client, r *clientRecord) {
 		l.extras.make(c).rest = append(l.buffers.get(len(r.rest)), r.rest...)
 	}
 	if len(r.waiting) > 0 {
-		l.slot, l.cur = slot, c
+		l.feeding.slot, l.feeding.cur = slot, c
 		l.putOff(r.waiting)
 	}
 	if r.flags&wireAgain != 0 {

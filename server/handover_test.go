@@ -215,7 +215,7 @@ func TestHandoverQueue(t *testing.T) {
 	}
 	frames := map[*delivery]int{}
 	s.each(func(l *loop) {
-		for _, slot := range l.stuck {
+		for _, slot := range l.slow.stuck {
 			for k := l.clients.at(slot).head; k != 0; k = l.queue.at(k).next {
 				frames[l.queue.at(k).from]++
 			}
@@ -283,7 +283,7 @@ func TestHandoverPooled(t *testing.T) {
 	// Once it settles, b's request is put off, and c is served on.
 	settling := func() (n int) {
 		s.each(func(l *loop) {
-			if l.settling {
+			if l.handover.settling {
 				n++
 			}
 		})
@@ -513,7 +513,7 @@ func TestHandoverHush(t *testing.T) {
 		from.send(`{"actioncode":"echo","data":1,"is_broadcast":true}`)
 		eventually(t, func() string { return "it is put off" }, func() bool {
 			waiting := 0
-			s.each(func(l *loop) { waiting += len(l.waiters) })
+			s.each(func(l *loop) { waiting += len(l.handover.waiters) })
 			return waiting == 1
 		})
 	}}, nil)
@@ -556,7 +556,7 @@ func TestHandoverBlocked(t *testing.T) {
 		p.expect(`{"code":0,"msg":"success","data":null,"actioncode":"block"}`)
 		p.alive()
 		s.each(func(l *loop) {
-			if l.settling || l.hushed || l.halt != nil {
+			if l.handover.settling || l.handover.hushed || l.handover.halt != nil {
 				t.Errorf("loop %d still stands still", l.number)
 			}
 		})

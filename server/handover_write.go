@@ -102,7 +102,7 @@ func (s *Server) record(now int64) *serverRecord {
 func (s *Server) writeFrames(w *estateWriter) (map[*delivery]uint64, error) {
 	frames := map[*delivery]uint64{}
 	for _, l := range s.loops {
-		for _, slot := range l.stuck {
+		for _, slot := range l.slow.stuck {
 			c := l.clients.at(slot)
 			if !c.is(flagStuck) {
 				continue // freed

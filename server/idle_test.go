@@ -235,7 +235,7 @@ func (l *loop) sleep(d time.Duration) {
 		l.clients.at(slot).since -= int64(d)
 	}
 	l.passTime()
-	for l.wheel.looking() || l.unchecked > 0 || l.drain.quota > 0 {
+	for l.wheel.looking() || l.slow.unchecked > 0 || l.drain.quota > 0 {
 		l.workOff()
 	}
 }

@@ -29,20 +29,20 @@ func (k *call) abandon() {
 	k.cancel()
 }
 
-// newCall makes a call of the request in l.ctx, with memory of its own.
+// newCall makes a call of the request in l.feeding.ctx, with memory of its own.
 func (l *loop) newCall(a *dispatch.Action) *call {
 	s := l.server
-	k := &call{slot: l.slot, action: a, fan: l.env.Broadcast || len(l.env.ClientIDs) > 0, ctx: l.ctx,
+	k := &call{slot: l.feeding.slot, action: a, fan: l.feeding.env.Broadcast || len(l.feeding.env.ClientIDs) > 0, ctx: l.feeding.ctx,
 		deadline: l.wheel.now + l.timeout(s.cfg.ActionTimeout)}
 	k.ctx.Context, k.cancel = context.WithTimeout(s.ctx, s.cfg.ActionTimeout)
-	k.ctx.Client, k.ctx.Envelope = l.there(l.slot, l.cur), l.env.Clone()
+	k.ctx.Client, k.ctx.Envelope = l.there(l.feeding.slot, l.feeding.cur), l.feeding.env.Clone()
 	return k
 }
 
 // hold has the client wait for call k.
 func (l *loop) hold(k *call) {
-	l.extras.make(l.cur).call = k
-	l.calls = append(l.calls, k)
+	l.extras.make(l.feeding.cur).call = k
+	l.pooled.calls = append(l.pooled.calls, k)
 }
 
 // begin hands the request to the workers.
@@ -109,7 +109,7 @@ func (l *loop) resume(k *call, c *client, frame []byte) {
 // the same time-out, so the oldest is the next to expire. Those that have ended
 // are forgotten, wherever they stand: each holds a copy of its request.
 func (l *loop) checkCalls() {
-	for _, k := range l.calls {
+	for _, k := range l.pooled.calls {
 		if !k.ended.Load() {
 			if before(l.wheel.now, k.deadline) {
 				break
@@ -119,5 +119,5 @@ func (l *loop) checkCalls() {
 			k.cancel()
 		}
 	}
-	l.calls = slices.DeleteFunc(l.calls, func(k *call) bool { return k.ended.Load() })
+	l.pooled.calls = slices.DeleteFunc(l.pooled.calls, func(k *call) bool { return k.ended.Load() })
 }

@@ -160,7 +160,7 @@ func (l *loop) keep(c *client, rest []byte) {
 // if that is a lot, until the client's time is over.
 func (l *loop) feed(slot uint32, c *client, in []byte) {
 	for {
-		l.slot, l.cur = slot, c
+		l.feeding.slot, l.feeding.cur = slot, c
 		rest, out, err := l.server.protocol.Feed(&c.proto, in, l.out[:0], l)
 		l.out = out
 		if len(out) > 0 {

@@ -155,7 +155,7 @@ func (l *loop) enqueue(slot uint32, c *client, nd node) {
 	l.server.hold(&nd)
 	if !c.is(flagStuck) {
 		c.set(flagStuck)
-		l.stuck = append(l.stuck, slot)
+		l.slow.stuck = append(l.slow.stuck, slot)
 	}
 }
 
@@ -419,13 +419,13 @@ const stuckSlice = 1024
 // takes the place of one that leaves the list, are behind it.
 func (l *loop) checkStuck(n int) {
 	limit := l.timeout(l.server.cfg.PendingAge)
-	for ; n > 0 && l.unchecked > 0; n-- {
-		l.unchecked--
-		slot := l.stuck[l.unchecked]
+	for ; n > 0 && l.slow.unchecked > 0; n-- {
+		l.slow.unchecked--
+		slot := l.slow.stuck[l.slow.unchecked]
 		if !l.stillStuck(slot, l.clients.at(slot), limit) {
-			last := len(l.stuck) - 1
-			l.stuck[l.unchecked] = l.stuck[last]
-			l.stuck = l.stuck[:last]
+			last := len(l.slow.stuck) - 1
+			l.slow.stuck[l.slow.unchecked] = l.slow.stuck[last]
+			l.slow.stuck = l.slow.stuck[:last]
 		}
 	}
 }
@@ -463,7 +463,7 @@ func (l *loop) aged(c *client, limit uint32) bool {
 func (l *loop) lastWrite(slot uint32, c *client) {
 	before := c.pending
 	l.flush(slot, c)
-	if !l.stalled || c.state != stateOpen || c.pending >= before {
+	if !l.slow.stalled || c.state != stateOpen || c.pending >= before {
 		return
 	}
 	for n := c.head; n != 0; n = l.queue.at(n).next {

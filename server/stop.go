@@ -110,9 +110,9 @@ func (s *Server) endLoops(ctx context.Context) error {
 // blocked names the first loop that has not ended.
 func (s *Server) blocked() error {
 	for i, l := range s.loops {
-		l.mu.Lock()
-		closed := l.closed
-		l.mu.Unlock()
+		l.inbox.mu.Lock()
+		closed := l.inbox.closed
+		l.inbox.mu.Unlock()
 		if !closed {
 			return fmt.Errorf("%w: loop %d of %d", ErrBlocked, i+1, len(s.loops))
 		}
