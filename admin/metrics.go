@@ -48,6 +48,7 @@ func (c collector) Collect(to chan<- prometheus.Metric) {
 	e := export{to}
 	e.gauge(buildInfo, 1, a.version, goVersion)
 	e.gauge(readyState, float64(bit(a.ready() == nil)))
+	e.plain(&st)
 	e.server(&st)
 	e.clients(&st)
 	e.traffic(&st)

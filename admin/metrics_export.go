@@ -41,6 +41,12 @@ func (e export) histogram(d *prometheus.Desc, h server.Histogram, labels ...stri
 	e.to <- prometheus.MustNewConstHistogram(d, h.Count, h.Sum, buckets, labels...)
 }
 
+func (e export) plain(st *server.Stats) {
+	for _, c := range plainCounters {
+		e.counter(c.Desc, c.value(st))
+	}
+}
+
 func (e export) server(st *server.Stats) {
 	e.gauge(uptime, st.Uptime)
 	e.gauge(loops, float64(st.Loops))
@@ -52,9 +58,6 @@ func (e export) clients(st *server.Stats) {
 		e.gauge(clientsNow, float64(n), state)
 	}
 	e.gauge(clientsMax, float64(st.Clients.Max))
-	e.counter(acceptedAll, st.Accepted)
-	e.counter(acceptErrors, st.AcceptErrors)
-	e.counter(acceptPauses, st.AcceptRests)
 	e.counter(handshakes, st.Opened, "opened")
 	e.counter(handshakes, st.Closed["handshake"], "invalid")
 	e.counter(handshakes, st.Closed["handshake_timeout"], "timeout")
@@ -64,12 +67,6 @@ func (e export) clients(st *server.Stats) {
 }
 
 func (e export) traffic(st *server.Stats) {
-	e.counter(messagesIn, st.MessagesIn)
-	e.counter(messagesOut, st.MessagesOut)
-	e.counter(controlsIn, st.ControlsIn)
-	e.counter(pingsOut, st.Pings)
-	e.counter(bytesIn, st.BytesIn)
-	e.counter(bytesOut, st.BytesOut)
 	e.gauge(pendingBytes, float64(st.PendingBytes))
 }
 
@@ -98,34 +95,23 @@ func (e export) actions(st *server.Stats) {
 	for _, name := range slices.Sorted(maps.Keys(st.ActionSeconds)) {
 		e.histogram(actionSeconds, st.ActionSeconds[name], name)
 	}
-	e.counter(actionsBusy, st.ActionsBusy)
-	e.counter(actionTimeouts, st.ActionTimeouts)
-	e.counter(actionsLate, st.ActionsLate)
 	e.gauge(workersBusy, float64(st.WorkersBusy))
 	e.gauge(workersMax, float64(st.WorkersMax))
 }
 
 func (e export) publishes(st *server.Stats) {
-	e.counter(publishes, st.Publishes)
 	e.gauge(publishesUnderWay, float64(st.PublishesUnderWay))
-	e.counter(publishesRefused, st.PublishesRefused)
 	e.histogram(publishSeconds, st.PublishSeconds)
 	e.each(dropped, st.Dropped)
-	e.counter(expired, st.Expired)
-	e.counter(queued, st.Queue.Queued)
 	for outcome, n := range map[string]uint64{"sent": st.Queue.Sent, "evicted": st.Queue.Evicted, "coalesced": st.Queue.Coalesced,
 		"expired": st.Queue.Expired, "lost": st.Queue.Lost} {
 		e.counter(unqueued, n, outcome)
 	}
 	e.gauge(topicsNow, float64(st.Topics))
 	e.gauge(subscriptions, float64(st.Subscribed))
-	e.counter(subscriptionsRefused, st.TopicLimit)
 }
 
 func (e export) loops(st *server.Stats) {
-	e.counter(turns, st.Turns)
-	e.counter(events, st.Events)
-	e.counter(staleEvents, st.StaleEvents)
 	e.histogram(turnSeconds, st.TurnSeconds)
 	e.histogram(batchSize, st.BatchSize)
 }

@@ -4,6 +4,8 @@ import (
 	"runtime"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"wsd/server"
 )
 
 var goVersion = runtime.Version()
@@ -25,45 +27,25 @@ var (
 	loops      = describe("wsd_loops", "Event loops that own the clients.")
 	staleLoops = describe("wsd_loops_stale", "Loops that did not answer within two seconds; their part of all numbers is of when they last did.")
 
-	clientsNow   = describe("wsd_clients", "Connections now, by state.", "state")
-	clientsMax   = describe("wsd_clients_max", "Connections that there may be.")
-	acceptedAll  = describe("wsd_connections_accepted_total", "Connections accepted, before any check.")
-	acceptErrors = describe("wsd_accept_errors_total", "Failures of accept.")
-	acceptPauses = describe("wsd_accept_pauses_total", "Times accepting paused for want of descriptors.")
-	handshakes   = describe("wsd_handshakes_total", "Handshakes by outcome: opened, invalid, timeout, turned_away (closed unread), evicted (for a newcomer, when the places were all taken), or the limit that refused it.", "outcome")
-	closes       = describe("wsd_closes_total", "Connections ended, by reason.", "reason")
+	clientsNow = describe("wsd_clients", "Connections now, by state.", "state")
+	clientsMax = describe("wsd_clients_max", "Connections that there may be.")
+	handshakes = describe("wsd_handshakes_total", "Handshakes by outcome: opened, invalid, timeout, turned_away (closed unread), evicted (for a newcomer, when the places were all taken), or the limit that refused it.", "outcome")
+	closes     = describe("wsd_closes_total", "Connections ended, by reason.", "reason")
 
-	messagesIn   = describe("wsd_received_messages_total", "Whole messages received.")
-	messagesOut  = describe("wsd_sent_messages_total", "Messages handed to the kernel whole.")
-	controlsIn   = describe("wsd_received_control_frames_total", "Control frames received: pings, pongs, closes.")
-	pingsOut     = describe("wsd_sent_pings_total", "Pings sent to silent clients.")
-	bytesIn      = describe("wsd_received_bytes_total", "Bytes read from clients.")
-	bytesOut     = describe("wsd_sent_bytes_total", "Bytes written to clients.")
 	pendingBytes = describe("wsd_pending_bytes", "Memory of what waits for clients that do not take it, a message that waits for many counted once.")
 
-	answers        = describe("wsd_action_answers_total", "Answers by action and code; action (none): no action was asked for, code other: an application's own.", "action", "code")
-	actionSeconds  = describe("wsd_action_duration_seconds", "Time in handlers: of pooled actions each call, of inline ones one call in 16.", "action")
-	actionsBusy    = describe("wsd_actions_busy_total", "Actions answered busy because no worker was free.")
-	actionTimeouts = describe("wsd_action_timeouts_total", "Actions answered busy because their handler took too long.")
-	actionsLate    = describe("wsd_action_late_results_total", "Results of handlers that nobody waited for any more.")
-	workersBusy    = describe("wsd_workers_busy", "Workers that run a handler now.")
-	workersMax     = describe("wsd_workers_max", "Workers that there may be.")
+	answers       = describe("wsd_action_answers_total", "Answers by action and code; action (none): no action was asked for, code other: an application's own.", "action", "code")
+	actionSeconds = describe("wsd_action_duration_seconds", "Time in handlers: of pooled actions each call, of inline ones one call in 16.", "action")
+	workersBusy   = describe("wsd_workers_busy", "Workers that run a handler now.")
+	workersMax    = describe("wsd_workers_max", "Workers that there may be.")
 
-	publishes            = describe("wsd_publishes_total", "Messages published, fan-out by actions included.")
-	publishesUnderWay    = describe("wsd_publishes_under_way", "Messages that have not reached their last client.")
-	publishesRefused     = describe("wsd_publishes_refused_total", "Messages that the application posted and that were refused because too many were under way. Publishers over HTTP wait instead.")
-	publishSeconds       = describe("wsd_publish_duration_seconds", "Time from publish to the write to the last client.")
-	dropped              = describe("wsd_dropped_messages_total", "Messages not sent to a slow client, by policy.", "policy")
-	expired              = describe("wsd_expired_messages_total", "Messages not sent to a client because their deadline was over when its turn came.")
-	queued               = describe("wsd_queued_messages_total", "Published messages that had to wait for a client, once for each.")
-	unqueued             = describe("wsd_unqueued_messages_total", "What became of them: sent, evicted by the policy, coalesced (replaced by a newer value), expired, lost with the connection.", "outcome")
-	topicsNow            = describe("wsd_topics", "Topics that have a subscriber, once for each loop.")
-	subscriptions        = describe("wsd_subscriptions", "Pairs of a client and a topic.")
-	subscriptionsRefused = describe("wsd_subscriptions_refused_total", "Subscriptions refused for a limit.")
+	publishesUnderWay = describe("wsd_publishes_under_way", "Messages that have not reached their last client.")
+	publishSeconds    = describe("wsd_publish_duration_seconds", "Time from publish to the write to the last client.")
+	dropped           = describe("wsd_dropped_messages_total", "Messages not sent to a slow client, by policy.", "policy")
+	unqueued          = describe("wsd_unqueued_messages_total", "What became of them: sent, evicted by the policy, coalesced (replaced by a newer value), expired, lost with the connection.", "outcome")
+	topicsNow         = describe("wsd_topics", "Topics that have a subscriber, once for each loop.")
+	subscriptions     = describe("wsd_subscriptions", "Pairs of a client and a topic.")
 
-	turns       = describe("wsd_loop_turns_total", "Turns of the loops.")
-	events      = describe("wsd_loop_events_total", "Readiness events served.")
-	staleEvents = describe("wsd_loop_stale_events_total", "Events for connections that had ended.")
 	turnSeconds = describe("wsd_loop_turn_duration_seconds", "Time of one turn in 16, waiting left out.")
 	batchSize   = describe("wsd_loop_batch_size", "Ready sockets in a turn.")
 
@@ -89,3 +71,30 @@ var (
 	tcpOrphans      = describe("wsd_tcp_orphan_sockets", "TCP sockets that no process has any more.")
 	tcpTimeWait     = describe("wsd_tcp_time_wait_sockets", "TCP sockets in TIME_WAIT.")
 )
+
+// plainCounters are those that are one number of Stats, without a label.
+var plainCounters = []struct {
+	*prometheus.Desc
+	value func(*server.Stats) uint64
+}{
+	{describe("wsd_connections_accepted_total", "Connections accepted, before any check."), func(st *server.Stats) uint64 { return st.Accepted }},
+	{describe("wsd_accept_errors_total", "Failures of accept."), func(st *server.Stats) uint64 { return st.AcceptErrors }},
+	{describe("wsd_accept_pauses_total", "Times accepting paused for want of descriptors."), func(st *server.Stats) uint64 { return st.AcceptBackoffs }},
+	{describe("wsd_received_messages_total", "Whole messages received."), func(st *server.Stats) uint64 { return st.MessagesIn }},
+	{describe("wsd_sent_messages_total", "Messages handed to the kernel whole."), func(st *server.Stats) uint64 { return st.MessagesOut }},
+	{describe("wsd_received_control_frames_total", "Control frames received: pings, pongs, closes."), func(st *server.Stats) uint64 { return st.ControlsIn }},
+	{describe("wsd_sent_pings_total", "Pings sent to silent clients."), func(st *server.Stats) uint64 { return st.Pings }},
+	{describe("wsd_received_bytes_total", "Bytes read from clients."), func(st *server.Stats) uint64 { return st.BytesIn }},
+	{describe("wsd_sent_bytes_total", "Bytes written to clients."), func(st *server.Stats) uint64 { return st.BytesOut }},
+	{describe("wsd_actions_busy_total", "Actions answered busy because no worker was free."), func(st *server.Stats) uint64 { return st.ActionsBusy }},
+	{describe("wsd_action_timeouts_total", "Actions answered busy because their handler took too long."), func(st *server.Stats) uint64 { return st.ActionTimeouts }},
+	{describe("wsd_action_late_results_total", "Results of handlers that nobody waited for any more."), func(st *server.Stats) uint64 { return st.ActionsLate }},
+	{describe("wsd_publishes_total", "Messages published, fan-out by actions included."), func(st *server.Stats) uint64 { return st.Publishes }},
+	{describe("wsd_publishes_refused_total", "Messages that the application posted and that were refused because too many were under way. Publishers over HTTP wait instead."), func(st *server.Stats) uint64 { return st.PublishesRefused }},
+	{describe("wsd_expired_messages_total", "Messages not sent to a client because their deadline was over when its turn came."), func(st *server.Stats) uint64 { return st.Expired }},
+	{describe("wsd_queued_messages_total", "Published messages that had to wait for a client, once for each."), func(st *server.Stats) uint64 { return st.Queue.Queued }},
+	{describe("wsd_subscriptions_refused_total", "Subscriptions refused for a limit."), func(st *server.Stats) uint64 { return st.TopicLimit }},
+	{describe("wsd_loop_turns_total", "Turns of the loops."), func(st *server.Stats) uint64 { return st.Turns }},
+	{describe("wsd_loop_events_total", "Readiness events served."), func(st *server.Stats) uint64 { return st.Events }},
+	{describe("wsd_loop_stale_events_total", "Events for connections that had ended."), func(st *server.Stats) uint64 { return st.StaleEvents }},
+}

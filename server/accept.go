@@ -1,9 +1,7 @@
 package server
 
 import (
-	"math"
 	"net/netip"
-	"sync"
 	"time"
 
 	"github.com/google/uuid"
@@ -15,17 +13,17 @@ import (
 // deals them out. It belongs to the first loop: one place that decides needs no
 // lock, and accepting is a small part of what a handshake costs.
 type acceptor struct {
-	listeners []*netpoll.Listener
-	asked     []string // what each was configured as, "" if it was inherited
-	reserve   int      // a descriptor to give up in time of need, -1 if it is given up
-	resting   uint32   // until this tick no more is accepted, 0: not resting
-	rested    uint32   // how many rests in a row, for longer and longer ones
-	warned    time.Time
-	sweeping  bool    // the server stops
-	rounds    int     // of the sweep
-	tokens    float64 // of the handshake rate
-	refilled  time.Time
-	dealt     [][]newcomer // by loop, of the present batch
+	listeners    []*netpoll.Listener
+	asked        []string // what each was configured as, "" if it was inherited
+	reserve      int      // a descriptor to give up in time of need, -1 if it is given up
+	backoffUntil uint32   // until this tick no more is accepted, 0: accepting
+	backoffs     uint32   // how many in a row, for longer and longer ones
+	warned       time.Time
+	sweeping     bool    // the server stops
+	rounds       int     // of the sweep
+	tokens       float64 // of the handshake rate
+	refilled     time.Time
+	dealt        [][]newcomer // by loop, of the present batch
 }
 
 // newcomer is an accepted socket on its way to its loop.
@@ -57,7 +55,7 @@ func (a *acceptor) arm(l *loop) error {
 
 // ready accepts a batch from listener i and says how many came.
 func (a *acceptor) ready(l *loop, i int) (accepted int) {
-	if i >= len(a.listeners) || a.resting != 0 {
+	if i >= len(a.listeners) || a.backoffUntil != 0 {
 		return 0
 	}
 	until := l.nanos() + int64(turnSlice)
@@ -67,14 +65,14 @@ func (a *acceptor) ready(l *loop, i int) (accepted int) {
 			break
 		}
 		if err != nil {
-			l.count.acceptErrors++
+			l.count.n[nAcceptErrors]++
 			if netpoll.Exhausted(err) {
 				a.exhausted(l, i, err)
 				break
 			}
 			continue // that connection was gone before it was accepted
 		}
-		a.rested = 0
+		a.backoffs = 0
 		accepted++
 		a.admit(l, newcomer{fd: fd, peer: peer, id: l.server.newID()})
 	}
@@ -86,18 +84,13 @@ func (a *acceptor) ready(l *loop, i int) (accepted int) {
 func (a *acceptor) admit(l *loop, n newcomer) {
 	s := l.server
 	n.refuse = !a.allowed(l, &n)
-	if n.refuse && int(s.refused.Load()) >= s.refusals() {
+	if n.refuse && s.population.refused.Load() >= s.refusals() {
 		// Not even the room for saying no is left.
-		l.count.turnedAway++
+		l.count.n[nTurnedAway]++
 		_ = netpoll.Abort(n.fd)
 		return
 	}
-	s.connected.Add(1)
-	if n.refuse {
-		s.refused.Add(1)
-	} else {
-		s.joining.Add(1)
-	}
+	s.population.enter(n.place())
 	owner := s.loopOf(n.id)
 	a.dealt[owner] = append(a.dealt[owner], n)
 	if n.squeeze {
@@ -105,18 +98,19 @@ func (a *acceptor) admit(l *loop, n newcomer) {
 	}
 }
 
-// refusals is how many may wait for their 503 at once: half the spare, so that
-// they take no client's place; all that is free when no client will come any more.
-func (s *Server) refusals() int {
-	half := s.limits.Spare() / 2
+// refusals is how many may wait for their 503 at once: half of the spare
+// descriptors, so that they take no client's place. While the server drains it is
+// all free ones, since no client will come.
+func (s *Server) refusals() int64 {
+	half := int64(s.limits.Spare() / 2)
 	if s.draining.Load() {
-		return s.limits.Descriptors - s.limits.Reserve + half - int(s.connected.Load()-s.refused.Load())
+		return int64(s.limits.Descriptors-s.limits.Reserve) + half - s.population.clients()
 	}
 	return half
 }
 
-// allowed says whether the newcomer may begin a handshake. Its address comes
-// before the rate: who is refused anyway does not use that up for others.
+// allowed says whether the newcomer may begin a handshake. The address is checked
+// before the rate: who is refused for its address uses up nobody's rate.
 func (a *acceptor) allowed(l *loop, n *newcomer) bool {
 	s := l.server
 	short := s.shortOf(1)
@@ -128,7 +122,7 @@ func (a *acceptor) allowed(l *loop, n *newcomer) bool {
 		l.count.refusals[short]++
 		s.keepOut(short)
 		return false
-	case !s.shares.enter(n.peer, s.cfg.MaxPerAddress):
+	case !s.population.shares.enter(n.peer, s.cfg.MaxPerAddress):
 		l.count.refusals[refusedAddress]++
 		return false
 	}
@@ -136,7 +130,7 @@ func (a *acceptor) allowed(l *loop, n *newcomer) bool {
 	if !a.takeToken(s.cfg.HandshakeRate, s.unspent.Swap(0)) {
 		l.count.refusals[refusedRate]++
 		if n.share {
-			s.shares.leave(n.peer.Addr().As16())
+			s.population.shares.leave(n.peer.Addr().As16())
 			n.share = false
 		}
 		return false
@@ -197,27 +191,19 @@ func (l *loop) welcome(pile []newcomer) {
 // forget closes newcomers whose loop is over.
 func (s *Server) forget(pile ...newcomer) {
 	for _, n := range pile {
-		if n.share {
-			s.shares.leave(n.peer.Addr().As16())
-		}
-		if n.refuse {
-			s.refused.Add(-1)
-		} else {
-			s.joining.Add(-1)
-		}
-		s.left()
+		s.population.leave(n.place())
 		_ = netpoll.Close(n.fd)
 	}
 }
 
 // exhausted: no descriptor or memory for one more socket. The reserve makes
-// room to take the newcomer off the queue and refuse it; then the acceptor
-// rests, so that it neither spins nor floods the log.
+// room to take the newcomer off the queue and refuse it. Then the acceptor backs
+// off, so that it neither spins nor floods the log.
 func (a *acceptor) exhausted(l *loop, i int, err error) {
 	if a.reserve >= 0 {
 		_ = netpoll.Close(a.reserve)
 		if fd, _, err := a.listeners[i].Accept(); err == nil {
-			l.count.turnedAway++
+			l.count.n[nTurnedAway]++
 			_ = netpoll.Abort(fd)
 		}
 		a.reserve = -1
@@ -226,44 +212,44 @@ func (a *acceptor) exhausted(l *loop, i int, err error) {
 	if time.Since(a.warned) > 10*time.Second {
 		a.warned = time.Now()
 		l.server.log.Warn("out of descriptors or memory: newcomers are refused, connected clients are not affected",
-			"error", err, "clients", l.server.connected.Load()-l.server.refused.Load(), "limit", l.server.limits.Descriptors)
+			"error", err, "clients", l.server.population.clients(), "limit", l.server.limits.Descriptors)
 	}
-	a.rest(l)
+	a.backOff(l)
 }
 
-// rest takes the listeners out of the poller for 100 ms, and longer, up to
+// backOff takes the listeners out of the poller for 100 ms, and longer, up to
 // 1.6 s, when that did not help.
-func (a *acceptor) rest(l *loop) {
-	a.rested = min(a.rested+1, 5)
-	a.resting = max(l.wheel.now+l.timeout(50*time.Millisecond<<a.rested), 1) // 0 would be none
+func (a *acceptor) backOff(l *loop) {
+	a.backoffs = min(a.backoffs+1, 5)
+	a.backoffUntil = max(l.wheel.now+l.timeout(50*time.Millisecond<<a.backoffs), 1) // 0 would be none
 	for _, ln := range a.listeners {
 		_ = l.poll.Del(ln.Fd())
 	}
-	l.server.resting.Store(true)
-	l.count.rests++
+	l.server.backingOff.Store(true)
+	l.count.n[nAcceptBackoffs]++
 }
 
-// tick ends a rest.
+// tick ends a backoff.
 func (a *acceptor) tick(l *loop) {
 	if a.reserve < 0 {
 		a.reserve, _ = netpoll.Reserve()
 	}
-	if a.resting == 0 || before(l.wheel.now, a.resting) || a.sweeping {
+	if a.backoffUntil == 0 || before(l.wheel.now, a.backoffUntil) || a.sweeping {
 		return
 	}
-	a.resting = 0
+	a.backoffUntil = 0
 	if err := a.arm(l); err != nil {
 		l.server.log.Warn("accepting does not resume yet", "error", err)
-		a.rest(l)
+		a.backOff(l)
 		return
 	}
-	l.server.resting.Store(false)
+	l.server.backingOff.Store(false)
 }
 
 // sweepRounds bounds the batches that are accepted from each listener when the
 // server stops: as many as the longest queue holds. Closing a listener resets
-// whoever is in its queue, and a queue is served in order, so whoever was in it
-// before the stop has got his 503 by then, however many come behind him.
+// those in its queue. A queue is served in order: after so many batches all who
+// were in it before the stop have their 503, however many come behind them.
 const sweepRounds = (1<<16)/acceptBatch + 1
 
 // sweep refuses a batch of those in the queues. Once these are empty, or the
@@ -289,48 +275,4 @@ func (a *acceptor) close(l *loop) {
 	}
 	l.accept = nil
 	close(l.server.swept)
-}
-
-// shares counts the clients of each address. An IPv6 host has a /64 of them.
-type shares struct {
-	mu     sync.Mutex
-	counts map[[16]byte]int
-}
-
-func shareKey(addr [16]byte) [16]byte {
-	if !netip.AddrFrom16(addr).Is4In6() {
-		clear(addr[8:])
-	}
-	return addr
-}
-
-// enter counts one more client of the peer's address, unless its share is
-// used up. Unix sockets have no address and no bound.
-func (s *shares) enter(peer netip.AddrPort, limit int) bool {
-	if limit <= 0 || !peer.IsValid() {
-		return true
-	}
-	key := shareKey(peer.Addr().As16())
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.counts[key] >= limit {
-		return false
-	}
-	if s.counts == nil {
-		s.counts = make(map[[16]byte]int)
-	}
-	s.counts[key]++
-	return true
-}
-
-// add counts one more client without asking.
-func (s *shares) add(peer netip.AddrPort) { s.enter(peer, math.MaxInt) }
-
-func (s *shares) leave(addr [16]byte) {
-	key := shareKey(addr)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.counts[key]--; s.counts[key] <= 0 {
-		delete(s.counts, key)
-	}
 }

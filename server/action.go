@@ -1,11 +1,8 @@
 package server
 
 import (
-	"context"
 	"fmt"
 	"runtime/debug"
-	"slices"
-	"sync/atomic"
 	"time"
 
 	"github.com/gobwas/ws"
@@ -26,15 +23,15 @@ type Identity struct {
 // Message is conn's call for each whole message: it runs inline actions, hands
 // pooled ones to the workers, and appends answers to out.
 func (l *loop) Message(op ws.OpCode, payload, out []byte) ([]byte, error) {
-	c := l.cur
-	l.count.messagesIn++
+	c := l.feeding.cur
+	l.count.n[nMessagesIn]++
 	if !l.takeMessage(c) {
 		return out, errMessageRate
 	}
 	c.set(flagSpoke)
 	before := len(out)
 	if c.is(flagEcho) {
-		l.count.messagesOut++
+		l.count.n[nMessagesOut]++
 		out = conn.AppendFrame(out, op, payload)
 	} else {
 		var held bool
@@ -50,8 +47,8 @@ func (l *loop) Message(op ws.OpCode, payload, out []byte) ([]byte, error) {
 
 // Control is conn's call for each ping, pong and close frame.
 func (l *loop) Control(op ws.OpCode, payload []byte) error {
-	l.count.controlsIn++
-	if op != ws.OpClose && !l.takeControl(l.cur) {
+	l.count.n[nControlsIn]++
+	if op != ws.OpClose && !l.takeControl(l.feeding.cur) {
 		return errControlRate
 	}
 	if l.spend(messageWork + len(payload)) {
@@ -63,7 +60,7 @@ func (l *loop) Control(op ws.OpCode, payload []byte) error {
 // act runs one request. held: its answer comes later, and until then the
 // client's next messages wait.
 func (l *loop) act(msg, out []byte) (_ []byte, held bool) {
-	env := &l.env
+	env := &l.feeding.env
 	if code := dispatch.Parse(msg, env); code != dispatch.OK {
 		return l.refuse(nil, out, code), false
 	}
@@ -74,16 +71,16 @@ func (l *loop) act(msg, out []byte) (_ []byte, held bool) {
 	fan := env.Broadcast || len(env.ClientIDs) > 0
 	if a.Constant != nil && env.Seq == nil && !fan {
 		l.count.actions[a.Index].codes[dispatch.OK]++
-		l.count.messagesOut++
+		l.count.n[nMessagesOut]++
 		return append(out, l.server.constants[a.Index]...), false
 	}
-	if l.settling && !a.Inline || l.hushed && fan {
+	if l.handover.settling && !a.Inline || l.handover.hushed && fan {
 		l.putOff(msg)
 		return out, true
 	}
-	l.ctx = dispatch.Context{Context: l.server.ctx, Client: (*here)(l), Envelope: env}
+	l.feeding.ctx = dispatch.Context{Context: l.server.ctx, Client: (*here)(l), Envelope: env}
 	if l.mustVerify(a, fan) {
-		if l.settling {
+		if l.handover.settling {
 			l.putOff(msg)
 			return out, true
 		}
@@ -92,12 +89,12 @@ func (l *loop) act(msg, out []byte) (_ []byte, held bool) {
 	return l.perform(a, out, fan)
 }
 
-// perform runs the request in l.ctx, whose token takes no time.
+// perform runs the request in l.feeding.ctx, whose token takes no time.
 func (l *loop) perform(a *dispatch.Action, out []byte, fan bool) (_ []byte, held bool) {
 	if fan {
-		code := l.mayFanOut(&l.ctx)
+		code := l.mayFanOut(&l.feeding.ctx)
 		if code == dispatch.OK && l.server.backlog.full() {
-			l.count.busy++
+			l.count.n[nBusy]++
 			code = dispatch.Busy
 		}
 		if code != dispatch.OK {
@@ -113,25 +110,25 @@ func (l *loop) perform(a *dispatch.Action, out []byte, fan bool) (_ []byte, held
 	out = conn.EndFrame(out, mark, ws.OpText)
 	l.count.actions[a.Index].codes[codeIndex(code)]++
 	if fan && code == dispatch.OK {
-		keep := l.server.fanOut(&l.env, l.cur.id, append([]byte(nil), out[start:]...))
+		keep := l.server.fanOut(&l.feeding.env, l.feeding.cur.id, append([]byte(nil), out[start:]...))
 		if !keep {
 			return out[:start], false
 		}
 	}
-	l.count.messagesOut++
+	l.count.n[nMessagesOut]++
 	return out, false
 }
 
-// call runs an inline handler, and now and then takes its time.
+// call runs an inline handler, and times one call in 16.
 func (l *loop) call(a *dispatch.Action, out []byte) ([]byte, dispatch.Code) {
 	l.budget.work -= callWork
 	count := &l.count.actions[a.Index]
 	count.calls++
 	if !sampled(count.calls) {
-		return a.Call(&l.ctx, out)
+		return a.Call(&l.feeding.ctx, out)
 	}
 	began := time.Now()
-	out, code := a.Call(&l.ctx, out)
+	out, code := a.Call(&l.feeding.ctx, out)
 	count.seconds.duration(time.Since(began))
 	return out, code
 }
@@ -143,14 +140,14 @@ func (l *loop) refuse(a *dispatch.Action, out []byte, code dispatch.Code) []byte
 	} else {
 		l.count.refusedActions[codeIndex(code)]++
 	}
-	l.count.messagesOut++
+	l.count.n[nMessagesOut]++
 	out, mark := conn.BeginFrame(out)
-	out = dispatch.AppendAnswer(out, code, "", nil, l.env.Action, l.env.Seq)
+	out = dispatch.AppendAnswer(out, code, "", nil, l.feeding.env.Action, l.feeding.env.Seq)
 	return conn.EndFrame(out, mark, ws.OpText)
 }
 
-// mayFanOut: addressing other clients is for everyone, if the operator says
-// so, or for those whose token does.
+// mayFanOut says whether the client may address others: if Config.ClientFanout
+// lets everyone, or its token does.
 func (l *loop) mayFanOut(ctx *dispatch.Context) dispatch.Code {
 	if l.server.cfg.ClientFanout {
 		return dispatch.OK
@@ -207,120 +204,9 @@ func (s *Server) fanOut(env *dispatch.Envelope, sender [16]byte, frame []byte) (
 // tellAll is publish for a loop, which must not wait.
 func (s *Server) tellAll(d *delivery) {
 	if d.fan = len(d.target.clients); d.target.all {
-		d.fan = int(s.connected.Load())
+		d.fan = int(s.population.connected.Load())
 	}
 	d.fan = max(d.fan, 1)
-	if s.backlog.add(len(d.frame), d.fan); !s.spread(d) {
-		s.backlog.leave(len(d.frame), d.fan)
-	}
-}
-
-// call is a pooled handler at work for a client.
-type call struct {
-	slot     uint32
-	action   *dispatch.Action
-	ctx      dispatch.Context
-	cancel   context.CancelFunc
-	fan      bool
-	deadline uint32 // tick
-	// ended: its answer is no longer waited for. Set by the loop, read by the worker.
-	ended atomic.Bool
-}
-
-func (k *call) abandon() {
-	k.ended.Store(true)
-	k.cancel()
-}
-
-// newCall makes a call of the request in l.ctx, with memory of its own.
-func (l *loop) newCall(a *dispatch.Action) *call {
-	s := l.server
-	k := &call{slot: l.slot, action: a, fan: l.env.Broadcast || len(l.env.ClientIDs) > 0, ctx: l.ctx,
-		deadline: l.wheel.now + l.timeout(s.cfg.ActionTimeout)}
-	k.ctx.Context, k.cancel = context.WithTimeout(s.ctx, s.cfg.ActionTimeout)
-	k.ctx.Client, k.ctx.Envelope = l.there(l.slot, l.cur), l.env.Clone()
-	return k
-}
-
-// hold has the client wait for call k.
-func (l *loop) hold(k *call) {
-	l.extras.make(l.cur).call = k
-	l.calls = append(l.calls, k)
-}
-
-// begin hands the request to the workers.
-func (l *loop) begin(a *dispatch.Action, out []byte) (_ []byte, held bool) {
-	k := l.newCall(a)
-	if err := l.server.workers.Submit(func() { l.server.work(l, k) }); err != nil {
-		k.cancel()
-		l.count.busy++
-		return l.refuse(a, out, dispatch.Busy), false
-	}
-	l.yield = true
-	l.hold(k)
-	return out, true
-}
-
-// work runs in a worker: the handler, and the answer's way back.
-func (s *Server) work(l *loop, k *call) {
-	defer k.cancel()
-	if k.ended.Load() {
-		return // the client left, or waited for too long, before a worker was free
-	}
-	began := time.Now()
-	out, mark := conn.BeginFrame(nil)
-	out, code := k.action.Call(&k.ctx, out)
-	out = conn.EndFrame(out, mark, ws.OpText)
-	took := time.Since(began)
-	l.post(func(l *loop) {
-		l.count.actions[k.action.Index].seconds.duration(took)
-		l.answer(k, out, code)
-	})
-}
-
-// answer sends what a worker found, and lets the client go on.
-func (l *loop) answer(k *call, frame []byte, code dispatch.Code) {
-	if k.ended.Load() {
-		l.count.late++
-		return
-	}
-	l.count.actions[k.action.Index].codes[codeIndex(code)]++
-	c := l.clients.at(k.slot)
-	if k.fan && code == dispatch.OK {
-		if !l.server.fanOut(k.ctx.Envelope, c.id, frame) {
-			frame = nil
-		}
-	}
-	l.resume(k, c, frame)
-}
-
-// resume ends the client's wait for call k.
-func (l *loop) resume(k *call, c *client, frame []byte) {
-	k.ended.Store(true)
-	l.extras.of(c).call = nil
-	l.extras.tidy(c)
-	if len(frame) > 0 {
-		l.count.messagesOut++
-		l.reply(k.slot, c, frame)
-	}
-	if c.state == stateOpen {
-		l.readLater(k.slot, c)
-	}
-}
-
-// checkCalls answers code 10 to clients whose handler takes too long. All have
-// the same time-out, so the oldest is the next to expire. Those that have ended
-// are forgotten, wherever they stand: each holds a copy of its request.
-func (l *loop) checkCalls() {
-	for _, k := range l.calls {
-		if !k.ended.Load() {
-			if before(l.wheel.now, k.deadline) {
-				break
-			}
-			l.count.timeouts++
-			l.resume(k, l.clients.at(k.slot), l.busy10(k))
-			k.cancel()
-		}
-	}
-	l.calls = slices.DeleteFunc(l.calls, func(k *call) bool { return k.ended.Load() })
+	s.backlog.add(len(d.frame), d.fan)
+	_ = s.spread(d) // if the server has stopped there is nobody to tell
 }

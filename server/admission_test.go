@@ -183,16 +183,15 @@ func TestUnwatchable(t *testing.T) {
 	for range 50 {
 		s.each(func(l *loop) {
 			n := newcomer{fd: unpollable(t), peer: peer, id: s.newID()}
-			n.share = s.shares.enter(n.peer, s.cfg.MaxPerAddress)
-			s.connected.Add(1)
-			s.joining.Add(1)
+			n.share = s.population.shares.enter(n.peer, s.cfg.MaxPerAddress)
+			s.population.enter(n.place())
 			l.welcome([]newcomer{n})
 		})
 	}
 	st := s.until("all are closed", func(st Stats) bool { return st.Clients.Connected == 1 })
-	s.shares.mu.Lock()
-	share := s.shares.counts[shareKey(peer.Addr().As16())]
-	s.shares.mu.Unlock()
+	s.population.shares.mu.Lock()
+	share := s.population.shares.counts[shareKey(peer.Addr().As16())]
+	s.population.shares.mu.Unlock()
 	if st.Closed["internal"] != 50 || st.AcceptErrors != 50 || share != 1 {
 		t.Errorf("%s, the address has %d", describe(st), share)
 	}

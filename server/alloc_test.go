@@ -66,7 +66,7 @@ func TestPipelineAllocates(t *testing.T) {
 	fill()
 	if n := testing.AllocsPerRun(200, func() {
 		fill()
-		l.slot, l.cur = slot, c
+		l.feeding.slot, l.feeding.cur = slot, c
 		l.budget.begin(1)
 		rest, out, err := s.protocol.Feed(&c.proto, many, l.out[:0], l)
 		if l.out = out; len(rest) != 0 || err != nil {
@@ -79,7 +79,7 @@ func TestPipelineAllocates(t *testing.T) {
 		for i := range whole { // as receive does, without the sending
 			l.scratch[0] = whole[i]
 			in := l.withRest(c, l.scratch[:1])
-			l.slot, l.cur = slot, c
+			l.feeding.slot, l.feeding.cur = slot, c
 			l.budget.begin(1)
 			rest, out, err := s.protocol.Feed(&c.proto, in, l.out[:0], l)
 			if l.out = out; err != nil {

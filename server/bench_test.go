@@ -29,18 +29,16 @@ func served(s string) string { return string(conn.Compile(ws.OpText, []byte(s)))
 func (s *site) openRecord() (*loop, uint32, *client) {
 	l := s.loops[0]
 	slot, c := l.addRecord()
-	s.t.Cleanup(func() { s.connected.Store(0) })
+	s.t.Cleanup(func() { s.population.connected.Store(0) })
 	return l, slot, c
 }
 
 func (l *loop) addRecord() (uint32, *client) {
 	slot, c := l.clients.alloc()
 	c.id, c.fd, c.since = l.server.newID(), -1, instant()
-	l.count.states[stateFree]++
-	l.server.joining.Add(1)
-	l.server.connected.Add(1)
+	l.server.population.enter(c.place())
 	l.enter(slot, c, stateJoining)
-	l.count.accepted++
+	l.count.n[nAccepted]++
 	l.open(slot, c)
 	return slot, c
 }
@@ -53,7 +51,7 @@ func feeder(t testing.TB, stream string) func() {
 	in := make([]byte, len(stream))
 	return func() {
 		copy(in, stream)
-		l.slot, l.cur = slot, c
+		l.feeding.slot, l.feeding.cur = slot, c
 		l.budget.begin(1)
 		rest, out, err := s.protocol.Feed(&c.proto, in, l.out[:0], l)
 		if l.out = out; len(rest) != 0 || err != nil || len(out) == 0 {
@@ -170,7 +168,7 @@ func BenchmarkMillion(b *testing.B) {
 		l.dead = nil // there is nothing to close
 		l.clients = slab{}
 	}
-	s.connected.Store(0)
+	s.population.connected.Store(0)
 }
 
 // beat has every client have sent something within the last half minute.

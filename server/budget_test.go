@@ -44,7 +44,7 @@ func (s *site) jammed(n int) {
 		for slot := range l.clients.size() {
 			if c := l.clients.at(slot); c.state == stateOpen && c.fd < 0 {
 				l.enqueue(slot, c, node{data: d.frame, from: d, drop: true})
-				l.count.queued++
+				l.count.n[nQueued]++
 			}
 		}
 	})
@@ -73,7 +73,7 @@ func TestTurns(t *testing.T) {
 			s.jammed(2000)
 			s.busy(clients, c.stream)
 			s.stepped()
-			done := func(l *loop) int64 { return int64(l.count.messagesIn + l.count.controlsIn) }
+			done := func(l *loop) int64 { return int64(l.count.n[nMessagesIn] + l.count.n[nControlsIn]) }
 			s.until("all are at it", func(st Stats) bool { return st.MessagesIn+st.ControlsIn > 20000/uint64(c.work/messageWork) })
 			var first, last, turns int64
 			ended := make(chan Result, 1)

@@ -80,7 +80,7 @@ const (
 	flagSpoke
 	// flagWriting: EPOLLOUT is armed; it stays so, edge-triggered it costs nothing.
 	flagWriting
-	// flagStuck: it is in loop.stuck.
+	// flagStuck: it is in loop.slow.stuck.
 	flagStuck
 	// flagCounted: it counts in its address's share.
 	flagCounted

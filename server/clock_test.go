@@ -78,8 +78,8 @@ func TestQueuedDeadlineIsMonotonic(t *testing.T) {
 		}
 		l.enqueue(slot, c, node{data: d.frame, from: d, drop: true})
 	}
-	if k, _ := l.gather(c, make([][]byte, 4)); k != 1 || l.count.queuedExpired != 1 {
-		t.Errorf("%d to be sent, %d expired; want one of each", k, l.count.queuedExpired)
+	if k, _ := l.gather(c, make([][]byte, 4)); k != 1 || l.count.n[nQueuedExpired] != 1 {
+		t.Errorf("%d to be sent, %d expired; want one of each", k, l.count.n[nQueuedExpired])
 	}
 	l.dropQueue(c, true)
 	l.clients.release(slot)
@@ -188,7 +188,7 @@ func TestRebase(t *testing.T) {
 				if which, at := l.nextLimit(c); which != firstMessageLimit || !before(at, l.wheel.now) {
 					t.Errorf("limit %d at %d, and it is %d: its first message is overdue", which, at, l.wheel.now)
 				}
-				l.surrender()
+				l.detach()
 			}
 			s.stop()
 		}
@@ -210,8 +210,8 @@ func TestLongAgo(t *testing.T) {
 		if which, at := l.nextLimit(l.clients.at(slot)); !before(at, l.wheel.now) {
 			t.Errorf("%d ticks ago: limit %d is at %d, and it is %d", ticks, which, at, l.wheel.now)
 		}
-		_ = netpoll.Close(int(l.clients.at(slot).fd))
-		l.erase(slot, l.clients.at(slot))
+		l.remove(slot, l.clients.at(slot))
+		l.free(slot, l.clients.at(slot))
 	}
 }
 

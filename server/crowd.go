@@ -8,18 +8,18 @@ import (
 	"wsd/netpoll"
 )
 
-// When the places for handshakes are all taken, or those for clients with
-// handshakes among them, it is not whoever comes next that has to go. The
-// address with the most handshakes under way gives up its oldest for a newcomer
-// of an address with fewer, and one that has taken a tenth of its time gives way
-// to anybody: behind a load balancer all have one address.
+// When all places are taken, those for handshakes or those for clients, a
+// newcomer may get the place of a handshake under way. The address with the most
+// handshakes gives up its oldest for a newcomer of an address with fewer. A
+// handshake that has used a tenth of its time gives way to any newcomer: behind
+// a load balancer all have one address.
 //
-// Each loop decides among its own: ids are random, so it has a fair sample. As
-// long as there are places a handshake costs one entry in a list.
+// Each loop decides among its own handshakes. Ids are random, so these are a
+// fair sample. While there are places a handshake costs one entry in a list.
 
-// squeezeAfter is how much time a handshake has in any case, but for one of an
-// address with many. In a storm of clients that are slow, but come in, the
-// oldest ones must not be ended for the youngest.
+// squeezeAfter is the least time after which a handshake gives way to any
+// newcomer. In a storm of clients that are slow, but come in, the oldest must
+// not be ended for the youngest.
 const squeezeAfter = time.Second
 
 // joiners are the handshakes under way of a loop.
@@ -34,7 +34,8 @@ type joiner struct {
 	key   [16]byte // shareKey of the address; zero on a unix socket
 }
 
-// joiners may be over in so many entries before these are left out.
+// joinersSlack is how many handshakes that are over may be in joiners.queue
+// before they are taken out.
 const joinersSlack = 64
 
 // joins notes a handshake that begins.
@@ -52,7 +53,6 @@ func (l *loop) joins(slot uint32, c *client) {
 
 // joined notes that a handshake is over, however it ended.
 func (l *loop) joined(c *client) {
-	l.server.joining.Add(-1)
 	if crowd := l.joiners.crowd; crowd != nil {
 		crowd.add(shareKey(c.addr), -1)
 	}
@@ -84,21 +84,21 @@ func (j *joiners) calm(now uint32) {
 // shortOf says which places are all taken, -1 if none are.
 func (s *Server) shortOf(more int64) int {
 	switch {
-	case s.connected.Load()-s.refused.Load()+more > int64(s.limits.MaxClients):
+	case s.population.clients()+more > int64(s.limits.MaxClients):
 		return refusedClients
-	case s.joining.Load()+more > int64(s.cfg.MaxHandshakes):
+	case s.population.joining.Load()+more > int64(s.cfg.MaxHandshakes):
 		return refusedHandshakes
 	}
 	return -1
 }
 
-// maySqueeze says whether a newcomer may go to its loop although places are all
-// taken. For the time of a turn it is one too many there: a batch may be for
-// handshakes, and an eighth of the spare descriptors for clients.
+// maySqueeze says whether a newcomer may go to its loop although all places are
+// taken. Until the loop has decided it is one too many. A batch of handshakes may
+// be too many at a time, and of clients an eighth of the spare descriptors.
 func (s *Server) maySqueeze() bool {
-	joining := s.joining.Load()
+	joining := s.population.joining.Load()
 	return joining > 0 && joining < int64(s.cfg.MaxHandshakes+acceptBatch) &&
-		s.connected.Load()-s.refused.Load() < int64(s.limits.MaxClients+s.limits.Spare()/8)
+		s.population.clients() < int64(s.limits.MaxClients+s.limits.Spare()/8)
 }
 
 // squeeze finds a place for a newcomer that came when all were taken, or has it
@@ -111,20 +111,16 @@ func (l *loop) squeeze(n *newcomer) bool {
 	}
 	l.count.refusals[n.short]++
 	s.keepOut(n.short)
-	s.joining.Add(-1)
-	if n.share {
-		s.shares.leave(n.peer.Addr().As16())
-		n.share = false
-	}
 	s.unspent.Add(1)
-	if int(s.refused.Load()) >= s.refusals() {
-		l.count.turnedAway++
+	if s.population.refused.Load() >= s.refusals() {
+		l.count.n[nTurnedAway]++
 		_ = netpoll.Abort(n.fd)
-		s.left()
+		s.population.leave(n.place())
 		return false
 	}
-	s.refused.Add(1)
-	n.refuse = true
+	was := n.place()
+	n.refuse, n.share = true, false
+	s.population.move(was, n.place())
 	return true
 }
 
@@ -163,7 +159,8 @@ func (l *loop) evict(slot uint32, c *client) {
 	l.kill(slot, c, ReasonRefused)
 }
 
-// leastWelcome is the handshake that makes room for one of an address, if any.
+// leastWelcome is the handshake that gives way to a newcomer whose address has
+// this key, if any does.
 func (l *loop) leastWelcome(key [16]byte) (slot uint32, c *client) {
 	j := &l.joiners
 	j.used = l.wheel.now

@@ -143,11 +143,11 @@ func TestReadyTells(t *testing.T) {
 		t.Errorf("it is over: %v", err)
 	}
 	s.keptOut.Store(s.age())
-	s.resting.Store(true)
+	s.backingOff.Store(true)
 	if err := s.Ready(); err == nil || !strings.Contains(err.Error(), "not accepted") {
 		t.Errorf("nobody is accepted: %v", err)
 	}
-	s.resting.Store(false)
+	s.backingOff.Store(false)
 }
 
 // TestRateIsForThoseWhoMayCome: an address over its share does not use up the
@@ -171,13 +171,11 @@ func TestRateIsForThoseWhoMayCome(t *testing.T) {
 			if !l.accept.allowed(l, &n) || !n.squeeze || !n.share {
 				t.Fatalf("with a token: %+v", n)
 			}
-			s.joining.Add(1)
-			s.connected.Add(1)
+			s.population.enter(n.place())
 			if !l.squeeze(&n) || !n.refuse || n.share || s.unspent.Load() != 1 {
 				t.Errorf("%+v, and %d tokens came back", n, s.unspent.Load())
 			}
-			s.refused.Add(-1)
-			s.connected.Add(-1)
+			s.population.leave(n.place())
 		}
 	})
 	for _, p := range in {

@@ -15,8 +15,8 @@ type drain struct {
 	text string
 	next uint32 // slot to go on at
 	end  uint32 // tick from which on all are closed
-	// quota is how many are still to be closed for this tick; from the end on
-	// everybody in the slots from next on is.
+	// quota is how many are still to be closed in this tick. Once the end has come
+	// it has no bound.
 	quota int64
 	last  bool // the end has come
 }
@@ -31,7 +31,7 @@ const (
 // beginDrain starts closing the loop's clients.
 func (l *loop) beginDrain(code ws.StatusCode, text string) {
 	if a := l.accept; a != nil {
-		a.sweeping, a.resting = true, 0
+		a.sweeping, a.backoffUntil = true, 0
 	}
 	l.drain = drain{on: true, code: code, text: text, end: l.wheel.now}
 	if d := l.server.cfg.DrainTime; d > 0 {
@@ -41,9 +41,8 @@ func (l *loop) beginDrain(code ws.StatusCode, text string) {
 }
 
 // drainTick sets the present tick's share: the clients that are left, divided
-// by the ticks that are left. When time is over it is all of them, again and
-// again, as some may slip in behind, and those as well whose handshake is still
-// not whole.
+// by the ticks that are left. When time is over it is all of them, and those
+// whose handshake is not done. That is repeated: some may come in behind.
 func (l *loop) drainTick() {
 	d := &l.drain
 	switch {
@@ -78,22 +77,22 @@ func (l *loop) drainOn(n int) {
 	}
 }
 
-// shut closes the loop's door. What came in until now is still run, since a
-// newcomer's descriptor may come with it, and whoever that brought is closed.
+// shut closes the loop's inbox. What was posted before still runs, since it may
+// bring a newcomer with its descriptor; that one is ended like all others.
 func (l *loop) shut() {
-	l.mu.Lock()
-	l.closed = true
-	l.mu.Unlock()
+	l.inbox.mu.Lock()
+	l.inbox.closed = true
+	l.inbox.mu.Unlock()
 	l.takeInbox()
 	l.end()
-	l.bury()
+	l.reap()
 	l.walks, l.fans = nil, nil // their publishers are told by Server.ended
 }
 
 // end kills whoever is left; the loop is over after this turn.
 func (l *loop) end() {
 	for a := l.accept; l.accept != nil; { // who is in the queue is cut off, below
-		a.resting = 0
+		a.backoffUntil = 0
 		a.sweep(l)
 	}
 	for slot := range l.clients.size() {

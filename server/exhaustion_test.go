@@ -43,8 +43,8 @@ func runChild(what string) int {
 	for in := bufio.NewScanner(os.Stdin); in.Scan(); {
 		switch in.Text() {
 		case "hold": // all descriptors that are left, while three are being refused
-			s.refused.Add(3)
-			s.connected.Add(3)
+			s.population.refused.Add(3)
+			s.population.connected.Add(3)
 			for {
 				fd, err := syscall.Open("/dev/null", syscall.O_RDONLY|syscall.O_CLOEXEC, 0)
 				if err != nil {
@@ -58,8 +58,8 @@ func runChild(what string) int {
 				_ = syscall.Close(fd)
 			}
 			held = nil
-			s.refused.Add(-3)
-			s.connected.Add(-3)
+			s.population.refused.Add(-3)
+			s.population.connected.Add(-3)
 			fmt.Println("ok")
 		case "stats":
 			_ = json.NewEncoder(os.Stdout).Encode(s.Stats())
@@ -176,13 +176,13 @@ func TestExhaustion(t *testing.T) {
 		}
 		all()
 		st := o.stats()
-		if st.AcceptRests >= before.AcceptRests+4 && turnedAway > 0 {
+		if st.AcceptBackoffs >= before.AcceptBackoffs+4 && turnedAway > 0 {
 			// What a loop may turn for: its ticks, the messages, our questions,
 			// and a few for each time that accepting was tried.
 			ticks := uint64((st.Uptime-before.Uptime)*1000/20) + 2
-			most := uint64(st.Loops)*ticks + 2*beats + 4*uint64(i+1)*uint64(st.Loops) + 10*(st.AcceptRests-before.AcceptRests)
+			most := uint64(st.Loops)*ticks + 2*beats + 4*uint64(i+1)*uint64(st.Loops) + 10*(st.AcceptBackoffs-before.AcceptBackoffs)
 			if turns := st.Turns - before.Turns; turns > 2*most {
-				t.Errorf("%d turns during %d rests, and %d ticks, %d beats, %d questions", turns, st.AcceptRests-before.AcceptRests, ticks, beats, i+1)
+				t.Errorf("%d turns during %d rests, and %d ticks, %d beats, %d questions", turns, st.AcceptBackoffs-before.AcceptBackoffs, ticks, beats, i+1)
 			}
 			if st.Opened != 20 || st.Clients.Open != 20 || st.TurnedAway == 0 {
 				t.Errorf("%s", describe(st))

@@ -225,7 +225,7 @@ func (t *testator) quieten() (err error) {
 // on as if nothing had been.
 func (t *testator) giveAway() error {
 	k := t.h.Link
-	k.patience(heirPatience + time.Duration(t.s.connected.Load())*heirEach)
+	k.patience(heirPatience + time.Duration(t.s.population.connected.Load())*heirEach)
 	w := &estateWriter{link: k, extra: t.extra, fault: func() { t.fault("state") }}
 	if err := t.s.writeDown(w); err != nil {
 		return err
@@ -257,13 +257,9 @@ func (t *testator) giveAway() error {
 // leave ends the loops: their clients are served elsewhere.
 func (t *testator) leave() {
 	t.s.gone = true
-	t.halt.tell(orderSurrender)
+	t.halt.tell(orderDetach)
 	t.s.gate.Unlock()
 	<-t.s.ended
-	select {
-	case t.s.empty <- struct{}{}: // a Stop that waits for the last client
-	default:
-	}
 }
 
 // callOff goes on serving, once the other process cannot touch anything any

@@ -17,7 +17,7 @@ import (
 //     others. Publishes under way reach their last client.
 //  3. freeze: each loop stops between two turns. The world is quiet once no
 //     loop has anything posted or under way that concerns another.
-//  4. thaw: all goes on where it stopped, or surrender: it goes on elsewhere.
+//  4. thaw: all goes on where it stopped, or detach: it goes on elsewhere.
 
 // order is what a loop that stands still is told.
 type order int
@@ -25,7 +25,7 @@ type order int
 const (
 	orderFinish order = iota // do what is posted and under way, read nothing, stand still again
 	orderThaw
-	orderSurrender
+	orderDetach
 )
 
 // halt is all loops standing still. While they do, whoever froze them may touch
@@ -37,7 +37,7 @@ type halt struct {
 
 // standStill ends a turn when the loop is to be frozen.
 func (l *loop) standStill() {
-	h := l.halt
+	h := l.handover.halt
 	for {
 		h.arrived <- struct{}{}
 		switch <-h.orders[l.number] {
@@ -46,13 +46,13 @@ func (l *loop) standStill() {
 			for l.walking() > 0 {
 				l.fans, l.walks = l.walk(l.fans), l.walk(l.walks)
 			}
-			l.bury()
+			l.reap()
 		case orderThaw:
-			l.halt = nil
+			l.handover.halt = nil
 			return
-		case orderSurrender:
-			l.halt = nil
-			l.surrender()
+		case orderDetach:
+			l.handover.halt = nil
+			l.detach()
 			return
 		}
 	}
@@ -74,12 +74,12 @@ var ErrBusy = errors.New("what is under way does not end")
 // settle waits until no pooled action runs: its handler cannot be moved. The
 // time-out of actions bounds how long that takes. Further ones are put off.
 func (s *Server) settle() error {
-	if err := s.each(func(l *loop) { l.settling = true }); err != nil {
+	if err := s.each(func(l *loop) { l.handover.settling = true }); err != nil {
 		return err
 	}
 	patience := s.cfg.ActionTimeout + walkPatience
 	err := s.waitFor(patience, func(l *loop) bool {
-		for _, k := range l.calls {
+		for _, k := range l.pooled.calls {
 			if !k.ended.Load() {
 				return false
 			}
@@ -95,7 +95,7 @@ func (s *Server) settle() error {
 // hush puts off what clients ask to be sent to others, which needs nobody's
 // leave and would go on for ever. Publishes under way reach their last client.
 func (s *Server) hush() error {
-	if err := s.each(func(l *loop) { l.hushed = true }); err != nil {
+	if err := s.each(func(l *loop) { l.handover.hushed = true }); err != nil {
 		return err
 	}
 	if err := s.waitFor(walkPatience, func(l *loop) bool { return l.walking() == 0 }); err != nil {
@@ -163,7 +163,7 @@ func (s *Server) waitFor(patience time.Duration, ok func(*loop) bool) error {
 func (s *Server) unsettle() {
 	for _, l := range s.loops {
 		l.post(func(l *loop) {
-			l.settling, l.hushed = false, false
+			l.handover.settling, l.handover.hushed = false, false
 			l.beginPutOff()
 		})
 	}
@@ -172,14 +172,14 @@ func (s *Server) unsettle() {
 // putOff keeps a request that must not begin now: of a pooled action, or for
 // others than who sent it.
 func (l *loop) putOff(msg []byte) {
-	l.extras.make(l.cur).waiting = append([]byte(nil), msg...)
-	l.waiters = append(l.waiters, l.slot)
+	l.extras.make(l.feeding.cur).waiting = append([]byte(nil), msg...)
+	l.handover.waiters = append(l.handover.waiters, l.feeding.slot)
 }
 
 // beginPutOff has the requests that were put off go their way.
 func (l *loop) beginPutOff() {
-	waiters := l.waiters
-	l.waiters = nil
+	waiters := l.handover.waiters
+	l.handover.waiters = nil
 	for _, slot := range waiters {
 		c := l.clients.at(slot)
 		e := l.extras.of(c)
@@ -189,7 +189,7 @@ func (l *loop) beginPutOff() {
 		msg := e.waiting
 		e.waiting = nil
 		l.extras.tidy(c)
-		l.slot, l.cur = slot, c
+		l.feeding.slot, l.feeding.cur = slot, c
 		out, held := l.act(msg, l.out[:0])
 		l.out = out
 		if len(out) > 0 {
@@ -209,7 +209,7 @@ func (s *Server) freeze() (*halt, error) {
 		h.orders = append(h.orders, make(chan order, 1))
 	}
 	for _, l := range s.loops {
-		l.post(func(l *loop) { l.halt = h })
+		l.post(func(l *loop) { l.handover.halt = h })
 	}
 	err := s.gather(h)
 	// What a loop did in its last turn may concern others: a newcomer dealt to
@@ -258,9 +258,9 @@ func (s *Server) gather(h *halt) error {
 // quiet looks at loops that stand still: is anything under way?
 func (s *Server) quiet() bool {
 	for _, l := range s.loops {
-		l.mu.Lock()
-		posted := len(l.inbox)
-		l.mu.Unlock()
+		l.inbox.mu.Lock()
+		posted := len(l.inbox.tasks)
+		l.inbox.mu.Unlock()
 		if posted > 0 || l.walking() > 0 || len(l.dead) > 0 {
 			return false
 		}
@@ -268,52 +268,27 @@ func (s *Server) quiet() bool {
 	return true
 }
 
-// surrender lets go of everything without a word to anybody: the descriptors
+// detach lets go of everything without a word to anybody: the descriptors
 // are copies, their sockets live on in another process. They leave the poller
 // explicitly, since closing a copy does not end its registration.
-func (l *loop) surrender() {
+func (l *loop) detach() {
 	if l.accept != nil {
-		l.accept.surrender(l)
+		l.accept.detach(l)
 	}
+	l.reap()
 	for slot := range l.clients.size() {
 		if c := l.clients.at(slot); c.state != stateFree {
 			_ = l.poll.Del(int(c.fd))
-			_ = netpoll.Close(int(c.fd))
-			l.erase(slot, c)
+			l.remove(slot, c)
+			l.free(slot, c)
 		}
 	}
 	l.count = counters{actions: make([]actionCounters, len(l.count.actions))}
-	l.again, l.stuck, l.waiters = fifo{}, nil, nil
+	l.again, l.slow.stuck, l.handover.waiters = fifo{}, nil, nil
 	l.stopped = true
 }
 
-// erase frees a client's record, and what hangs on it, as if it had never been.
-func (l *loop) erase(slot uint32, c *client) {
-	delete(l.byID, c.id)
-	l.topics.Leave(slot)
-	for c.head != 0 {
-		l.unqueue(c, 0, c.head)
-	}
-	if e := l.extras.of(c); e != nil {
-		e.rest, e.done, e.waiting, e.call = nil, 0, nil, nil
-		l.extras.tidy(c)
-	}
-	l.unplan(slot, c)
-	s := l.server
-	if c.is(flagCounted) {
-		s.shares.leave(c.addr)
-	}
-	if c.state == stateJoining {
-		s.joining.Add(-1)
-	}
-	if c.is(flagRefused) {
-		s.refused.Add(-1)
-	}
-	s.connected.Add(-1)
-	l.clients.release(slot)
-}
-
-func (a *acceptor) surrender(l *loop) {
+func (a *acceptor) detach(l *loop) {
 	for _, ln := range a.listeners {
 		_ = l.poll.Del(ln.Fd())
 		_ = ln.Leave()

@@ -155,23 +155,20 @@ func (l *loop) ago(age int64) uint32 {
 
 func (l *loop) restoreState(slot uint32, c *client, st state) {
 	s := l.server
-	c.state = st
-	l.count.states[st]++
-	s.connected.Add(1)
+	if st == stateRefused {
+		c.set(flagRefused)
+	}
+	if peer := c.remote(); s.cfg.MaxPerAddress > 0 && peer.IsValid() && !c.is(flagRefused) {
+		s.population.shares.add(peer)
+		c.set(flagCounted)
+	}
+	s.population.enter(c.place())
+	l.setState(c, st)
 	switch st {
 	case stateJoining:
-		s.joining.Add(1)
 		l.joins(slot, c)
-	case stateRefused:
-		c.set(flagRefused)
 	case stateOpen:
 		l.byID[c.id] = slot
-	}
-	if c.is(flagRefused) {
-		s.refused.Add(1)
-	} else if peer := c.remote(); s.cfg.MaxPerAddress > 0 && peer.IsValid() {
-		s.shares.add(peer)
-		c.set(flagCounted)
 	}
 }
 
@@ -180,7 +177,7 @@ func (l *loop) restoreExtra(slot uint32, c *client, r *clientRecord) {
 		l.extras.make(c).rest = append(l.buffers.get(len(r.rest)), r.rest...)
 	}
 	if len(r.waiting) > 0 {
-		l.slot, l.cur = slot, c
+		l.feeding.slot, l.feeding.cur = slot, c
 		l.putOff(r.waiting)
 	}
 	if r.flags&wireAgain != 0 {

@@ -108,7 +108,7 @@ func (k *Link) expectState() (body []byte, fds []int, err error) {
 // nobody but us has its clients: that is as good as the word. It never goes on
 // serving before this process is dead, or told so.
 func (s *Server) awaitCommit(e *Estate) error {
-	if err := e.link.say(sayReady, le.AppendUint64(nil, uint64(s.connected.Load())), nil); err != nil && !s.alone(e) {
+	if err := e.link.say(sayReady, le.AppendUint64(nil, uint64(s.population.connected.Load())), nil); err != nil && !s.alone(e) {
 		return err
 	}
 	e.fault("ready")
@@ -136,7 +136,7 @@ func (s *Server) alone(e *Estate) bool {
 // abandon gives back everything without touching a client's socket.
 func (s *Server) abandon() {
 	for _, l := range s.loops {
-		l.surrender()
+		l.detach()
 		l.running.Unlock()
 	}
 	_ = s.cfg.Estate.link.Close()

@@ -172,9 +172,9 @@ func (s *site) passSame(cfg Config, clients int) *site {
 }
 
 func (s *Server) shared() (n int) {
-	s.shares.mu.Lock()
-	defer s.shares.mu.Unlock()
-	for _, k := range s.shares.counts {
+	s.population.shares.mu.Lock()
+	defer s.population.shares.mu.Unlock()
+	for _, k := range s.population.shares.counts {
 		n += k
 	}
 	return n
@@ -215,7 +215,7 @@ func TestHandoverQueue(t *testing.T) {
 	}
 	frames := map[*delivery]int{}
 	s.each(func(l *loop) {
-		for _, slot := range l.stuck {
+		for _, slot := range l.slow.stuck {
 			for k := l.clients.at(slot).head; k != 0; k = l.queue.at(k).next {
 				frames[l.queue.at(k).from]++
 			}
@@ -283,7 +283,7 @@ func TestHandoverPooled(t *testing.T) {
 	// Once it settles, b's request is put off, and c is served on.
 	settling := func() (n int) {
 		s.each(func(l *loop) {
-			if l.settling {
+			if l.handover.settling {
 				n++
 			}
 		})
@@ -513,7 +513,7 @@ func TestHandoverHush(t *testing.T) {
 		from.send(`{"actioncode":"echo","data":1,"is_broadcast":true}`)
 		eventually(t, func() string { return "it is put off" }, func() bool {
 			waiting := 0
-			s.each(func(l *loop) { waiting += len(l.waiters) })
+			s.each(func(l *loop) { waiting += len(l.handover.waiters) })
 			return waiting == 1
 		})
 	}}, nil)
@@ -556,7 +556,7 @@ func TestHandoverBlocked(t *testing.T) {
 		p.expect(`{"code":0,"msg":"success","data":null,"actioncode":"block"}`)
 		p.alive()
 		s.each(func(l *loop) {
-			if l.settling || l.hushed || l.halt != nil {
+			if l.handover.settling || l.handover.hushed || l.handover.halt != nil {
 				t.Errorf("loop %d still stands still", l.number)
 			}
 		})
@@ -587,12 +587,12 @@ func TestHandoverLingering(t *testing.T) {
 		t.Fatal(r.Status)
 	}
 	for range 2 {
-		before := [...]int64{s.connected.Load(), s.refused.Load(), int64(s.shared())}
+		before := [...]int64{s.population.connected.Load(), s.population.refused.Load(), int64(s.shared())}
 		if before != [...]int64{5, 3, 2} {
 			t.Fatalf("connected, refused, sharing: %v", before)
 		}
 		s, _ = s.pass(cfg)
-		if after := [...]int64{s.connected.Load(), s.refused.Load(), int64(s.shared())}; after != before {
+		if after := [...]int64{s.population.connected.Load(), s.population.refused.Load(), int64(s.shared())}; after != before {
 			t.Errorf("connected, refused, sharing: %v, were %v", after, before)
 		}
 		stays.alive()
@@ -603,7 +603,7 @@ func TestHandoverLingering(t *testing.T) {
 	for _, p := range refused {
 		p.Close()
 	}
-	s.until("who was refused is gone", func(st Stats) bool { return st.Clients.Connected == 1 && s.refused.Load() == 0 })
+	s.until("who was refused is gone", func(st Stats) bool { return st.Clients.Connected == 1 && s.population.refused.Load() == 0 })
 	stays.leave()
 }
 

@@ -58,7 +58,7 @@ func (s *Server) writeDown(w *estateWriter) error {
 	if err != nil {
 		return err
 	}
-	half := s.connected.Load() / 2
+	half := s.population.connected.Load() / 2
 	var r clientRecord
 	for _, l := range s.loops {
 		for slot := range l.clients.size() {
@@ -90,9 +90,9 @@ func (s *Server) writeDown(w *estateWriter) error {
 func (s *Server) record(now int64) *serverRecord {
 	sum := counters{actions: make([]actionCounters, len(s.constants))}
 	for _, l := range s.loops {
-		sum.add(&l.count)
+		sum.add(&l.count, s.mux.Actions())
 	}
-	sum.postsRefused += s.backlog.refused.Load()
+	sum.n[nPostsRefused] += s.backlog.refused.Load()
 	return &serverRecord{frozen: now, uptime: max(int64(time.Since(s.began)), 0), publishes: s.publishes.Load(),
 		panics: s.panics.Load(), counters: sum.write(s.mux.Actions())}
 }
@@ -102,7 +102,7 @@ func (s *Server) record(now int64) *serverRecord {
 func (s *Server) writeFrames(w *estateWriter) (map[*delivery]uint64, error) {
 	frames := map[*delivery]uint64{}
 	for _, l := range s.loops {
-		for _, slot := range l.stuck {
+		for _, slot := range l.slow.stuck {
 			c := l.clients.at(slot)
 			if !c.is(flagStuck) {
 				continue // freed

@@ -21,7 +21,6 @@ func (l *loop) join(n newcomer) (slot uint32, c *client) {
 	if n.share {
 		c.set(flagCounted)
 	}
-	l.count.states[stateFree]++ // setState takes it off again
 	state := stateJoining
 	if n.refuse {
 		state = stateRefused
@@ -31,9 +30,9 @@ func (l *loop) join(n newcomer) (slot uint32, c *client) {
 	if state == stateJoining {
 		l.joins(slot, c)
 	}
-	l.count.accepted++
+	l.count.n[nAccepted]++
 	if err := l.poll.Add(n.fd, c.token(slot), netpoll.Edge); err != nil {
-		l.count.acceptErrors++
+		l.count.n[nAcceptErrors]++
 		l.kill(slot, c, ReasonInternal)
 		l.unwatched(err)
 		return 0, nil
@@ -93,7 +92,7 @@ func (l *loop) feedAfter(slot uint32, c *client, rest []byte) {
 
 // open makes the client a WebSocket connection that can be found and sent to.
 func (l *loop) open(slot uint32, c *client) {
-	l.count.opened++
+	l.count.n[nOpened]++
 	l.byID[c.id] = slot
 	c.since = instant() // the first message is waited for from here on
 	l.fillBuckets(c)

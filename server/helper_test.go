@@ -115,10 +115,10 @@ func (s *site) checkEmpty() {
 		st.PendingBytes != 0 || st.Queue.Queued != st.Queue.Sent+st.Queue.Evicted+st.Queue.Coalesced+st.Queue.Expired+st.Queue.Lost || st.Subscribed != 0 || st.Topics != 0 {
 		s.t.Errorf("stopped, but: %s", describe(st))
 	}
-	if n, m := s.joining.Load(), s.refused.Load(); n != 0 || m != 0 {
+	if n, m := s.population.joining.Load(), s.population.refused.Load(); n != 0 || m != 0 {
 		s.t.Errorf("%d clients count as joining, %d as refused", n, m)
 	}
-	if n := len(s.shares.counts); n != 0 {
+	if n := len(s.population.shares.counts); n != 0 {
 		s.t.Errorf("%d addresses still have a share", n)
 	}
 	for _, l := range s.loops {

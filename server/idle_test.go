@@ -64,14 +64,14 @@ func TestPongLongerThanIdle(t *testing.T) {
 		p := s.dial()
 		p.alive()
 		s.each(func(l *loop) {
-			last, pings := l.clients.at(0).stamp, l.count.pings
+			last, pings := l.clients.at(0).stamp, l.count.n[nPings]
 			idle, pong := l.timeout(c.idle), l.timeout(c.pong)
 			for l.clients.at(0).state == stateOpen && l.wheel.now-last <= 2*(idle+pong) {
 				l.turnWheel(l.wheel.now + 1)
 				l.lookOn(lookSlice)
 				silent := l.wheel.now - last
-				if want := pings + uint64(min(silent/idle, 1)); l.count.pings != want {
-					t.Errorf("%v and %v: %d pings after %d ticks, want %d", c.idle, c.pong, l.count.pings, silent, want)
+				if want := pings + uint64(min(silent/idle, 1)); l.count.n[nPings] != want {
+					t.Errorf("%v and %v: %d pings after %d ticks, want %d", c.idle, c.pong, l.count.n[nPings], silent, want)
 					return
 				}
 				if open := l.clients.at(0).state == stateOpen; open != (silent < idle+pong) {
@@ -235,7 +235,7 @@ func (l *loop) sleep(d time.Duration) {
 		l.clients.at(slot).since -= int64(d)
 	}
 	l.passTime()
-	for l.wheel.looking() || l.unchecked > 0 || l.drain.quota > 0 {
+	for l.wheel.looking() || l.slow.unchecked > 0 || l.drain.quota > 0 {
 		l.workOff()
 	}
 }

@@ -7,29 +7,38 @@ import (
 	"wsd/netpoll"
 )
 
-// The life of a client:
+// The life of a client, and the functions that move it on:
 //
-//	           accept
-//	     ┌───────┴────────┐
-//	  joining          refused        over a limit: it will get a 503
-//	     │ 101            │
-//	   open ─────────┐    │           close frame or end of stream from the peer: dead
-//	     │ we close  │ its fault (1002, 1007, 1008, 1009) or an HTTP error
-//	  closing     lingering           until the peer answers or hangs up, or time is over
-//	     └───────┬───┘
-//	            dead                  closed and freed at the end of the batch
+//	            join
+//	     ┌────────┴────────┐
+//	  joining           refused      over a limit: it will get a 503
+//	     │ open            │
+//	     ├─────────────────┤ reject  its request is answered by an HTTP error
+//	     ▼                 │
+//	   open ───────────────┤ fail    its fault, and it is told so (1002, 1007, 1008, 1009)
+//	     │ close, finish   │
+//	     ▼                 ▼
+//	  closing          lingering     until the peer answers, or hangs up, or time is over
+//	     └────────┬────────┘
+//	              ▼ kill             from any state
+//	            dead                 until the end of the batch
+//	              ▼ reap
+//	            free
+//
+// close is the start of a closing handshake by us. finish is for when the peer is
+// at its end (close frame, or end of stream): what is queued is still sent. linger
+// is reject or fail when the answer is sent already. kill sends nothing: the
+// connection broke, or all is sent, or time is over.
 
 // setState moves the client on, keeping the counts.
 func (l *loop) setState(c *client, to state) {
+	was := c.place()
 	if c.state == stateJoining {
 		l.joined(c)
 	}
-	if to == stateDead && c.is(flagRefused) {
-		l.server.refused.Add(-1)
-	}
-	l.count.states[c.state]--
+	l.count.states.move(c.state, to)
 	c.state = to
-	l.count.states[to]++
+	l.server.population.move(was, c.place())
 }
 
 // limit is what a client's time runs out for.
@@ -92,7 +101,7 @@ func (l *loop) look(slot uint32, c *client) {
 	case firstMessageLimit:
 		l.close(slot, c, ReasonSilent, ws.StatusPolicyViolation, "no message in time")
 	case pongLimit:
-		if !l.held(c) { // else its answer may lie unread for our sake
+		if !l.held(c) { // of a held client we do not read the answer
 			l.close(slot, c, ReasonIdle, ws.StatusPolicyViolation, "idle: the ping was not answered")
 			return
 		}
@@ -105,7 +114,7 @@ func (l *loop) look(slot uint32, c *client) {
 }
 
 // reached says whether the client's next limit is reached. If not, it plans the
-// look at it; the wheel may have asked earlier, since it reaches so far only.
+// look for then. The wheel may look earlier: it reaches only so far ahead.
 func (l *loop) reached(slot uint32, c *client) (which limit, yes bool) {
 	which, at := l.nextLimit(c)
 	if which == noLimit {
@@ -138,7 +147,7 @@ func (l *loop) lastRead(slot uint32, c *client) state {
 func (l *loop) ping(slot uint32, c *client) {
 	c.set(flagPinged)
 	c.pinged = l.wheel.now
-	l.count.pings++
+	l.count.n[nPings]++
 	l.send(slot, c, pingFrame)
 	if c.state == stateOpen {
 		_, at := l.nextLimit(c)
@@ -171,23 +180,26 @@ func (l *loop) close(slot uint32, c *client, why Reason, code ws.StatusCode, tex
 	if c.state != stateOpen {
 		return
 	}
-	l.counted(c, why)
+	l.countEnd(c, why)
 	l.enter(slot, c, stateClosing)
-	l.leave(slot, c)
-	l.out = l.server.protocol.AppendClose(&c.proto, l.out[:0], code, text)
-	l.send(slot, c, l.out)
+	l.unlist(slot, c)
+	l.sendClose(slot, c, code, text)
 	if c.is(flagReadable) && c.state == stateClosing {
 		l.readLater(slot, c) // it may have been held
 	}
 }
 
-// fail closes a client for what it did: the close frame, and then nothing it
-// says is listened to.
-func (l *loop) fail(slot uint32, c *client, why Reason, code ws.StatusCode, text string) {
+// sendClose sends a close frame, unless one was sent before.
+func (l *loop) sendClose(slot uint32, c *client, code ws.StatusCode, text string) {
 	l.out = l.server.protocol.AppendClose(&c.proto, l.out[:0], code, text)
 	if len(l.out) > 0 {
 		l.send(slot, c, l.out)
 	}
+}
+
+// fail ends a connection for what its client did, and tells it so.
+func (l *loop) fail(slot uint32, c *client, why Reason, code ws.StatusCode, text string) {
+	l.sendClose(slot, c, code, text)
 	l.linger(slot, c, why)
 }
 
@@ -199,13 +211,15 @@ func (l *loop) reject(slot uint32, c *client, asked []byte, why Reason, e *conn.
 	l.linger(slot, c, why)
 }
 
-// linger shuts our side once all is sent and waits for the peer to hang up.
+// linger ends a connection whose client was told what it did wrong: nothing it
+// says is listened to any more. Our side is shut once all is sent, and the peer
+// has CloseTimeout to hang up.
 func (l *loop) linger(slot uint32, c *client, why Reason) {
 	if c.state == stateDead {
 		return
 	}
-	l.counted(c, why)
-	l.leave(slot, c)
+	l.countEnd(c, why)
+	l.unlist(slot, c)
 	l.keep(c, nil)
 	l.enter(slot, c, stateLingering)
 	c.set(flagFinish)
@@ -214,8 +228,8 @@ func (l *loop) linger(slot uint32, c *client, why Reason) {
 	}
 }
 
-// finish ends a connection on which both close frames were exchanged, once
-// what is queued is sent.
+// finish ends a connection whose peer is at its end, once what is queued is
+// sent. The peer has CloseTimeout to take it.
 func (l *loop) finish(slot uint32, c *client, why Reason) {
 	if c.state == stateDead {
 		return
@@ -224,17 +238,17 @@ func (l *loop) finish(slot uint32, c *client, why Reason) {
 		l.kill(slot, c, why)
 		return
 	}
-	l.counted(c, why)
-	l.leave(slot, c)
-	if c.state != stateClosing {
+	l.countEnd(c, why)
+	if c.state < stateClosing {
+		l.unlist(slot, c)
 		l.enter(slot, c, stateClosing)
 	}
 	c.set(flagFinish)
 }
 
-// counted notes why a connection ends, at debug level in the log as well. What
+// countEnd notes why a connection ends, at debug level in the log as well. What
 // happens to one that is ending already is no reason of its own.
-func (l *loop) counted(c *client, why Reason) {
+func (l *loop) countEnd(c *client, why Reason) {
 	if c.state == stateClosing || c.state == stateLingering {
 		return
 	}
@@ -244,9 +258,9 @@ func (l *loop) counted(c *client, why Reason) {
 	}
 }
 
-// leave takes the client out of everything that could still send to it, and
+// unlist takes the client out of everything that could still send to it, and
 // forgets the handler that runs for it.
-func (l *loop) leave(slot uint32, c *client) {
+func (l *loop) unlist(slot uint32, c *client) {
 	if c.state == stateJoining || c.state == stateRefused {
 		return
 	}
@@ -269,14 +283,24 @@ func (l *loop) kill(slot uint32, c *client, why Reason) {
 	if c.state == stateDead {
 		return
 	}
-	l.counted(c, why)
-	l.leave(slot, c)
+	l.countEnd(c, why)
+	l.remove(slot, c)
+	l.dead = append(l.dead, slot)
+}
+
+// remove takes the client out of everything that knows it. What remains is a
+// dead record with its descriptor.
+func (l *loop) remove(slot uint32, c *client) {
+	l.unlist(slot, c)
 	l.unplan(slot, c)
 	l.dropQueue(c, true)
 	l.keep(c, nil)
-	if c.is(flagCounted) {
-		l.server.shares.leave(c.addr)
-	}
 	l.setState(c, stateDead)
-	l.dead = append(l.dead, slot)
+}
+
+// free closes the descriptor of a dead client and gives its record back.
+func (l *loop) free(slot uint32, c *client) {
+	_ = netpoll.Close(int(c.fd))
+	l.server.population.leave(c.place())
+	l.clients.release(slot)
 }

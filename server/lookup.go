@@ -181,11 +181,7 @@ func (s *Server) CloseClient(ctx context.Context, id uuid.UUID, code int, reason
 func (s *Server) CloseTopic(ctx context.Context, name string, code int, reason string) (int, error) {
 	d := newDelivery(nil, Topic(name))
 	d.closing = &closing{code: ws.StatusCode(code), reason: reason}
-	err := s.backlog.enter(ctx, s.ended, 0)
-	if err == nil {
-		err = s.publish(d)
-	}
-	if err != nil {
+	if err := s.publishWhenRoom(ctx, d); err != nil {
 		return 0, err
 	}
 	r, err := s.await(ctx, d)

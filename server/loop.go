@@ -47,55 +47,70 @@ type loop struct {
 	extras  extras
 	buffers buffers
 	queue   queue
+	joiners joiners
+	dead    []uint32 // clients to be freed at the end of the batch
+	walks   []*walk  // publishes under way, oldest first
+	fans    []*walk  // what clients send to each other, likewise
+	drain   drain
+	count   counters
+	accept  *acceptor // of the first loop; nil in the others
+	warned  time.Time // of sockets that cannot be watched
+
+	// Of the turn.
 	events  []netpoll.Event
-	scratch []byte   // what read reads into
-	out     []byte   // answers of the client that is being read
-	again   fifo     // clients that are read on after others
-	ready   int      // events of this turn
-	budget  budget   // of the client that is being fed
-	stuck   []uint32 // clients with a send queue
-	// compared is the index in stuck that heaviest looked at last.
-	compared int
-	// unchecked is how many of stuck have still to be looked at in this round,
-	// which is the first after the loop stood still if stalled is set.
-	unchecked int
-	stalled   bool
-	joiners   joiners
-	dead      []uint32 // clients to be freed at the end of the batch
-	walks     []*walk  // publishes under way, oldest first
-	fans      []*walk  // what clients send to each other, likewise
-	calls     []*call  // handlers under way, oldest first
-	checks    []*call  // requests that wait for a look at their token, likewise
-	checking  bool     // a worker is at it
-	drain     drain
-	count     counters
-	stopped   bool
-	active    uint32    // tick at which something happened last
-	yield     bool      // other goroutines have got something to do
-	accept    *acceptor // of the first loop; nil in the others
-	warned    time.Time // of sockets that cannot be watched
+	ready   int    // events of this turn
+	scratch []byte // what read reads into
+	out     []byte // answers of the client that is being read
+	again   fifo   // clients that are read on after others
+	budget  budget // of the client that is being fed
+	active  uint32 // tick at which something happened last
+	yield   bool   // other goroutines have got something to do
+	stopped bool
 
-	// Of a handover.
-	settling bool     // pooled actions are put off
-	hushed   bool     // so is what is for other clients
-	waiters  []uint32 // clients whose request was put off
-	halt     *halt    // to stand still by at the end of the turn
+	// feeding is the client whose bytes are being fed, and its request, for the
+	// sink's methods.
+	feeding struct {
+		slot uint32
+		cur  *client
+		env  dispatch.Envelope
+		ctx  dispatch.Context
+	}
+	req conn.Request // of the handshake that is being answered
 
-	// The client whose bytes are being fed, for the sink's methods.
-	slot uint32
-	cur  *client
-	env  dispatch.Envelope
-	ctx  dispatch.Context
-	req  conn.Request
+	// pooled is what workers do for clients.
+	pooled struct {
+		calls    []*call // handlers under way, oldest first
+		checks   []*call // requests that wait for a look at their token, likewise
+		checking bool    // a worker is at it
+	}
 
-	told told // what Stats knows; has a lock of its own
+	// slow is the clients that do not take what is sent to them.
+	slow struct {
+		stuck    []uint32 // those with a send queue
+		compared int      // index in stuck that heaviest looked at last
+		// unchecked is how many of stuck have still to be looked at in this round,
+		// which is the first after the loop stood still if stalled is set.
+		unchecked int
+		stalled   bool
+	}
 
-	// The door for everyone else.
-	mu     sync.Mutex
-	inbox  []func(*loop)
-	spare  []func(*loop) // the inbox's other half, to be swapped
-	posted bool          // a wake-up is on its way
-	closed bool          // nobody looks into the inbox any more
+	handover struct {
+		settling bool     // pooled actions are put off
+		hushed   bool     // so is what is for other clients
+		waiters  []uint32 // clients whose request was put off
+		halt     *halt    // to stand still by at the end of the turn
+	}
+
+	snapshot snapshot // what Stats knows; has a lock of its own
+
+	// inbox is the door for everyone else.
+	inbox struct {
+		mu     sync.Mutex
+		tasks  []func(*loop)
+		spare  []func(*loop) // the other half, to be swapped
+		posted bool          // a wake-up is on its way
+		closed bool          // nobody looks into it any more
+	}
 }
 
 // post has f run by the loop, soon, after everything posted before it. It is
@@ -105,14 +120,14 @@ type loop struct {
 // The wake-up, a write that cannot block, stays under the lock: outside it the
 // loop could end first, and the write go to whoever got the descriptor next.
 func (l *loop) post(f func(*loop)) bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.closed {
+	l.inbox.mu.Lock()
+	defer l.inbox.mu.Unlock()
+	if l.inbox.closed {
 		return false
 	}
-	l.inbox = append(l.inbox, f)
-	if !l.posted {
-		l.posted = true
+	l.inbox.tasks = append(l.inbox.tasks, f)
+	if !l.inbox.posted {
+		l.inbox.posted = true
 		_ = l.poll.Wake() // an eventfd that is full is readable, too
 	}
 	return true
@@ -146,7 +161,7 @@ func (l *loop) turn() bool {
 		return false
 	}
 	var began time.Time
-	timed := sampled(l.count.turns)
+	timed := sampled(l.count.n[nTurns])
 	if timed {
 		began = time.Now()
 	}
@@ -169,12 +184,12 @@ func (l *loop) turn() bool {
 	}
 	l.walkOn(reading)
 	l.workOff()
-	l.bury()
-	if l.halt != nil {
+	l.reap()
+	if l.handover.halt != nil {
 		l.standStill()
 	}
-	l.count.turns++
-	l.count.events += uint64(n)
+	l.count.n[nTurns]++
+	l.count.n[nEvents] += uint64(n)
 	l.count.batchSize.number(n)
 	if timed {
 		l.count.turnSeconds.duration(time.Since(began))
@@ -182,8 +197,8 @@ func (l *loop) turn() bool {
 	return l.goOn(n)
 }
 
-// goOn says whether the worker keeps the loop. It lingers through one whole
-// tick in which nothing happened.
+// goOn says whether the worker keeps the loop: until one whole tick has passed
+// in which nothing happened.
 func (l *loop) goOn(n int) bool {
 	if n > 0 || l.busy() {
 		l.active = l.wheel.now
@@ -191,9 +206,9 @@ func (l *loop) goOn(n int) bool {
 	return !l.stopped && l.wheel.now-l.active < 2
 }
 
-// wait gets the next batch, and sleeps for it if there is nothing else to do:
-// briefly with the processor in hand, which is cheapest, and when that was long
-// enough, or somebody was given work by this loop, so that others get it.
+// wait gets the next batch. It sleeps for it if there is nothing else to do: first
+// briefly, keeping the processor, which is cheapest (Doze); then so that other
+// goroutines get the processor (Park), at once if this loop has given them work.
 func (l *loop) wait() (n int, woken bool, err error) {
 	if l.busy() {
 		yield := l.yield
@@ -212,7 +227,7 @@ func (l *loop) wait() (n int, woken bool, err error) {
 
 // busy says that there is work which no event will announce.
 func (l *loop) busy() bool {
-	return l.again.len() > 0 || l.walking() > 0 || l.wheel.looking() || l.unchecked > 0 || l.drain.quota > 0 ||
+	return l.again.len() > 0 || l.walking() > 0 || l.wheel.looking() || l.slow.unchecked > 0 || l.drain.quota > 0 ||
 		l.accept != nil && l.accept.sweeping
 }
 
@@ -238,7 +253,7 @@ func (l *loop) event(ev *netpoll.Event) {
 	}
 	c := l.clients.find(t)
 	if c == nil || c.state == stateDead {
-		l.count.stale++
+		l.count.n[nStale]++
 		return
 	}
 	if ev.Writable() && c.head != 0 {
@@ -251,17 +266,17 @@ func (l *loop) event(ev *netpoll.Event) {
 
 // takeInbox runs what was posted. Who posts from here on wakes the loop again.
 func (l *loop) takeInbox() {
-	l.mu.Lock()
-	tasks := l.inbox
-	l.inbox, l.posted = l.spare[:0], false
-	l.mu.Unlock()
+	l.inbox.mu.Lock()
+	tasks := l.inbox.tasks
+	l.inbox.tasks, l.inbox.posted = l.inbox.spare[:0], false
+	l.inbox.mu.Unlock()
 	for i, f := range tasks {
 		f(l)
 		tasks[i] = nil
 	}
-	l.spare = tasks
-	if cap(l.spare) > 1024 { // a burst is over
-		l.spare = nil
+	l.inbox.spare = tasks
+	if cap(l.inbox.spare) > 1024 { // a burst is over
+		l.inbox.spare = nil
 	}
 }
 
@@ -273,8 +288,8 @@ func (l *loop) passTime() {
 	}
 	stalled := now-l.wheel.now > l.timeout(time.Second)
 	l.turnWheel(now)
-	if l.stalled = stalled || l.stalled && l.unchecked > 0; l.unchecked == 0 {
-		l.unchecked = len(l.stuck) // else a round of an earlier tick is under way
+	if l.slow.stalled = stalled || l.slow.stalled && l.slow.unchecked > 0; l.slow.unchecked == 0 {
+		l.slow.unchecked = len(l.slow.stuck) // else a round of an earlier tick is under way
 	}
 	l.checkCalls()
 	l.joiners.calm(now)
@@ -293,25 +308,12 @@ func (l *loop) timeout(d time.Duration) uint32 {
 	return uint32(min(int64((d+l.tick-1)/l.tick)+1, math.MaxInt32))
 }
 
-// bury closes and frees the clients that died in this batch. Not before its
+// reap closes and frees the clients that died in this batch. Not before its
 // end: until then an event of the batch may still name them, and the kernel
 // must not give their descriptors to newcomers.
-func (l *loop) bury() {
+func (l *loop) reap() {
 	for _, slot := range l.dead {
-		c := l.clients.at(slot)
-		_ = netpoll.Close(int(c.fd))
-		l.clients.release(slot)
-		l.server.left()
+		l.free(slot, l.clients.at(slot))
 	}
 	l.dead = l.dead[:0]
-}
-
-// left: there is one connection less. Stop waits for the last.
-func (s *Server) left() {
-	if s.connected.Add(-1) == 0 && s.draining.Load() {
-		select {
-		case s.empty <- struct{}{}:
-		default: // Stop has been told already
-		}
-	}
 }

@@ -45,18 +45,18 @@ func (l *loop) ease(c *client, size int) bool {
 		return dropIf(nd.drop)
 	})
 	l.count.dropped[policy] += uint64(n)
-	l.count.evicted += uint64(n)
+	l.count.n[nEvicted] += uint64(n)
 	return n > 0
 }
 
 // heaviest is the open client with the most bytes waiting, of those it looks at,
 // and nil if none has more than so many.
 func (l *loop) heaviest(most int) (slot uint32, heaviest *client) {
-	for range min(pressureLooks, len(l.stuck)) {
-		if l.compared++; l.compared >= len(l.stuck) {
-			l.compared = 0
+	for range min(pressureLooks, len(l.slow.stuck)) {
+		if l.slow.compared++; l.slow.compared >= len(l.slow.stuck) {
+			l.slow.compared = 0
 		}
-		at := l.stuck[l.compared]
+		at := l.slow.stuck[l.slow.compared]
 		if c := l.clients.at(at); c.is(flagStuck) && c.state == stateOpen && int(c.pending) > most {
 			slot, heaviest, most = at, c, int(c.pending)
 		}

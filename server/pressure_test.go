@@ -21,7 +21,7 @@ func TestPressure(t *testing.T) {
 					waits := func(slot uint32, size int) {
 						d := &delivery{frame: make([]byte, size)}
 						l.enqueue(slot, l.clients.at(slot), node{data: d.frame, from: d, drop: true})
-						l.count.queued++
+						l.count.n[nQueued]++
 					}
 					waits(open[0], total/4)
 					waits(open[1], total/4)
@@ -45,11 +45,11 @@ func TestPressure(t *testing.T) {
 					if closed := heavy.state != stateOpen; closed != (Policy(policy) == CloseSlow) {
 						t.Errorf("the heaviest is closed: %v", closed)
 					}
-					switch n := l.count; {
-					case Policy(policy) == CloseSlow && (n.lost != 2 || n.evicted != 0):
-						t.Errorf("%d lost and %d evicted, want 2 and none", n.lost, n.evicted)
-					case Policy(policy) != CloseSlow && (n.lost != 0 || n.evicted != 1 || n.dropped[policy] != 1):
-						t.Errorf("%d lost, %d evicted, %v dropped, want one", n.lost, n.evicted, n.dropped)
+					switch n := l.count.n; {
+					case Policy(policy) == CloseSlow && (n[nLost] != 2 || n[nEvicted] != 0):
+						t.Errorf("%d lost and %d evicted, want 2 and none", n[nLost], n[nEvicted])
+					case Policy(policy) != CloseSlow && (n[nLost] != 0 || n[nEvicted] != 1 || l.count.dropped[policy] != 1):
+						t.Errorf("%d lost, %d evicted, %v dropped, want one", n[nLost], n[nEvicted], l.count.dropped)
 					}
 					sum := int64(0)
 					for slot := range l.clients.size() {
@@ -79,11 +79,11 @@ func TestCoalesceWithoutRoom(t *testing.T) {
 		offer := func(size int, key string) (queued int) {
 			w := &walk{d: &delivery{frame: make([]byte, size), coalesce: key}}
 			l.offer(w, slot, c)
-			l.count.queued += uint64(w.queued)
+			l.count.n[nQueued] += uint64(w.queued)
 			return int(w.queued)
 		}
 		l.enqueue(slot, c, node{data: make([]byte, 300), from: &delivery{}, drop: true})
-		l.count.queued++
+		l.count.n[nQueued]++
 		for i, step := range []struct{ size, queued, pending int }{
 			{1200, 1, 300 + 1200 + 2*nodeCost},
 			{1800, 0, 300 + 1200 + 2*nodeCost}, // no room: the older one stays

@@ -3,7 +3,6 @@ package server
 import (
 	"context"
 	"errors"
-	"math"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -21,7 +20,7 @@ import (
 //  1. Publish, on any goroutine: the frame is made once; nobody changes it any
 //     more, so all clients share it.
 //  2. spread: it is posted to the loops.
-//  3. deliver: each loop begins a walk over those of its clients that match.
+//  3. deliver (walk.go): each loop begins a walk over those of its clients that match.
 //  4. walk: a few clients per turn, with the ready sockets served in
 //     between, so that heartbeats keep their latency.
 //  5. offer: one write per client; what does not fit is queued by reference.
@@ -54,9 +53,9 @@ type Message struct {
 	Binary bool
 	// Data is copied once and may be reused after Publish.
 	Data []byte
-	// Deadline, if set, is when the message is worth nothing any more: whom it
-	// has not been sent to by then does not get it. What is left until then counts,
-	// as of Publish: a clock that is set later changes nothing.
+	// Deadline, if set: clients that the message has not been sent to by then do
+	// not get it. Publish takes the time that is left, so a clock that is set later
+	// changes nothing.
 	Deadline time.Time
 	// Coalesce, if not empty, names what this is the latest value of: for a
 	// client in whose queue an older message of that name still waits, this one
@@ -107,10 +106,7 @@ func (s *Server) Publish(ctx context.Context, t Target, m Message) (Result, erro
 func (s *Server) Begin(ctx context.Context, t Target, m Message) (Outcome, error) {
 	d, err := m.delivery(t)
 	if err == nil {
-		err = s.backlog.enter(ctx, s.ended, len(d.frame))
-	}
-	if err == nil {
-		err = s.publish(d)
+		err = s.publishWhenRoom(ctx, d)
 	}
 	if err != nil {
 		return nil, err
@@ -149,17 +145,25 @@ func (s *Server) Post(t Target, m Message) error {
 	return s.publish(d)
 }
 
-// publish is spread for those outside the loops, who have counted the delivery
-// into the backlog. It waits while the clients are being handed over: afterwards
-// the message is for all of them, or for none.
+// publishWhenRoom is publish once the backlog has room, for which it waits until
+// ctx is done.
+func (s *Server) publishWhenRoom(ctx context.Context, d *delivery) error {
+	if err := s.backlog.enter(ctx, s.ended, len(d.frame)); err != nil {
+		return err
+	}
+	return s.publish(d)
+}
+
+// publish is spread for those outside the loops. It waits while the clients are
+// being handed over: afterwards the message is for all of them, or for none.
 func (s *Server) publish(d *delivery) error {
 	s.gate.RLock()
 	defer s.gate.RUnlock()
-	if s.gone || !s.spread(d) {
-		s.backlog.leave(len(d.frame), d.fan)
+	if s.gone {
+		s.over(d)
 		return ErrStopped
 	}
-	return nil
+	return s.spread(d)
 }
 
 func (m *Message) delivery(t Target) (*delivery, error) {
@@ -217,12 +221,13 @@ func (d *delivery) result() Result {
 		Dropped: int(d.dropped.Load()), Expired: int(d.expired.Load()), LastClient: time.Duration(d.last.Load())}
 }
 
-// spread posts the delivery, which is in the backlog, to every loop. It reports
-// false when the server has stopped.
-func (s *Server) spread(d *delivery) bool {
+// spread posts the delivery, which is in the backlog, to every loop. When the
+// server has stopped it returns ErrStopped.
+func (s *Server) spread(d *delivery) error {
 	select {
 	case <-s.ended:
-		return false
+		s.over(d)
+		return ErrStopped
 	default:
 	}
 	if d.closing == nil {
@@ -232,189 +237,9 @@ func (s *Server) spread(d *delivery) bool {
 	for _, l := range s.loops {
 		l.post(func(l *loop) { l.deliver(d) })
 	}
-	return true
+	return nil
 }
 
-// walk is a loop's part of a delivery: a cursor over slots, in rising order.
-type walk struct {
-	d     *delivery
-	slots slots
-	at    uint32 // the next slot to serve
-	more  bool   // at is one
-	began int64  // instant: who came later is not meant
-
-	matched, sent, queued, dropped, expired int64
-}
-
-// slots yields slots in rising order.
-type slots interface {
-	HasNext() bool
-	Next() uint32
-}
-
-func (w *walk) advance() {
-	if w.more = w.slots.HasNext(); w.more {
-		w.at = w.slots.Next()
-	}
-}
-
-// everySlot yields 0 to end-1.
-type everySlot struct{ next, end uint32 }
-
-func (e *everySlot) HasNext() bool { return e.next < e.end }
-func (e *everySlot) Next() uint32  { e.next++; return e.next - 1 }
-
-// someSlots yields a sorted list.
-type someSlots []uint32
-
-func (s *someSlots) HasNext() bool { return len(*s) > 0 }
-func (s *someSlots) Next() uint32  { first := (*s)[0]; *s = (*s)[1:]; return first }
-
-// deliver begins the loop's walk.
-func (l *loop) deliver(d *delivery) {
-	w := &walk{d: d, slots: l.matching(d.target), began: instant()}
-	w.advance()
-	list := &l.walks
-	if d.fan > 0 {
-		list = &l.fans
-	}
-	*list = append(*list, w)
-}
-
-func (l *loop) matching(t Target) slots {
-	if t.all {
-		return &everySlot{end: l.clients.size()}
-	}
-	if len(t.topics) > 0 {
-		if b := l.topics.Subscribers(t.topics...); b != nil {
-			return b.Iterator()
-		}
-		return &someSlots{}
-	}
-	var found someSlots
-	for _, id := range t.clients {
-		if slot, ok := l.byID[id]; ok {
-			found = append(found, slot)
-		}
-	}
-	slices.Sort(found)
-	found = slices.Compact(found)
-	return &found
-}
-
-const (
-	// walkSlice is how many clients all walks together serve in one turn, at most
-	// one of each if they are more: some 60 µs of writing. It is what a heartbeat
-	// waits for beside publishes. With 32 the p99 was 2.4 times that without
-	// publishes, with 16 1.8 times, with 8 1.2 times; a delivery took the same time,
-	// since the polls in between cost less than the noise (bench/publish.sh).
-	walkSlice = 8
-	// walksAtOnce is how many of them are moved on; younger ones wait.
-	walksAtOnce = 16
-)
-
-// walk moves the oldest walks of a list on a little. A younger one never overtakes
-// an older one, so each client gets a list's messages in their order.
-func (l *loop) walk(walks []*walk) []*walk {
-	if len(walks) == 0 {
-		return walks
-	}
-	moving, waiting := walks, walks[len(walks):]
-	if len(moving) > walksAtOnce {
-		moving, waiting = moving[:walksAtOnce], moving[walksAtOnce:]
-	}
-	share := max(1, walkSlice/len(moving))
-	limit := uint32(math.MaxUint32)
-	going := walks[:0]
-	for _, w := range moving {
-		l.stride(w, share, limit)
-		if w.more {
-			limit = w.at
-			going = append(going, w)
-		} else {
-			l.arrived(w)
-		}
-	}
-	if len(going) == len(moving) {
-		return walks
-	}
-	going = append(going, waiting...)
-	clear(walks[len(going):])
-	return going
-}
-
-// stride serves up to n clients of a walk, in slots before limit. Slots that
-// are passed over cost little, and count little.
-func (l *loop) stride(w *walk, n int, limit uint32) {
-	late := w.d.deadline != 0 && instant() >= w.d.deadline
-	for looks := 16 * n; n > 0 && looks > 0 && w.more && w.at < limit; looks-- {
-		if c := l.clients.at(w.at); c.state == stateOpen && c.since <= w.began {
-			n--
-			w.matched++
-			switch {
-			case w.d.closing != nil:
-				l.close(w.at, c, ReasonAdmin, w.d.closing.code, w.d.closing.reason)
-			case late:
-				w.expired++
-			default:
-				l.offer(w, w.at, c)
-			}
-		}
-		w.advance()
-	}
-}
-
-// offer writes the frame to one client.
-func (l *loop) offer(w *walk, slot uint32, c *client) {
-	frame, n := w.d.frame, 0
-	if c.head == 0 {
-		var ok bool
-		if n, ok = l.write(slot, c, frame); !ok {
-			w.dropped++
-			return
-		}
-		if n == len(frame) {
-			w.sent++
-			return
-		}
-	}
-	if n == 0 {
-		if !l.replaces(c, w.d) && !l.room(slot, c, len(frame)) {
-			w.dropped++
-			return
-		}
-		if w.d.coalesce != "" { // only now: without room the older value stays
-			l.coalesce(c, w.d)
-		}
-	}
-	l.enqueue(slot, c, node{data: frame[n:], from: w.d, drop: n == 0})
-	w.queued++
-}
-
-// arrived ends the loop's part, and the whole if it was the last.
-func (l *loop) arrived(w *walk) {
-	d := w.d
-	l.count.messagesOut += uint64(w.sent)
-	l.count.queued += uint64(w.queued)
-	l.count.expired += uint64(w.expired)
-	d.matched.Add(w.matched)
-	d.sent.Add(w.sent)
-	d.queued.Add(w.queued)
-	d.dropped.Add(w.dropped)
-	d.expired.Add(w.expired)
-	took := int64(time.Since(d.began))
-	for {
-		last := d.last.Load()
-		if took <= last || d.last.CompareAndSwap(last, took) {
-			break
-		}
-	}
-	if d.left.Add(-1) == 0 {
-		l.server.backlog.leave(len(d.frame), d.fan)
-		if d.closing == nil {
-			l.count.publishSeconds.duration(time.Duration(d.last.Load()))
-		}
-		close(d.done)
-		l.yield = true
-	}
-}
+// over takes the delivery out of the backlog: its last walk has ended, or none
+// will begin.
+func (s *Server) over(d *delivery) { s.backlog.leave(len(d.frame), d.fan) }

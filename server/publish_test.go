@@ -216,3 +216,22 @@ func TestPublishRefusesWhatCannotArrive(t *testing.T) {
 	}
 	p.alive()
 }
+
+// TestStoppedBacklog: what cannot begin any more does not count as under way.
+func TestStoppedBacklog(t *testing.T) {
+	s := start(t, Config{})
+	s.stop()
+	if _, err := s.Publish(t.Context(), All(), Message{Data: []byte("x")}); err != ErrStopped {
+		t.Errorf("Publish: %v", err)
+	}
+	if err := s.Post(All(), Message{Data: []byte("x")}); err != ErrStopped {
+		t.Errorf("Post: %v", err)
+	}
+	if _, err := s.CloseTopic(t.Context(), "t", 1000, ""); err != ErrStopped {
+		t.Errorf("CloseTopic: %v", err)
+	}
+	s.tellAll(newDelivery([]byte("x"), All()))
+	if b := &s.backlog; b.count.Load() != 0 || b.bytes.Load() != 0 || b.fanned.Load() != 0 {
+		t.Errorf("%d are under way, %d bytes, for %d", b.count.Load(), b.bytes.Load(), b.fanned.Load())
+	}
+}

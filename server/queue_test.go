@@ -202,8 +202,8 @@ func TestCoalesceCost(t *testing.T) {
 		l.coalesce(c, key)
 		l.enqueue(0, c, node{data: key.frame, from: key, drop: true})
 	}
-	if l.count.coalesced != 1_000_000 || l.queue.used != 100_001 || l.queue.at(c.tail).from != key {
-		t.Errorf("%d replaced, %d wait", l.count.coalesced, l.queue.used)
+	if l.count.n[nCoalesced] != 1_000_000 || l.queue.used != 100_001 || l.queue.at(c.tail).from != key {
+		t.Errorf("%d replaced, %d wait", l.count.n[nCoalesced], l.queue.used)
 	}
 }
 

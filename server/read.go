@@ -17,7 +17,7 @@ import (
 //     the last read, if anything was) go to feed.
 //  4. feed: conn.Feed parses in place and calls Message for each whole
 //     message; answers collect in l.out.
-//  5. Message, Control (action.go): the actions.
+//  5. Message, Control (action.go): the actions; those for a worker in pooled.go.
 //  6. send (send.go): one write for all the answers of this read.
 //  7. keep: bytes that wait for the rest of their frame.
 
@@ -61,7 +61,7 @@ func (l *loop) read(slot uint32, c *client) {
 	n, err := netpoll.Read(int(c.fd), l.scratch)
 	switch {
 	case n > 0:
-		l.count.bytesIn += uint64(n)
+		l.count.n[nBytesIn] += uint64(n)
 		if n < len(l.scratch) && !c.is(flagEnded) {
 			c.clear(flagReadable)
 		} else {
@@ -84,14 +84,7 @@ func (l *loop) hungUp(slot uint32, c *client) {
 	if c.head != 0 {
 		c.set(flagHungUp)
 	}
-	switch {
-	case c.state <= stateOpen:
-		l.finish(slot, c, ReasonVanished)
-	case c.head == 0:
-		l.kill(slot, c, ReasonNone) // counted when it began
-	default:
-		c.set(flagFinish)
-	}
+	l.finish(slot, c, ReasonVanished)
 }
 
 // receive takes in bytes, which are in the scratch buffer or nil.
@@ -167,7 +160,7 @@ func (l *loop) keep(c *client, rest []byte) {
 // if that is a lot, until the client's time is over.
 func (l *loop) feed(slot uint32, c *client, in []byte) {
 	for {
-		l.slot, l.cur = slot, c
+		l.feeding.slot, l.feeding.cur = slot, c
 		rest, out, err := l.server.protocol.Feed(&c.proto, in, l.out[:0], l)
 		l.out = out
 		if len(out) > 0 {
@@ -204,13 +197,9 @@ func (l *loop) feed(slot uint32, c *client, in []byte) {
 // one is due, is sent already.
 func (l *loop) protocolEnd(slot uint32, c *client, err error) {
 	var ce *conn.CloseError
-	if !errors.As(err, &ce) {
-		l.fail(slot, c, ReasonInternal, ws.StatusInternalServerError, "")
-		return
-	}
 	switch {
-	case ce.Remote && c.state == stateClosing:
-		l.finish(slot, c, ReasonNone) // they answered ours; counted when it began
+	case !errors.As(err, &ce):
+		l.fail(slot, c, ReasonInternal, ws.StatusInternalServerError, "")
 	case ce.Remote:
 		l.finish(slot, c, ReasonPeer)
 	default:

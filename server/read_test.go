@@ -18,12 +18,12 @@ func TestOneReadPerTurn(t *testing.T) {
 	s.loops[0].post(func(l *loop) {
 		close(held)
 		<-release
-		was, turns := l.count.bytesIn, l.count.turns
+		was, turns := l.count.n[nBytesIn], l.count.n[nTurns]
 		var look func(*loop)
 		look = func(l *loop) {
-			grown := l.count.bytesIn - was
-			if most := readSize * (l.count.turns - turns); grown > most {
-				t.Errorf("%d bytes are read in %d turns", grown, l.count.turns-turns)
+			grown := l.count.n[nBytesIn] - was
+			if most := readSize * (l.count.n[nTurns] - turns); grown > most {
+				t.Errorf("%d bytes are read in %d turns", grown, l.count.n[nTurns]-turns)
 			}
 			if grown < uint64(len(stream)) && !t.Failed() {
 				l.post(look)

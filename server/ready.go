@@ -13,9 +13,9 @@ func (s *Server) Ready() error {
 		return errors.New("starting")
 	case s.draining.Load():
 		return errors.New("draining")
-	case int(s.connected.Load()-s.refused.Load()) >= s.limits.MaxClients:
+	case int(s.population.clients()) >= s.limits.MaxClients:
 		return fmt.Errorf("full: %d clients", s.limits.MaxClients)
-	case s.resting.Load():
+	case s.backingOff.Load():
 		return errors.New("newcomers are not accepted: descriptors or kernel memory are used up")
 	case at != 0 && s.age()-at < int64(keptOutFor):
 		return fmt.Errorf("newcomers are refused: %d handshakes are under way (max-handshakes)", s.cfg.MaxHandshakes)
@@ -23,15 +23,15 @@ func (s *Server) Ready() error {
 	return nil
 }
 
-// keptOutFor is how long a refusal for want of a place for the handshake makes
-// the server not ready, unless a newcomer is let in before: one flood that is
-// turned away shall not keep others from being sent here.
+// keptOutFor is how long the server is not ready after it refused a newcomer
+// because of MaxHandshakes. It is ready at once when the next one is let in: a
+// flood that is turned away must not keep others from being sent here.
 const keptOutFor = 2 * time.Second
 
 // age is in nanoseconds of the monotonic clock, and not 0.
 func (s *Server) age() int64 { return max(int64(time.Since(s.made)), 1) }
 
-// keepOut notes that a newcomer was refused for that limit.
+// keepOut notes that a newcomer was refused for a limit.
 func (s *Server) keepOut(limit int) {
 	if limit == refusedHandshakes {
 		s.keptOut.Store(s.age())

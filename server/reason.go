@@ -47,13 +47,30 @@ const (
 )
 
 var reasonNames = [reasons]string{
-	"none", "peer", "vanished", "reset", "handshake", "handshake_timeout", "refused", "protocol", "utf8", "too_big",
-	"policy", "rate", "idle", "silent", "slow", "shutdown", "admin", "internal",
+	ReasonNone:             "none",
+	ReasonPeer:             "peer",
+	ReasonVanished:         "vanished",
+	ReasonReset:            "reset",
+	ReasonHandshake:        "handshake",
+	ReasonHandshakeTimeout: "handshake_timeout",
+	ReasonRefused:          "refused",
+	ReasonProtocol:         "protocol",
+	ReasonUTF8:             "utf8",
+	ReasonTooBig:           "too_big",
+	ReasonPolicy:           "policy",
+	ReasonRate:             "rate",
+	ReasonIdle:             "idle",
+	ReasonSilent:           "silent",
+	ReasonSlow:             "slow",
+	ReasonShutdown:         "shutdown",
+	ReasonAdmin:            "admin",
+	ReasonInternal:         "internal",
 }
 
 func (r Reason) String() string { return reasonNames[r] }
 
-// errRate marks the protocol's close errors that a rate limit caused.
+// What Message and Control return when a client sends too much: the protocol
+// closes with it, and reasonOf knows it again.
 var (
 	errMessageRate = &conn.CloseError{Code: ws.StatusPolicyViolation, Reason: "too many messages per second"}
 	errControlRate = &conn.CloseError{Code: ws.StatusPolicyViolation, Reason: "too many control frames per second"}

@@ -14,17 +14,17 @@ import (
 // loop is feeding. It is the loop itself, so it costs nothing.
 type here loop
 
-func (h *here) ID() uuid.UUID              { return h.cur.id }
-func (h *here) ConnectedAt() time.Time     { return wallTime(h.cur.since) }
-func (h *here) RemoteAddr() netip.AddrPort { return h.cur.remote() }
-func (h *here) Topics() []string           { return h.topics.Of(h.slot) }
+func (h *here) ID() uuid.UUID              { return h.feeding.cur.id }
+func (h *here) ConnectedAt() time.Time     { return wallTime(h.feeding.cur.since) }
+func (h *here) RemoteAddr() netip.AddrPort { return h.feeding.cur.remote() }
+func (h *here) Topics() []string           { return h.topics.Of(h.feeding.slot) }
 
 func (h *here) Subscribe(topics ...string) error {
-	return (*loop)(h).subscribe(h.slot, h.cur, topics)
+	return (*loop)(h).subscribe(h.feeding.slot, h.feeding.cur, topics)
 }
 
 func (h *here) Unsubscribe(topics ...string) error {
-	return (*loop)(h).unsubscribe(h.slot, topics)
+	return (*loop)(h).unsubscribe(h.feeding.slot, topics)
 }
 
 // there is the client as a pooled handler sees it, from another goroutine. It
@@ -99,7 +99,7 @@ func (l *loop) subscribe(slot uint32, c *client, topics []string) error {
 			continue
 		}
 		if err := l.topics.Subscribe(slot, name); err != nil {
-			l.count.topicLimit++
+			l.count.n[nTopicLimit]++
 			_ = l.unsubscribe(slot, added) // all or nothing
 			return &dispatch.Error{Code: dispatch.PermissionDenied, Msg: err.Error()}
 		}

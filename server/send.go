@@ -124,7 +124,7 @@ func (l *loop) write(slot uint32, c *client, p []byte) (n int, ok bool) {
 		l.kill(slot, c, ReasonReset)
 		return 0, false
 	}
-	l.count.bytesOut += uint64(n)
+	l.count.n[nBytesOut] += uint64(n)
 	if n == len(p) {
 		return n, true
 	}
@@ -155,7 +155,7 @@ func (l *loop) enqueue(slot uint32, c *client, nd node) {
 	l.server.hold(&nd)
 	if !c.is(flagStuck) {
 		c.set(flagStuck)
-		l.stuck = append(l.stuck, slot)
+		l.slow.stuck = append(l.slow.stuck, slot)
 	}
 }
 
@@ -195,7 +195,7 @@ func (l *loop) flush(slot uint32, c *client) {
 			l.kill(slot, c, ReasonReset)
 			return
 		}
-		l.count.bytesOut += uint64(n)
+		l.count.n[nBytesOut] += uint64(n)
 		l.sent(c, n)
 		if n < want {
 			break
@@ -216,7 +216,7 @@ func (l *loop) gather(c *client, pieces [][]byte) (k, want int) {
 				now = instant()
 			}
 			if nd.from.deadline <= now {
-				l.count.queuedExpired++
+				l.count.n[nQueuedExpired]++
 				l.unqueue(c, nd.prev, n)
 				n = next
 				continue
@@ -243,8 +243,8 @@ func (l *loop) sent(c *client, n int) {
 		}
 		n -= len(first.data)
 		if first.from != nil {
-			l.count.queuedSent++
-			l.count.messagesOut++
+			l.count.n[nQueuedSent]++
+			l.count.n[nMessagesOut]++
 		}
 		l.unqueue(c, 0, c.head)
 	}
@@ -287,7 +287,7 @@ func (l *loop) flushed(slot uint32, c *client) {
 // without its end the stream would be garbage. all: that too.
 func (l *loop) dropQueue(c *client, all bool) {
 	lost := l.dropNodes(c, func(before uint32, nd *node) verdict { return dropIf(all || before != 0 || nd.drop) })
-	l.count.lost += uint64(lost)
+	l.count.n[nLost] += uint64(lost)
 }
 
 // verdict is what becomes of a node.
@@ -338,7 +338,7 @@ func (l *loop) coalesce(c *client, d *delivery) {
 	}
 	if nd := l.queue.at(n); nd.drop {
 		l.unqueue(c, nd.prev, n)
-		l.count.coalesced++
+		l.count.n[nCoalesced]++
 	}
 }
 
@@ -400,7 +400,7 @@ func (l *loop) dropOldest(c *client, size int) {
 		return dropIf(nd.drop)
 	})
 	l.count.dropped[DropOld] += uint64(n)
-	l.count.evicted += uint64(n)
+	l.count.n[nEvicted] += uint64(n)
 }
 
 // closeSlow closes a client that does not take what is sent to it. Only the
@@ -419,13 +419,13 @@ const stuckSlice = 1024
 // takes the place of one that leaves the list, are behind it.
 func (l *loop) checkStuck(n int) {
 	limit := l.timeout(l.server.cfg.PendingAge)
-	for ; n > 0 && l.unchecked > 0; n-- {
-		l.unchecked--
-		slot := l.stuck[l.unchecked]
+	for ; n > 0 && l.slow.unchecked > 0; n-- {
+		l.slow.unchecked--
+		slot := l.slow.stuck[l.slow.unchecked]
 		if !l.stillStuck(slot, l.clients.at(slot), limit) {
-			last := len(l.stuck) - 1
-			l.stuck[l.unchecked] = l.stuck[last]
-			l.stuck = l.stuck[:last]
+			last := len(l.slow.stuck) - 1
+			l.slow.stuck[l.slow.unchecked] = l.slow.stuck[last]
+			l.slow.stuck = l.slow.stuck[:last]
 		}
 	}
 }
@@ -463,7 +463,7 @@ func (l *loop) aged(c *client, limit uint32) bool {
 func (l *loop) lastWrite(slot uint32, c *client) {
 	before := c.pending
 	l.flush(slot, c)
-	if !l.stalled || c.state != stateOpen || c.pending >= before {
+	if !l.slow.stalled || c.state != stateOpen || c.pending >= before {
 		return
 	}
 	for n := c.head; n != 0; n = l.queue.at(n).next {
@@ -485,5 +485,5 @@ func (l *loop) dropAged(c *client, limit uint32) {
 		return dropIf(nd.drop)
 	})
 	l.count.dropped[policy] += uint64(n)
-	l.count.evicted += uint64(n)
+	l.count.n[nEvicted] += uint64(n)
 }

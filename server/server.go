@@ -53,18 +53,16 @@ type Server struct {
 	began     time.Time // of the first process, by the wall clock, after a handover
 	made      time.Time
 
-	connected atomic.Int64 // sockets, whatever their state
-	joining   atomic.Int64
-	refused   atomic.Int64
-	unspent   atomic.Int64 // of the handshake rate, by those who were refused for another limit
-	keptOut   atomic.Int64 // Server.age of the last one refused for want of a place, 0: nobody since one was let in
-	resting   atomic.Bool  // nobody is accepted for the moment
-	pending   atomic.Int64 // memory of all send queues: hold
-	publishes atomic.Uint64
-	panics    atomic.Uint64 // in what the application has run on loops
-	backlog   backlog
-	shares    shares
-	ids       ids
+	population population
+
+	unspent    atomic.Int64 // of the handshake rate, by those who were refused for another limit
+	keptOut    atomic.Int64 // Server.age of the last one refused for want of a place, 0: nobody since one was let in
+	backingOff atomic.Bool  // nobody is accepted for the moment
+	pending    atomic.Int64 // memory of all send queues: hold
+	publishes  atomic.Uint64
+	panics     atomic.Uint64 // in what the application has run on loops
+	backlog    backlog
+	ids        ids
 
 	// gate is closed (locked) while the clients are being handed over, and open
 	// to any number of publishers otherwise.
@@ -77,7 +75,6 @@ type Server struct {
 	stopping atomic.Bool
 	running  sync.WaitGroup // loops
 	swept    chan struct{}  // closed when nobody is accepted any more
-	empty    chan struct{}  // tells Stop that the last client is gone
 	ended    chan struct{}  // closed when the loops are over
 	stopped  chan struct{}  // closed when Stop is
 }
@@ -89,8 +86,8 @@ func New(cfg Config) (*Server, error) {
 		return nil, err
 	}
 	s := &Server{cfg: cfg, log: cfg.Logger, mux: cfg.Mux, began: time.Now(), made: time.Now(),
-		swept: make(chan struct{}), empty: make(chan struct{}, 1), ended: make(chan struct{}), stopped: make(chan struct{}),
-		backlog: backlog{room: make(chan struct{}, 1)}}
+		swept: make(chan struct{}), ended: make(chan struct{}), stopped: make(chan struct{}),
+		backlog: backlog{room: make(chan struct{}, 1)}, population: population{empty: make(chan struct{}, 1)}}
 	s.debug = s.log.Enabled(context.Background(), slog.LevelDebug)
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.protocol = conn.Protocol{MaxMessage: cfg.MaxMessage, MaxFragments: cfg.MaxFragments, Frames: framesAtOnce}
@@ -278,7 +275,7 @@ func (s *Server) Start() error {
 		}
 		if err != nil { // it will not run: what it holds is given back here
 			if s.cfg.Estate != nil {
-				l.surrender() // the older process's
+				l.detach() // the older process's
 			}
 			l.shut()
 			_ = l.poll.Close()

@@ -52,10 +52,10 @@ func (s *site) inSlices(n, most uint64, count func(*loop) uint64) {
 	first := true
 	s.everyTurn(func(l *loop) bool {
 		now := count(l)
-		if grown := now - last; !first && grown > most*(l.count.turns-turns) {
+		if grown := now - last; !first && grown > most*(l.count.n[nTurns]-turns) {
 			s.t.Errorf("%d of %d in one turn, %d are allowed", grown, n, most)
 		}
-		first, last, turns = false, now, l.count.turns
+		first, last, turns = false, now, l.count.n[nTurns]
 		return now < n && !s.t.Failed()
 	})
 }
@@ -121,7 +121,7 @@ func TestSlices(t *testing.T) {
 		s := start(t, Config{Loops: 1})
 		s.crowd(crowd)
 		later(s)
-		s.inSlices(crowd, lookSlice, func(l *loop) uint64 { return l.count.pings })
+		s.inSlices(crowd, lookSlice, func(l *loop) uint64 { return l.count.n[nPings] })
 	})
 	t.Run("queues", func(t *testing.T) {
 		s := start(t, Config{Loops: 1, IdleTimeout: -1})
@@ -131,7 +131,7 @@ func TestSlices(t *testing.T) {
 			for slot := range l.clients.size() {
 				if c := l.clients.at(slot); c.state == stateOpen {
 					l.enqueue(slot, c, node{data: d.frame, from: d, drop: true})
-					l.count.queued++
+					l.count.n[nQueued]++
 				}
 			}
 		})
@@ -179,7 +179,7 @@ func TestPageOfQueues(t *testing.T) {
 		for slot := range uint32(clients) {
 			for range each {
 				l.enqueue(slot, l.clients.at(slot), node{data: d.frame, from: d, drop: true})
-				l.count.queued++
+				l.count.n[nQueued]++
 			}
 		}
 	})

@@ -29,14 +29,14 @@ func TestStaleEvents(t *testing.T) {
 			return
 		}
 		ev := eventOf(0, old)
-		stale := l.count.stale
+		stale := l.count.n[nStale]
 		l.event(&ev)
-		if l.count.stale != stale+1 {
+		if l.count.n[nStale] != stale+1 {
 			t.Error("the stale event was served")
 		}
 		ev = eventOf(1<<20, 1)
 		l.event(&ev)
-		if l.count.stale != stale+2 {
+		if l.count.n[nStale] != stale+2 {
 			t.Error("an event of no slot was served")
 		}
 	})

@@ -4,108 +4,14 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
-
-	"wsd/dispatch"
 )
-
-// What a newcomer can be refused for.
-const (
-	refusedDraining = iota
-	refusedClients
-	refusedHandshakes
-	refusedRate
-	refusedAddress
-	refusedEvicted // by a newcomer, when the places were all taken
-	refusalKinds
-)
-
-var refusalNames = [refusalKinds]string{"draining", "max_clients", "max_handshakes", "handshake_rate", "max_per_address", "evicted"}
-
-// codes is how many codes are counted: those of the protocol, and one for all
-// that applications have of their own.
-const codes = int(dispatch.Busy) + 2
-
-// ownCode stands for the application's own codes in Stats.Actions.
-const ownCode = 100
-
-// codeIndex is where a code is counted.
-func codeIndex(c dispatch.Code) int {
-	if c < 0 || int(c) >= codes-1 {
-		return codes - 1
-	}
-	return int(c)
-}
-
-// counters are a loop's own numbers: plain integers, since only its worker
-// touches them. Who wants to know asks the loop.
-type counters struct {
-	states                           [stateDead + 1]int64
-	accepted, opened                 uint64
-	acceptErrors, turnedAway, rests  uint64
-	refusals                         [refusalKinds]uint64
-	closes                           [reasons]uint64
-	messagesIn, messagesOut          uint64
-	controlsIn, pings                uint64
-	bytesIn, bytesOut                uint64
-	dropped                          [DropOld + 1]uint64
-	queued, queuedSent, evicted      uint64 // published messages that had to wait
-	coalesced, queuedExpired, lost   uint64
-	expired                          uint64
-	postsRefused                     uint64 // of an older process; Server.backlog has those of this one
-	actions                          []actionCounters
-	refusedActions                   [codes]uint64
-	busy, timeouts, late, topicLimit uint64
-	turns, events, stale             uint64
-	turnSeconds, batchSize           hist
-	publishSeconds                   hist // counted where the last walk ended
-}
-
-type actionCounters struct {
-	codes   [codes]uint64
-	calls   uint64 // inline ones, for sampling
-	seconds hist
-}
-
-func (a *counters) add(b *counters) {
-	for i := range b.states {
-		a.states[i] += b.states[i]
-	}
-	addAll(a.refusals[:], b.refusals[:])
-	addAll(a.closes[:], b.closes[:])
-	addAll(a.dropped[:], b.dropped[:])
-	addAll(a.refusedActions[:], b.refusedActions[:])
-	for i := range b.actions {
-		addAll(a.actions[i].codes[:], b.actions[i].codes[:])
-		a.actions[i].seconds.merge(&b.actions[i].seconds)
-	}
-	a.turnSeconds.merge(&b.turnSeconds)
-	a.batchSize.merge(&b.batchSize)
-	a.publishSeconds.merge(&b.publishSeconds)
-	for _, p := range [][2]*uint64{
-		{&a.accepted, &b.accepted}, {&a.opened, &b.opened}, {&a.acceptErrors, &b.acceptErrors},
-		{&a.turnedAway, &b.turnedAway}, {&a.rests, &b.rests}, {&a.messagesIn, &b.messagesIn},
-		{&a.messagesOut, &b.messagesOut}, {&a.controlsIn, &b.controlsIn}, {&a.pings, &b.pings},
-		{&a.bytesIn, &b.bytesIn}, {&a.bytesOut, &b.bytesOut}, {&a.busy, &b.busy}, {&a.timeouts, &b.timeouts},
-		{&a.late, &b.late}, {&a.topicLimit, &b.topicLimit}, {&a.turns, &b.turns}, {&a.events, &b.events}, {&a.stale, &b.stale},
-		{&a.queued, &b.queued}, {&a.queuedSent, &b.queuedSent}, {&a.evicted, &b.evicted}, {&a.coalesced, &b.coalesced},
-		{&a.queuedExpired, &b.queuedExpired}, {&a.lost, &b.lost}, {&a.expired, &b.expired}, {&a.postsRefused, &b.postsRefused},
-	} {
-		*p[0] += *p[1]
-	}
-}
-
-func addAll(a, b []uint64) {
-	for i := range b {
-		a[i] += b[i]
-	}
-}
 
 // Stats are the server's totals since it began, and what is now.
 type Stats struct {
 	Uptime float64 `json:"uptime_seconds"`
 	Loops  int     `json:"loops"`
-	// StaleLoops did not answer in time; their part of all this is what they
-	// answered last, so that no total goes back.
+	// StaleLoops did not answer in time. Their part of all this is their last
+	// answer, so that no total goes back.
 	StaleLoops int `json:"stale_loops"`
 	Clients    struct {
 		Connected int64 `json:"connected"` // every socket, whatever its state
@@ -114,19 +20,19 @@ type Stats struct {
 		Closing   int64 `json:"closing"`
 		Max       int   `json:"max"`
 	} `json:"clients"`
-	Accepted     uint64            `json:"accepted"`
-	Opened       uint64            `json:"opened"`
-	AcceptErrors uint64            `json:"accept_errors"`
-	AcceptRests  uint64            `json:"accept_rests"` // times accepting paused for want of descriptors
-	TurnedAway   uint64            `json:"turned_away"`  // closed without even a 503
-	Refused      map[string]uint64 `json:"refused"`      // by the limit that did it
-	Closed       map[string]uint64 `json:"closed"`       // by reason
-	MessagesIn   uint64            `json:"messages_in"`
-	MessagesOut  uint64            `json:"messages_out"`
-	ControlsIn   uint64            `json:"control_frames_in"`
-	Pings        uint64            `json:"pings_sent"`
-	BytesIn      uint64            `json:"bytes_in"`
-	BytesOut     uint64            `json:"bytes_out"`
+	Accepted       uint64            `json:"accepted"`
+	Opened         uint64            `json:"opened"`
+	AcceptErrors   uint64            `json:"accept_errors"`
+	AcceptBackoffs uint64            `json:"accept_rests"` // times accepting paused for want of descriptors
+	TurnedAway     uint64            `json:"turned_away"`  // closed without even a 503
+	Refused        map[string]uint64 `json:"refused"`      // by the limit that did it
+	Closed         map[string]uint64 `json:"closed"`       // by reason
+	MessagesIn     uint64            `json:"messages_in"`
+	MessagesOut    uint64            `json:"messages_out"`
+	ControlsIn     uint64            `json:"control_frames_in"`
+	Pings          uint64            `json:"pings_sent"`
+	BytesIn        uint64            `json:"bytes_in"`
+	BytesOut       uint64            `json:"bytes_out"`
 	// PendingBytes is the memory of all send queues, a message that waits for many
 	// counted once, and 48 for each for whom it does: what PendingTotal bounds.
 	PendingBytes int64             `json:"pending_bytes"`
@@ -173,44 +79,44 @@ type Stats struct {
 	TopicLimit  uint64    `json:"topic_limit"` // subscriptions refused for a limit
 }
 
-// statsPatience is how long Stats waits for a loop.
-const statsPatience = 2 * time.Second
+// statsTimeout is how long Stats waits for a loop.
+const statsTimeout = 2 * time.Second
 
-// told is what a loop has answered last, for those who ask.
-type told struct {
+// snapshot is what a loop answered last, when somebody asked for its numbers.
+type snapshot struct {
 	mu                    sync.Mutex
 	count                 counters
 	topics, subscriptions int
 }
 
-// tell updates the loop's answer.
-func (l *loop) tell() {
-	t := &l.told
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	actions := append(t.count.actions[:0], l.count.actions...)
-	t.count = l.count
-	t.count.actions = actions
-	t.topics, t.subscriptions = l.topics.Len(), l.topics.Subscriptions()
+// takeSnapshot copies the loop's numbers to where others may read them.
+func (l *loop) takeSnapshot() {
+	at := &l.snapshot
+	at.mu.Lock()
+	defer at.mu.Unlock()
+	actions := append(at.count.actions[:0], l.count.actions...)
+	at.count = l.count
+	at.count.actions = actions
+	at.topics, at.subscriptions = l.topics.Len(), l.topics.Subscriptions()
 }
 
 // Stats asks every loop for its numbers. For one that does not answer within
-// two seconds it takes those that this one answered last: see Stats.StaleLoops.
+// two seconds it takes the ones of its last answer: see Stats.StaleLoops.
 func (s *Server) Stats() Stats {
 	var answers atomic.Int32
 	s.ask(func(l *loop) {
-		l.tell()
+		l.takeSnapshot()
 		answers.Add(1)
 	})
 	stale := len(s.loops) - int(answers.Load()) // a late answer may come from here on
 	sum := counters{actions: make([]actionCounters, len(s.constants))}
 	topics, subscriptions := 0, 0
 	for _, l := range s.loops {
-		l.told.mu.Lock()
-		sum.add(&l.told.count)
-		topics += l.told.topics
-		subscriptions += l.told.subscriptions
-		l.told.mu.Unlock()
+		l.snapshot.mu.Lock()
+		sum.add(&l.snapshot.count, s.mux.Actions())
+		topics += l.snapshot.topics
+		subscriptions += l.snapshot.subscriptions
+		l.snapshot.mu.Unlock()
 	}
 	st := s.describe(&sum)
 	st.Topics, st.Subscribed, st.StaleLoops = topics, subscriptions, stale
@@ -229,7 +135,7 @@ func (s *Server) ask(f func(*loop)) {
 	default:
 	}
 	answers := make(chan struct{}, len(s.loops))
-	patience := time.After(statsPatience)
+	timeout := time.After(statsTimeout)
 	for _, l := range s.loops {
 		if !l.post(func(l *loop) { f(l); answers <- struct{}{} }) {
 			l.running.Lock() // it is over, or will be in a moment
@@ -241,7 +147,7 @@ func (s *Server) ask(f func(*loop)) {
 	for range s.loops {
 		select {
 		case <-answers:
-		case <-patience:
+		case <-timeout:
 			return
 		case <-s.ended:
 			return
@@ -252,21 +158,18 @@ func (s *Server) ask(f func(*loop)) {
 func (s *Server) describe(sum *counters) Stats {
 	st := Stats{
 		Uptime: time.Since(s.began).Seconds(), Loops: len(s.loops),
-		Accepted: sum.accepted, Opened: sum.opened, AcceptErrors: sum.acceptErrors, AcceptRests: sum.rests,
-		TurnedAway: sum.turnedAway, Refused: map[string]uint64{}, Closed: map[string]uint64{},
-		MessagesIn: sum.messagesIn, MessagesOut: sum.messagesOut, ControlsIn: sum.controlsIn, Pings: sum.pings,
-		BytesIn: sum.bytesIn, BytesOut: sum.bytesOut, PendingBytes: s.pending.Load(), Dropped: map[string]uint64{},
-		Publishes: s.publishes.Load(), Actions: map[string]map[int]uint64{}, ActionsBusy: sum.busy,
-		ActionTimeouts: sum.timeouts, ActionsLate: sum.late, Turns: sum.turns, Events: sum.events, StaleEvents: sum.stale, TopicLimit: sum.topicLimit,
+		Refused: map[string]uint64{}, Closed: map[string]uint64{}, Dropped: map[string]uint64{},
+		Actions: map[string]map[int]uint64{}, ActionSeconds: map[string]Histogram{},
+		PendingBytes: s.pending.Load(), Publishes: s.publishes.Load(), PublishesUnderWay: s.backlog.count.Load(),
 	}
-	st.Queue.Queued, st.Queue.Sent, st.Queue.Evicted = sum.queued, sum.queuedSent, sum.evicted
-	st.Queue.Coalesced, st.Queue.Expired, st.Queue.Lost = sum.coalesced, sum.queuedExpired, sum.lost
-	st.PublishesUnderWay, st.PublishesRefused = s.backlog.count.Load(), sum.postsRefused+s.backlog.refused.Load()
-	st.Expired, st.ActionSeconds = sum.expired, map[string]Histogram{}
+	for k, c := range counterTable {
+		*c.stat(&st) = sum.n[k]
+	}
+	st.PublishesRefused += s.backlog.refused.Load()
 	st.WorkersBusy, st.WorkersMax = s.workers.Running(), s.workers.Cap()
 	st.PublishSeconds = sum.publishSeconds.export(1e-6)
 	st.TurnSeconds, st.BatchSize = sum.turnSeconds.export(1e-6), sum.batchSize.export(1)
-	st.Clients.Connected = s.connected.Load()
+	st.Clients.Connected = s.population.connected.Load()
 	st.Clients.Joining = sum.states[stateJoining] + sum.states[stateRefused]
 	st.Clients.Open = sum.states[stateOpen]
 	st.Clients.Closing = sum.states[stateClosing] + sum.states[stateLingering]

@@ -3,7 +3,13 @@ package server
 import (
 	"encoding/json"
 	"fmt"
+	"hash/fnv"
+	"math"
+	"os"
+	"path/filepath"
 	"reflect"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 	"unsafe"
@@ -12,7 +18,7 @@ import (
 // describe is for messages of tests.
 func describe(st Stats) string {
 	return fmt.Sprintf("%+v accepted %d opened %d closed %v refused %v turned away %d rests %d pending %d dropped %v in %d out %d queue %+v",
-		st.Clients, st.Accepted, st.Opened, st.Closed, st.Refused, st.TurnedAway, st.AcceptRests, st.PendingBytes, st.Dropped, st.MessagesIn, st.MessagesOut, st.Queue)
+		st.Clients, st.Accepted, st.Opened, st.Closed, st.Refused, st.TurnedAway, st.AcceptBackoffs, st.PendingBytes, st.Dropped, st.MessagesIn, st.MessagesOut, st.Queue)
 }
 
 // numbers calls f for every number in v, with its path.
@@ -32,9 +38,14 @@ func numbers(path string, v reflect.Value, f func(path string, v reflect.Value))
 	}
 }
 
+// ofProcess says that a number is no total, but for one process to go by: which
+// calls are timed.
+func ofProcess(path string) bool { return strings.HasSuffix(path, ".calls") }
+
 // TestCountersAdd: a counter that was forgotten in add would stay 0 in Stats.
 func TestCountersAdd(t *testing.T) {
-	fresh := func() *counters { return &counters{actions: make([]actionCounters, 3)} }
+	actions := testMux().Actions()
+	fresh := func() *counters { return &counters{actions: make([]actionCounters, len(actions))} }
 	one, sum := fresh(), fresh()
 	next := int64(0)
 	numbers("counters", reflect.ValueOf(one).Elem(), func(_ string, v reflect.Value) {
@@ -50,17 +61,14 @@ func TestCountersAdd(t *testing.T) {
 			t.Fatalf("a counter of kind %v", v.Kind())
 		}
 	})
-	sum.add(one)
-	sum.add(one)
+	sum.add(one, actions)
+	sum.add(one, actions)
 	want := map[string]any{}
 	numbers("counters", reflect.ValueOf(one).Elem(), func(path string, v reflect.Value) {
 		want[path] = fmt.Sprint(v.Convert(reflect.TypeFor[float64]()).Float() * 2)
 	})
-	internal := func(path string) bool { // not for the outside: when to take the time of a call
-		return len(path) > 6 && path[len(path)-6:] == ".calls"
-	}
 	numbers("counters", reflect.ValueOf(sum).Elem(), func(path string, v reflect.Value) {
-		if got := fmt.Sprint(v.Convert(reflect.TypeFor[float64]()).Float()); got != want[path] && !internal(path) {
+		if got := fmt.Sprint(v.Convert(reflect.TypeFor[float64]()).Float()); got != want[path] && !ofProcess(path) {
 			t.Errorf("%s is %s, want %s", path, got, want[path])
 		}
 	})
@@ -143,5 +151,49 @@ func TestHistogram(t *testing.T) {
 	h.duration(1500 * time.Microsecond)
 	if out := h.export(1e-6); out.Sum != 0.0015 || out.Counts[11] != 1 || out.Bounds[10] >= 0.0015 || out.Bounds[11] < 0.0015 {
 		t.Errorf("%+v", out)
+	}
+}
+
+// TestStatsBytes: monitoring reads what Stats says as JSON, and the next version
+// of the program reads the names of the counters. Neither changes by the way.
+func TestStatsBytes(t *testing.T) {
+	s := newSite(t, Config{Listen: []string{"none"}, MaxClients: 1000, Workers: 7})
+	defer s.stop()
+	sum := counters{actions: make([]actionCounters, len(s.constants))}
+	var names []string
+	sum.visit(s.mux.Actions(), func(name string, _ uint64) uint64 {
+		names = append(names, name)
+		h := fnv.New32()
+		h.Write([]byte(name))
+		v := uint64(h.Sum32() % 1e6) // one of its own
+		if strings.HasSuffix(name, ".sum") {
+			return math.Float64bits(float64(v))
+		}
+		return v
+	})
+	for st := range sum.states {
+		sum.states[st] = int64(10 + st)
+	}
+	st := s.describe(&sum)
+	st.Uptime = 0
+	got, err := json.Marshal(st)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.golden("stats.json", strings.ReplaceAll(string(got), `,"`, ",\n\"")+"\n") // a line for each name
+	slices.Sort(names)
+	s.golden("counters.txt", strings.Join(names, "\n")+"\n")
+}
+
+// golden compares with a file of testdata.
+func (s *site) golden(name, got string) {
+	s.t.Helper()
+	file := filepath.Join("testdata", name)
+	want, err := os.ReadFile(file)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	if got != string(want) {
+		s.t.Errorf("%s is other than it was:\n%s", file, got)
 	}
 }

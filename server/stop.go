@@ -13,9 +13,9 @@ import (
 // handler, or whatever else the application runs on it, does not return.
 var ErrBlocked = errors.New("a loop is blocked by what the application runs on it")
 
-// endPatience is how long Stop waits beyond its context for loops to end, whose
+// endTimeout is how long Stop waits beyond its context for loops to end, whose
 // clients it has cut off.
-const endPatience = 2 * time.Second
+const endTimeout = 2 * time.Second
 
 // Stop ends the server gracefully. It stops accepting, Ready turns false, and
 // every client gets a close frame, spread over Config.DrainTime: code 1001, or
@@ -66,8 +66,8 @@ func (s *Server) drainLoops(ctx context.Context, restarting bool) error {
 	for _, l := range s.loops {
 		l.post(func(l *loop) { l.beginDrain(code, text) })
 	}
-	// The sweep of the accept queues comes first, and those it found have to be
-	// known to their loops: only then does "no client" mean that none will come.
+	// First the accept queues are swept, and the loops know whom the sweep found.
+	// Only then does "no client" mean that none will come.
 	select {
 	case <-s.swept:
 	case <-s.ended:
@@ -77,9 +77,9 @@ func (s *Server) drainLoops(ctx context.Context, restarting bool) error {
 	for _, l := range s.loops {
 		s.on(ctx, l, func(*loop) {})
 	}
-	for s.connected.Load() > 0 {
+	for s.population.connected.Load() > 0 {
 		select {
-		case <-s.empty:
+		case <-s.population.empty:
 		case <-ctx.Done():
 			return ctx.Err()
 		}
@@ -97,7 +97,7 @@ func (s *Server) endLoops(ctx context.Context) error {
 		return nil
 	case <-ctx.Done():
 	}
-	late := time.NewTimer(endPatience)
+	late := time.NewTimer(endTimeout)
 	defer late.Stop()
 	select {
 	case <-s.ended:
@@ -110,9 +110,9 @@ func (s *Server) endLoops(ctx context.Context) error {
 // blocked names the first loop that has not ended.
 func (s *Server) blocked() error {
 	for i, l := range s.loops {
-		l.mu.Lock()
-		closed := l.closed
-		l.mu.Unlock()
+		l.inbox.mu.Lock()
+		closed := l.inbox.closed
+		l.inbox.mu.Unlock()
 		if !closed {
 			return fmt.Errorf("%w: loop %d of %d", ErrBlocked, i+1, len(s.loops))
 		}
@@ -125,7 +125,7 @@ func (s *Server) discard() {
 	s.started.Store(true)
 	for _, l := range s.loops {
 		if s.cfg.Estate != nil {
-			l.surrender() // the older process's, which goes on with it
+			l.detach() // the older process's, which goes on with it
 		}
 		l.shut()
 		_ = l.poll.Close()

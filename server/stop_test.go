@@ -324,7 +324,7 @@ func TestStopTwice(t *testing.T) {
 	if err := errors.Join(<-first, <-second); err != nil {
 		t.Error(err)
 	}
-	if s.connected.Load() != 0 {
+	if s.population.connected.Load() != 0 {
 		t.Error("Stop returned before the end")
 	}
 }
@@ -379,9 +379,9 @@ func TestAfterEnd(t *testing.T) {
 }
 
 func newcomerOfNobody(t *testing.T, s *site) newcomer {
-	s.connected.Add(1)
-	s.joining.Add(1)
-	return newcomer{fd: unpollable(t), id: s.newID()}
+	n := newcomer{fd: unpollable(t), id: s.newID()}
+	s.population.enter(n.place())
+	return n
 }
 
 // TestStopUnderLoad: clients come, talk and go while the server stops. Nobody

@@ -9,52 +9,52 @@ import (
 
 // The way of a request whose token takes long to look at (dispatch.Mux.Recall):
 //
-//  1. verify: its client is held, and it waits in loop.checks.
-//  2. nextCheck: a worker gets the first of them, one at a time for each loop: more
-//     at once would take processors from loops, and workers from handlers.
+//  1. verify: its client is held, and it waits in loop.pooled.checks.
+//  2. nextCheck: a worker gets the first of them. Each loop has one at a time with
+//     the workers: more would take processors from loops, and workers from handlers.
 //  3. verified: the request goes on where it stopped, and the next is begun.
 
 // checksAtOnce bounds the requests of a loop that wait for this: beyond it the
 // answer is code 10. It is some tenths of a second's work.
 const checksAtOnce = 4096
 
-// mustVerify says whether the request in l.ctx has to wait for its token.
+// mustVerify says whether the request in l.feeding.ctx has to wait for its token.
 func (l *loop) mustVerify(a *dispatch.Action, fan bool) bool {
-	return (a.NeedsToken || fan && !l.server.cfg.ClientFanout) && !l.server.mux.Quick(&l.ctx)
+	return (a.NeedsToken || fan && !l.server.cfg.ClientFanout) && !l.server.mux.Quick(&l.feeding.ctx)
 }
 
 // verify holds the client until a worker has looked at its request's token.
 func (l *loop) verify(a *dispatch.Action, out []byte) (_ []byte, held bool) {
-	if len(l.checks) >= checksAtOnce {
-		l.count.busy++
+	if len(l.pooled.checks) >= checksAtOnce {
+		l.count.n[nBusy]++
 		return l.refuse(a, out, dispatch.Busy), false
 	}
 	k := l.newCall(a)
 	l.hold(k)
-	l.checks = append(l.checks, k)
+	l.pooled.checks = append(l.pooled.checks, k)
 	l.nextCheck()
 	return out, true
 }
 
 // nextCheck has a worker look at the next token, unless one is at it.
 func (l *loop) nextCheck() {
-	for !l.checking && len(l.checks) > 0 {
-		k := l.checks[0]
-		l.checks[0] = nil
-		l.checks = l.checks[1:]
+	for !l.pooled.checking && len(l.pooled.checks) > 0 {
+		k := l.pooled.checks[0]
+		l.pooled.checks[0] = nil
+		l.pooled.checks = l.pooled.checks[1:]
 		if k.ended.Load() { // the client left, or waited for too long
 			continue
 		}
 		s := l.server
-		l.checking = s.workers.Submit(func() {
+		l.pooled.checking = s.workers.Submit(func() {
 			k.ctx.Checked(s.identify(&k.ctx))
 			l.post(func(l *loop) {
-				l.checking = false
+				l.pooled.checking = false
 				l.verified(k)
 				l.nextCheck()
 			})
 		}) == nil
-		if l.checking {
+		if l.pooled.checking {
 			l.yield = true
 		} else { // in its turn: its client may be the one that is being fed
 			l.post(func(l *loop) { l.noWorker(k) })
@@ -67,23 +67,23 @@ func (l *loop) noWorker(k *call) {
 	if k.ended.Load() {
 		return
 	}
-	l.count.busy++
+	l.count.n[nBusy]++
 	l.resume(k, l.clients.at(k.slot), l.busy10(k))
 }
 
 // verified goes on with a request as if it had just come.
 func (l *loop) verified(k *call) {
 	if k.ended.Load() {
-		l.count.late++
+		l.count.n[nLate]++
 		return
 	}
 	c := l.clients.at(k.slot)
 	k.abandon()
 	l.extras.of(c).call = nil
 	l.extras.tidy(c)
-	l.slot, l.cur, l.env = k.slot, c, *k.ctx.Envelope
-	l.ctx = k.ctx
-	l.ctx.Context, l.ctx.Client, l.ctx.Envelope = l.server.ctx, (*here)(l), &l.env
+	l.feeding.slot, l.feeding.cur, l.feeding.env = k.slot, c, *k.ctx.Envelope
+	l.feeding.ctx = k.ctx
+	l.feeding.ctx.Context, l.feeding.ctx.Client, l.feeding.ctx.Envelope = l.server.ctx, (*here)(l), &l.feeding.env
 	out, held := l.perform(k.action, l.out[:0], k.fan)
 	l.out = out
 	if len(out) > 0 {

@@ -45,7 +45,7 @@ func stuckMux() (m *dispatch.Mux, entered, release chan struct{}, atOnce *atomic
 // calls is how many requests are answered later.
 func (s *site) calls() (n int) {
 	s.each(func(l *loop) {
-		for _, k := range l.calls {
+		for _, k := range l.pooled.calls {
 			if !k.ended.Load() {
 				n++
 			}
@@ -91,7 +91,7 @@ func TestVerifyOneAtATime(t *testing.T) {
 	}
 	<-entered
 	eventually(t, says("all wait"), func() bool { return s.calls() == 20 })
-	s.each(func(l *loop) { l.kill(l.calls[10].slot, l.clients.at(l.calls[10].slot), ReasonAdmin) })
+	s.each(func(l *loop) { l.kill(l.pooled.calls[10].slot, l.clients.at(l.pooled.calls[10].slot), ReasonAdmin) })
 	free := s.dial()
 	free.ask(`{"actioncode":"add_pooled","data":[1,2]}`, good("3", "add_pooled"))
 	close(release)
@@ -128,9 +128,9 @@ func TestVerifyBusy(t *testing.T) {
 	holder.expect(good("1", "wait"))
 	p.ask(whoBob, good(`"bob"`, "who"))
 
-	s.each(func(l *loop) { l.checks, l.checking = make([]*call, checksAtOnce), true })
+	s.each(func(l *loop) { l.pooled.checks, l.pooled.checking = make([]*call, checksAtOnce), true })
 	p.ask(whoBob, answer(10, "busy", "null", "who", ""))
-	s.each(func(l *loop) { l.checks, l.checking = nil, false })
+	s.each(func(l *loop) { l.pooled.checks, l.pooled.checking = nil, false })
 	p.ask(whoBob, good(`"bob"`, "who"))
 	if st := s.Stats(); st.ActionsBusy != 2 || st.Actions["who"][10] != 2 {
 		t.Errorf("%d busy, %v", st.ActionsBusy, st.Actions["who"])
@@ -159,11 +159,11 @@ func TestVerifyHandover(t *testing.T) {
 	cfg := Config{Mux: slowMux()}
 	s := start(t, cfg)
 	p := s.dial()
-	s.each(func(l *loop) { l.settling = true })
+	s.each(func(l *loop) { l.handover.settling = true })
 	p.send(whoBob)
 	p.send(strings.Replace(whoBob, "bob", "eve", 1))
 	waits := func(l *loop) (n int) {
-		for _, slot := range l.waiters {
+		for _, slot := range l.handover.waiters {
 			if e := l.extras.of(l.clients.at(slot)); e != nil && e.waiting != nil {
 				n++
 			}
