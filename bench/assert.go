@@ -35,8 +35,8 @@ var figures = map[string]func(p *PhaseReport) (v float64, ok bool){
 		}
 		return p.Latency.Mean(), true
 	},
-	"lag":        func(p *PhaseReport) (float64, bool) { return float64(p.Lag.quantile(.99)), p.Lag != nil },
-	"last":       func(p *PhaseReport) (float64, bool) { return float64(p.ToLast.quantile(1)), p.ToLast != nil },
+	"lag":        func(p *PhaseReport) (float64, bool) { return float64(p.Lag.Quantile(.99)), p.Lag != nil },
+	"last":       func(p *PhaseReport) (float64, bool) { return float64(p.ToLast.Quantile(1)), p.ToLast != nil },
 	"loss":       countOf(func(c *Counts) uint64 { return c.Lost }),
 	"failed":     countOf(func(c *Counts) uint64 { return c.Failed }),
 	"retries":    countOf(func(c *Counts) uint64 { return c.Retries }),
@@ -44,7 +44,7 @@ var figures = map[string]func(p *PhaseReport) (v float64, ok bool){
 	"reordered":  countOf(func(c *Counts) uint64 { return c.Reordered }),
 	"wrong":      countOf(func(c *Counts) uint64 { return c.WrongAnswers }),
 	"closes":     countOf(func(c *Counts) uint64 { return c.UnexpectedCloses }),
-	"errors":     countOf((*Counts).errors),
+	"errors":     countOf((*Counts).Faults),
 	"up":         func(p *PhaseReport) (float64, bool) { return float64(p.Up), true },
 	"rate": func(p *PhaseReport) (float64, bool) {
 		_, n := p.what()
@@ -60,7 +60,7 @@ func measuredOf(of func(*PhaseReport) *float64, times float64) func(*PhaseReport
 }
 
 func quantileOf(q float64) func(*PhaseReport) (float64, bool) {
-	return func(p *PhaseReport) (float64, bool) { return float64(p.Latency.quantile(q)), p.Latency != nil }
+	return func(p *PhaseReport) (float64, bool) { return float64(p.Latency.Quantile(q)), p.Latency != nil }
 }
 
 func countOf(n func(*Counts) uint64) func(*PhaseReport) (float64, bool) {

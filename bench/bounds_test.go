@@ -212,7 +212,7 @@ func TestFiguresOutliveAWorker(t *testing.T) {
 			t.Errorf("%v, %+v", err, r)
 			return
 		}
-		if open := &r.Phases[1]; open.Messages == 0 || open.Latency.count() == 0 || open.Up == 0 || !strings.Contains(open.Unreached, "of 2 workers did not report") {
+		if open := &r.Phases[1]; open.Messages == 0 || open.Latency.Count() == 0 || open.Up == 0 || !strings.Contains(open.Unreached, "of 2 workers did not report") {
 			t.Errorf("%d up, %q, %+v", open.Up, open.Unreached, open.Counts)
 		}
 	}()

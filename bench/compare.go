@@ -78,13 +78,13 @@ func comparePhase(t io.Writer, a, b *PhaseReport) {
 		name string
 		q    float64
 	}{{"p50", .5}, {"p99", .99}, {"p99.9", .999}, {"max", 1}} {
-		line(q.name, float64(a.Latency.quantile(q.q)), float64(b.Latency.quantile(q.q)), ns)
+		line(q.name, float64(a.Latency.Quantile(q.q)), float64(b.Latency.Quantile(q.q)), ns)
 	}
-	line("to last p50", float64(a.ToLast.quantile(.5)), float64(b.ToLast.quantile(.5)), ns)
-	line("own lag p99", float64(a.Lag.quantile(.99)), float64(b.Lag.quantile(.99)), ns)
+	line("to last p50", float64(a.ToLast.Quantile(.5)), float64(b.ToLast.Quantile(.5)), ns)
+	line("own lag p99", float64(a.Lag.Quantile(.99)), float64(b.Lag.Quantile(.99)), ns)
 	line("server cpu/event", number(a.Server.CPUPerEvent)*1e3, number(b.Server.CPUPerEvent)*1e3, ns)
 	line("server rss/client", number(a.Server.RSSPerClient), number(b.Server.RSSPerClient), byteText)
 	line("kernel/client", number(a.Machine.KernelPerClient), number(b.Machine.KernelPerClient), byteText)
 	line("generator cpu/event", a.Generator.CPUPerEvent*1e3, b.Generator.CPUPerEvent*1e3, ns)
-	line("errors", float64(a.errors()), float64(b.errors()), count)
+	line("errors", float64(a.Faults()), float64(b.Faults()), count)
 }

@@ -74,8 +74,8 @@ func TestStorm(t *testing.T) {
 	_, p := load(t, s, Plan{Clients: 40},
 		Phase{Kind: Storm, Share: .5, Spread: Duration(100 * time.Millisecond)}, closedLoop(40))
 	storm := p["storm"]
-	if storm.Latency.count() != 20 || storm.Handshakes != 20 || storm.Up != 40 || storm.errors() != 0 {
-		t.Errorf("%d back, %d up, %+v", storm.Latency.count(), storm.Up, storm.Counts)
+	if storm.Latency.Count() != 20 || storm.Handshakes != 20 || storm.Up != 40 || storm.Faults() != 0 {
+		t.Errorf("%d back, %d up, %+v", storm.Latency.Count(), storm.Up, storm.Counts)
 	}
 	var b strings.Builder
 	if storm.writeTrouble(&b); !strings.Contains(b.String(), "50 % were back after") {
@@ -93,10 +93,10 @@ func TestChurn(t *testing.T) {
 	churn := closedLoop(20)
 	churn.Churn, churn.Duration = Duration(100*time.Millisecond), Duration(400*time.Millisecond)
 	_, p := load(t, s, Plan{Clients: 20}, churn, Phase{Kind: Ramp, Name: "again"}, Phase{Kind: Hold, Duration: Duration(50 * time.Millisecond)})
-	if p["closed"].Handshakes == 0 || p["closed"].errors() != 0 {
+	if p["closed"].Handshakes == 0 || p["closed"].Faults() != 0 {
 		t.Errorf("%+v", p["closed"].Counts)
 	}
-	if p["hold"].Up != 20 || p["hold"].errors() != 0 {
+	if p["hold"].Up != 20 || p["hold"].Faults() != 0 {
 		t.Errorf("%d up, %+v", p["hold"].Up, p["hold"].Counts)
 	}
 	await(t, func() bool { s.mu.Lock(); defer s.mu.Unlock(); return len(s.conns) == 0 })

@@ -19,7 +19,7 @@ func TestFanout(t *testing.T) {
 		for name, n := range map[string]uint64{"publish": 5, "again": 2} {
 			ph := p[name]
 			wantClean(t, ph)
-			if ph.Publishes != n || ph.Deliveries != n*30 || ph.ToFirst.count() != int64(n) || ph.ToLast.count() != int64(n) || ph.Call.count() != int64(n) {
+			if ph.Publishes != n || ph.Deliveries != n*30 || ph.ToFirst.Count() != int64(n) || ph.ToLast.Count() != int64(n) || ph.Call.Count() != int64(n) {
 				t.Errorf("%d workers, %s: %+v", workers, name, ph.Counts)
 			}
 			if ph.ToFirst.Max() > ph.ToLast.Max() || ph.ToLast.Max() != ph.Latency.Max() {
@@ -54,7 +54,7 @@ func TestFanoutBesideRequests(t *testing.T) {
 	_, p := load(t, s, Plan{Clients: 10, Publish: []string{s.publisher()}}, open)
 	ph := p["open"]
 	wantClean(t, ph)
-	if ph.Publishes != 6 || ph.Deliveries != 60 || ph.Messages != 150 || ph.Fanout.count() != 60 {
+	if ph.Publishes != 6 || ph.Deliveries != 60 || ph.Messages != 150 || ph.Fanout.Count() != 60 {
 		t.Errorf("%+v", ph.Counts)
 	}
 }

@@ -25,15 +25,15 @@ func TestKnownFaults(t *testing.T) {
 				return nil
 			}
 			return [][]byte{msg}
-		}}, openLoop(1000), func(p *PhaseReport, sent uint64) bool { return p.Lost == sent/10 && p.errors() == p.Lost }},
+		}}, openLoop(1000), func(p *PhaseReport, sent uint64) bool { return p.Lost == sent/10 && p.Faults() == p.Lost }},
 		{"duplicates", &testServer{answer: func(n int, msg []byte) [][]byte {
 			if every(10, n) {
 				return [][]byte{msg, msg}
 			}
 			return [][]byte{msg}
-		}}, openLoop(1000), func(p *PhaseReport, sent uint64) bool { return p.Duplicates == sent/10 && p.errors() == p.Duplicates }},
+		}}, openLoop(1000), func(p *PhaseReport, sent uint64) bool { return p.Duplicates == sent/10 && p.Faults() == p.Duplicates }},
 		{"order", swapper(), openLoop(1000), func(p *PhaseReport, sent uint64) bool {
-			return p.Reordered == sent/2 && p.errors() == p.Reordered
+			return p.Reordered == sent/2 && p.Faults() == p.Reordered
 		}},
 		{"content", &testServer{answer: func(n int, msg []byte) [][]byte {
 			if every(10, n) {
@@ -41,7 +41,7 @@ func TestKnownFaults(t *testing.T) {
 			}
 			return [][]byte{msg}
 		}}, openLoop(1000), func(p *PhaseReport, sent uint64) bool {
-			return p.WrongAnswers == sent/10 && p.errors() == p.WrongAnswers
+			return p.WrongAnswers == sent/10 && p.Faults() == p.WrongAnswers
 		}},
 		{"expectation", &testServer{answer: func(n int, msg []byte) [][]byte {
 			if every(10, n) {
@@ -50,7 +50,7 @@ func TestKnownFaults(t *testing.T) {
 			return [][]byte{[]byte("well, yes")}
 		}}, Phase{Kind: Open, Rate: 1000, Duration: Duration(300 * time.Millisecond), Payload: "x", Expect: "yes"},
 			func(p *PhaseReport, sent uint64) bool {
-				return p.WrongAnswers == sent/10 && p.errors() == p.WrongAnswers
+				return p.WrongAnswers == sent/10 && p.Faults() == p.WrongAnswers
 			}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -84,7 +84,7 @@ func TestLateAnswers(t *testing.T) {
 	once.Duration = Duration(90 * time.Millisecond)
 	_, p := load(t, s, Plan{Clients: 1, Grace: Duration(50 * time.Millisecond)}, once,
 		Phase{Kind: Hold, Duration: Duration(time.Second)})
-	if p["open"].Sent != 1 || p["open"].Lost != 1 || p["hold"].Late != 1 || p["hold"].errors() != 0 {
+	if p["open"].Sent != 1 || p["open"].Lost != 1 || p["hold"].Late != 1 || p["hold"].Faults() != 0 {
 		t.Errorf("open %+v\nhold %+v", p["open"].Counts, p["hold"].Counts)
 	}
 }
@@ -150,7 +150,7 @@ func TestProtocolErrors(t *testing.T) {
 func TestUnsolicited(t *testing.T) {
 	s := start(t, &testServer{first: conn.AppendFrame(nil, ws.OpText, []byte("welcome"))})
 	_, p := load(t, s, Plan{Clients: 3}, Phase{Kind: Hold, Duration: Duration(100 * time.Millisecond)})
-	if n := p["ramp"].Unsolicited + p["hold"].Unsolicited; n != 3 || p["ramp"].errors() != 0 {
+	if n := p["ramp"].Unsolicited + p["hold"].Unsolicited; n != 3 || p["ramp"].Faults() != 0 {
 		t.Errorf("%d unsolicited, %+v", n, p["ramp"].Counts)
 	}
 }
@@ -160,8 +160,8 @@ func TestFirstMessage(t *testing.T) {
 	s := start(t, &testServer{delay: 20 * time.Millisecond})
 	_, p := load(t, s, Plan{Clients: 5, First: "subscribe"}, closedLoop(5))
 	wantClean(t, p["closed"])
-	if first := p["ramp"].First; first.count() != 5 || first.min < int64(20*time.Millisecond) {
-		t.Errorf("%d first answers from %v", first.count(), time.Duration(first.min))
+	if first := p["ramp"].First; first.Count() != 5 || first.Min() < int64(20*time.Millisecond) {
+		t.Errorf("%d first answers from %v", first.Count(), time.Duration(first.Min()))
 	}
 	if n := uint64(s.messages.Load()); n != 5+p["closed"].Sent {
 		t.Errorf("server has %d messages, sent were 5 and %d", n, p["closed"].Sent)

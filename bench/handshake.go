@@ -28,7 +28,7 @@ func (e *engine) response(slot uint32, c *client, in []byte) (rest []byte, ok bo
 	case err != nil:
 		kind := err.Error()
 		if status != 0 && status != 101 {
-			bump(&e.phase.counts.Statuses, strconv.Itoa(status), 1)
+			e.phase.counts.Statuses.Add(strconv.Itoa(status), 1)
 			if to := conn.ResponseField(in[:n], "Location"); status/100 == 3 && to != nil {
 				kind = fmt.Sprintf("redirected to %.100q, which is not followed: give that URL", redact(string(to)))
 			}
@@ -128,7 +128,7 @@ func (e *engine) failed(slot uint32, c *client, kind string) {
 		e.refused(slot, c, kind)
 		return
 	}
-	bump(&e.phase.counts.Errors, kind, 1)
+	e.phase.counts.Errors.Add(kind, 1)
 	e.dialer.inflight--
 	e.release(c)
 	if int(c.tries) >= e.part.Plan.Retries {

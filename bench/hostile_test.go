@@ -230,9 +230,9 @@ func TestPublishAnswerIsBounded(t *testing.T) {
 
 // What a server chooses the names of has a bound of names.
 func TestKindsAreBounded(t *testing.T) {
-	var kinds map[string]uint64
+	var kinds Kinds
 	for code := range 2000 {
-		bump(&kinds, strconv.Itoa(3000+code), 1)
+		kinds.Add(strconv.Itoa(3000+code), 1)
 	}
 	if len(kinds) != kindsAtMost+1 || kinds["other"] != uint64(2000-len(kinds)+1) {
 		t.Errorf("%d kinds, %d others", len(kinds), kinds["other"])

@@ -93,7 +93,7 @@ func (r *Report) tiles() []tile {
 	var bad uint64
 	for i := range r.Phases {
 		p := &r.Phases[i]
-		bad += p.errors()
+		bad += p.Faults()
 		if p.Latency != nil && p.Kind != Ramp {
 			t = append(t, tile{micros(p.Latency.Quantile(.99)), p.Name + ", p99"})
 		}

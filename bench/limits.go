@@ -29,7 +29,7 @@ func (p *PhaseReport) limits() (out []string) {
 		if busy > busyShare {
 			say("a worker of the generator used %.0f %% of a processor; use more workers or a lower rate", busy*100)
 		}
-		if lag := time.Duration(p.Lag.quantile(.99)); lag > tooLateLag {
+		if lag := time.Duration(p.Lag.Quantile(.99)); lag > tooLateLag {
 			say("requests left up to %s late (p99): latencies near that are the generator's, not the server's", round(lag))
 		}
 		if p.Unsent > 0 {
@@ -45,12 +45,4 @@ func (p *PhaseReport) limits() (out []string) {
 		}
 	}
 	return out
-}
-
-// quantile is Quantile for a histogram that may be missing.
-func (h *Hist) quantile(q float64) int64 {
-	if h == nil {
-		return 0
-	}
-	return h.Quantile(q)
 }

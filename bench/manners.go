@@ -111,7 +111,7 @@ func (e *engine) refused(slot uint32, c *client, kind string) {
 			e.dialer.inflight--
 		}
 	}
-	bump(&r.Closes, kind, 1)
+	r.Closes.Add(kind, 1)
 	r.ClosedAfter.Record(e.now - c.since)
 	e.shut(c)
 	c.phase = gone
@@ -139,7 +139,7 @@ func (e *engine) groupResults() []GroupResult {
 	for i := range e.groups {
 		r := &e.groups[i].result
 		out := *r
-		out.ClosedAfter = r.ClosedAfter.take()
+		out.ClosedAfter = r.ClosedAfter.Take()
 		all = append(all, out)
 		*r = GroupResult{Manners: r.Manners, Count: r.Count}
 	}

@@ -68,7 +68,7 @@ func TestMannersPunished(t *testing.T) {
 	for _, name := range []string{"ramp", "hold"} {
 		g := p[name].Groups[0]
 		closes += g.Closes["1000"]
-		if p[name].errors() != 0 {
+		if p[name].Faults() != 0 {
 			t.Errorf("%s: %+v", name, p[name].Counts)
 		}
 	}

@@ -50,7 +50,7 @@ func TestHist(t *testing.T) {
 			}
 		}
 	}
-	taken := sum.take()
+	taken := sum.Take()
 	if sum.Count() != 0 || sum.Max() != 0 || taken.Count() != 30000 {
 		t.Errorf("taken %d, left %d", taken.Count(), sum.Count())
 	}

@@ -133,8 +133,8 @@ func (e *engine) tick() {
 func (e *engine) snapshot() Tick {
 	ph := &e.phase
 	t := Tick{
-		At: Duration(e.now - ph.start), Up: e.up, Counts: ph.counts.clone(),
-		Latency: ph.latency.take(), Fanout: ph.fanout.take(), LagP99: Duration(ph.lag.Quantile(.99)),
+		At: Duration(e.now - ph.start), Up: e.up, Counts: ph.counts.Clone(),
+		Latency: ph.latency.Take(), Fanout: ph.fanout.Take(), LagP99: Duration(ph.lag.Quantile(.99)),
 	}
 	ph.latencyTotal.Merge(&t.Latency)
 	ph.fanoutTotal.Merge(&t.Fanout)
@@ -153,10 +153,10 @@ func (e *engine) finish(before usage) {
 	}
 	used := usageNow().since(before)
 	e.emit(event{Result: &WorkerResult{
-		Seconds: seconds.Seconds(), Up: e.up, Stalled: ph.progress.stalled, Counts: ph.counts.clone(),
-		Connect: ph.connect.take(), Upgrade: ph.upgrade.take(), Handshake: ph.handshake.take(),
-		First: ph.firstTime.take(), Latency: ph.latencyTotal.take(), Uncorrected: ph.uncorrected.take(),
-		Lag: ph.lag.take(), Fanout: ph.fanoutTotal.take(), Back: ph.back.take(),
+		Seconds: seconds.Seconds(), Up: e.up, Stalled: ph.progress.stalled, Counts: ph.counts.Clone(),
+		Connect: ph.connect.Take(), Upgrade: ph.upgrade.Take(), Handshake: ph.handshake.Take(),
+		First: ph.firstTime.Take(), Latency: ph.latencyTotal.Take(), Uncorrected: ph.uncorrected.Take(),
+		Lag: ph.lag.Take(), Fanout: ph.fanoutTotal.Take(), Back: ph.back.Take(),
 		Publishes: append([]fanSeen(nil), e.fanLog...),
 		CPU:       used.cpu.Seconds(), Wall: used.wall.Seconds(), RSS: used.rss,
 		Groups: e.groupResults(),

@@ -108,7 +108,7 @@ func (r *Report) percentiles() *chart {
 	color := 0 // phases without latencies take none
 	for i := range r.Phases {
 		p := &r.Phases[i]
-		if p.Latency.count() > 0 {
+		if p.Latency.Count() > 0 {
 			color = color%chartColors + 1
 		}
 		for _, l := range []struct {
@@ -116,7 +116,7 @@ func (r *Report) percentiles() *chart {
 			name   string
 			dashed bool
 		}{{p.Latency, p.Name, false}, {p.Uncorrected, p.Name + ", uncorrected", true}} {
-			if l.h.count() == 0 {
+			if l.h.Count() == 0 {
 				continue
 			}
 			line := percentileLine(l.h)
@@ -137,7 +137,7 @@ func percentileLine(h *Hist) (l chartLine) {
 	for x := 0.0; x < deepest; x += 1.0 / 12 {
 		l.points = append(l.points, [2]float64{x, float64(h.Quantile(1-math.Pow(10, -x))) / 1e3})
 	}
-	l.points[0][1] = float64(h.min) / 1e3
+	l.points[0][1] = float64(h.Min()) / 1e3
 	l.points = append(l.points, [2]float64{deepest, float64(h.Max()) / 1e3})
 	return l
 }

@@ -41,14 +41,14 @@ func (p *phaseRun) point() {
 		Handshakes: rate(total.Handshakes, p.lastTotal.Handshakes),
 		Messages:   rate(total.Messages, p.lastTotal.Messages),
 		Deliveries: rate(total.Deliveries, p.lastTotal.Deliveries),
-		Errors:     rate(total.errors(), p.lastTotal.errors()),
+		Errors:     rate(total.Faults(), p.lastTotal.Faults()),
 		P50:        float64(p.latency.Quantile(.5)) / 1e3, P99: float64(p.latency.Quantile(.99)) / 1e3,
 		ServerCPU: (s.has & p.last.has).per(hasCPU, s.CPUSeconds-p.last.CPUSeconds, float64(s.At-p.last.At)/1e9), ServerRSS: s.has.of(hasRSS, s.RSSBytes),
 		KernelBytes: (s.has & p.base.has).of(hasKernel, s.SlabBytes+s.SocketBytes-p.base.SlabBytes-p.base.SocketBytes),
 	}
 	p.series = append(p.series, pt)
 	p.last, p.lastTotal, p.lastHeard = s, total, p.heard
-	p.latency.reset()
+	p.latency.Reset()
 	p.opt.Observer.Progress(&Progress{
 		Phase: p.spec, Elapsed: time.Duration(s.At - p.start), Clients: p.plan.Clients, Counts: total, Point: pt,
 	})

@@ -165,7 +165,7 @@ func (e *engine) lostConnection(slot uint32, c *client, kind string) {
 	}
 	counts := &e.phase.counts
 	counts.UnexpectedCloses++
-	bump(&counts.Closes, kind, 1)
+	counts.Closes.Add(kind, 1)
 	counts.Lost += uint64(e.shut(c))
 	e.up--
 	c.phase = gone

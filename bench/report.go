@@ -117,14 +117,6 @@ type Point struct {
 	KernelBytes *float64 `json:"kernel_bytes,omitempty"` // slab and socket buffers, growth
 }
 
-// errors is all that went wrong.
-func (c *Counts) errors() uint64 {
-	return c.Failed + c.Lost + c.Duplicates + c.Reordered + c.WrongAnswers + c.UnexpectedCloses
-}
-
-// events is what CPU is divided by: the messages, deliveries and handshakes.
-func (c *Counts) events() uint64 { return c.Messages + c.Deliveries + c.Handshakes }
-
 func optional(h *Hist) *Hist {
 	if h.Count() == 0 {
 		return nil
@@ -174,7 +166,7 @@ func (p *PhaseReport) addGroups(groups []GroupResult) {
 // generator used: base was before the first connection, a and b are the ends.
 func (p *PhaseReport) account(base, a, b Sample, emptyRSS int64) {
 	wall := float64(b.At-a.At) / 1e9
-	events, up := float64(p.events()), float64(p.Up)
+	events, up := float64(p.Events()), float64(p.Up)
 	both := a.has & b.has
 	if b.Gone > a.Gone { // what a process took along is in a, not in b
 		both &^= hasCPU | hasSwitches | hasWaits

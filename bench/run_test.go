@@ -65,7 +65,7 @@ func openLoop(rate float64) Phase {
 
 func wantClean(t *testing.T, p *PhaseReport) {
 	t.Helper()
-	if p.errors() != 0 || p.Late != 0 || p.Unsolicited != 0 || p.Unsent != 0 || p.Retries != 0 {
+	if p.Faults() != 0 || p.Late != 0 || p.Unsolicited != 0 || p.Unsent != 0 || p.Retries != 0 {
 		t.Errorf("phase %s: %+v", p.Name, p.Counts)
 	}
 }
@@ -105,8 +105,8 @@ func TestCountsAreTheServers(t *testing.T) {
 			}
 			for name, h := range map[string]*Hist{
 				"connect": p["ramp"].Connect, "upgrade": p["ramp"].Upgrade, "handshake": p["ramp"].Latency} {
-				if h.count() != 50 {
-					t.Errorf("%s has %d values", name, h.count())
+				if h.Count() != 50 {
+					t.Errorf("%s has %d values", name, h.Count())
 				}
 			}
 		})
@@ -120,7 +120,7 @@ func TestDelay(t *testing.T) {
 	_, p := load(t, s, Plan{Clients: 20, Grace: Duration(10 * time.Second)}, openLoop(200), closedLoop(20))
 	for _, name := range []string{"open", "closed"} {
 		wantClean(t, p[name])
-		if low := time.Duration(p[name].Latency.min); low < delay {
+		if low := time.Duration(p[name].Latency.Min()); low < delay {
 			t.Errorf("%s: a latency of %v is below the server's delay", name, low)
 		}
 	}
@@ -128,8 +128,8 @@ func TestDelay(t *testing.T) {
 	if most := uint64(20 * (300/30 + 1)); p["closed"].Messages > most {
 		t.Errorf("closed loop had %d answers, %d are possible", p["closed"].Messages, most)
 	}
-	if u := p["open"].Uncorrected; u.min < int64(delay) || u.Count() != p["open"].Latency.Count() {
-		t.Errorf("uncorrected: %d values from %v", u.Count(), time.Duration(u.min))
+	if u := p["open"].Uncorrected; u.Min() < int64(delay) || u.Count() != p["open"].Latency.Count() {
+		t.Errorf("uncorrected: %d values from %v", u.Count(), time.Duration(u.Min()))
 	}
 }
 

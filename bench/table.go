@@ -96,18 +96,11 @@ func (p *PhaseReport) what() (string, uint64) {
 	case Publish:
 		return "deliveries", p.Deliveries
 	case Storm:
-		return "came back", uint64(p.Latency.count())
+		return "came back", uint64(p.Latency.Count())
 	case Hold:
 		return "idle", 0
 	}
 	return "answers", p.Messages
-}
-
-func (h *Hist) count() int64 {
-	if h == nil {
-		return 0
-	}
-	return h.Count()
 }
 
 func rateText(n uint64, seconds float64) string {
@@ -126,7 +119,7 @@ func someText(n uint64) string {
 }
 
 func (h *Hist) cells() []string {
-	if h.count() == 0 {
+	if h.Count() == 0 {
 		return []string{"", "", "", "", ""}
 	}
 	return []string{micros(h.Quantile(.5)), micros(h.Quantile(.9)), micros(h.Quantile(.99)), micros(h.Quantile(.999)), micros(h.Max())}
@@ -229,7 +222,7 @@ func (p *PhaseReport) writeTrouble(w io.Writer) {
 		}
 		fmt.Fprintf(w, "  %s: %d %s: %d connected, %d refused in the handshake", p.Name, g.Count, g.Manners, g.Opened, g.Refused)
 		if g.ClosedAfter.Count() > 0 {
-			fmt.Fprintf(w, ", %d ended after %s to %s", g.ClosedAfter.Count(), micros(g.ClosedAfter.min), micros(g.ClosedAfter.Max()))
+			fmt.Fprintf(w, ", %d ended after %s to %s", g.ClosedAfter.Count(), micros(g.ClosedAfter.Min()), micros(g.ClosedAfter.Max()))
 		}
 		fmt.Fprintln(w)
 		writeKinds(w, p.Name+": "+g.Manners+" ended with", g.Closes)

@@ -65,7 +65,7 @@ func (v *View) End(p *PhaseReport) {
 	if p.Latency != nil {
 		text += fmt.Sprintf(", p50 %s p99 %s max %s", micros(p.Latency.Quantile(.5)), micros(p.Latency.Quantile(.99)), micros(p.Latency.Max()))
 	}
-	if bad := p.errors(); bad > 0 {
+	if bad := p.Faults(); bad > 0 {
 		text += fmt.Sprintf(", %s ERRORS", countText(bad))
 	}
 	if p.Unreached != "" {
@@ -128,7 +128,7 @@ func progressText(p *Progress) string {
 	if server := strings.TrimSpace(textOf(pt.ServerCPU, percent) + " " + textOf(pt.ServerRSS, byteText)); server != "" {
 		text += ", server " + server
 	}
-	if bad := p.Counts.errors(); bad > 0 {
+	if bad := p.Counts.Faults(); bad > 0 {
 		text += fmt.Sprintf(", %s errors", countText(bad))
 	}
 	return text + refusal(&p.Counts)

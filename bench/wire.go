@@ -100,11 +100,11 @@ type WorkerResult struct {
 
 // GroupResult is what became of a group of badly-behaved clients in a phase.
 type GroupResult struct {
-	Manners string            `json:"manners"`
-	Count   int               `json:"count"`
-	Opened  int               `json:"opened"`
-	Refused int               `json:"refused"` // in the handshake
-	Closes  map[string]uint64 `json:"closes,omitempty"`
+	Manners string `json:"manners"`
+	Count   int    `json:"count"`
+	Opened  int    `json:"opened"`
+	Refused int    `json:"refused"` // in the handshake
+	Closes  Kinds  `json:"closes,omitempty"`
 	// ClosedAfter is how long they could misbehave.
 	ClosedAfter Hist `json:"closed_after_us"`
 }
@@ -113,6 +113,6 @@ func (g *GroupResult) add(o *GroupResult) {
 	g.Count += o.Count
 	g.Opened += o.Opened
 	g.Refused += o.Refused
-	addKinds(&g.Closes, o.Closes)
+	g.Closes.Merge(o.Closes)
 	g.ClosedAfter.Merge(&o.ClosedAfter)
 }
