@@ -33,10 +33,10 @@ var arrows = map[string][]string{
 }
 
 // foreign are imports from elsewhere that belong to some packages alone: the
-// system calls of connections are netpoll's (bench asks a terminal for its
+// system calls of connections are netpoll's (cmd/wsd asks a terminal for its
 // size), the command line is cmd/wsd's.
 var foreign = map[string][]string{
-	"golang.org/x/sys/unix":             {"netpoll", "bench"},
+	"golang.org/x/sys/unix":             {"netpoll", "cmd/wsd"},
 	"unsafe":                            {"netpoll"},
 	"github.com/mailru/easygo/netpoll":  {"netpoll"},
 	"github.com/gobwas/ws":              {"conn", "server", "bench", "bench/attack"},

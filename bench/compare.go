@@ -1,34 +1,10 @@
 package bench
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 )
-
-// ReadReport reads a report that was written as JSON.
-func ReadReport(path string) (*Report, error) {
-	text, err := readText(path)
-	if err != nil {
-		return nil, err
-	}
-	r := new(Report)
-	if err := json.Unmarshal(text, r); err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
-	}
-	if r.Schema != Schema && r.Schema != oldSchema {
-		return nil, fmt.Errorf("%s: its schema is %q, this program reads %q and %q", path, r.Schema, Schema, oldSchema)
-	}
-	if r.Schema == oldSchema { // which has 0 for what was not measured
-		for i := range r.Phases {
-			if p := &r.Phases[i]; number(p.Server.RSSBytes) == 0 {
-				p.Server = ServerReport{}
-			}
-		}
-	}
-	return r, nil
-}
 
 // Compare writes, for the phases that both reports have, what b has to a.
 func Compare(w io.Writer, a, b *Report) error {
@@ -70,7 +46,7 @@ func comparePhase(t io.Writer, a, b *PhaseReport) {
 		row(t, a.Name, name, text(x), text(y), quotient)
 	}
 	ns := func(v float64) string { return micros(int64(v)) }
-	count := func(v float64) string { return countText(uint64(v + .5)) }
+	count := func(v float64) string { return CountText(uint64(v + .5)) }
 	_, na := a.what()
 	_, nb := b.what()
 	line("rate/s", ratio(float64(na), a.Seconds), ratio(float64(nb), b.Seconds), count)
@@ -83,8 +59,8 @@ func comparePhase(t io.Writer, a, b *PhaseReport) {
 	line("to last p50", float64(a.ToLast.Quantile(.5)), float64(b.ToLast.Quantile(.5)), ns)
 	line("own lag p99", float64(a.Lag.Quantile(.99)), float64(b.Lag.Quantile(.99)), ns)
 	line("server cpu/event", number(a.Server.CPUPerEvent)*1e3, number(b.Server.CPUPerEvent)*1e3, ns)
-	line("server rss/client", number(a.Server.RSSPerClient), number(b.Server.RSSPerClient), byteText)
-	line("kernel/client", number(a.Machine.KernelPerClient), number(b.Machine.KernelPerClient), byteText)
+	line("server rss/client", number(a.Server.RSSPerClient), number(b.Server.RSSPerClient), ByteText)
+	line("kernel/client", number(a.Machine.KernelPerClient), number(b.Machine.KernelPerClient), ByteText)
 	line("generator cpu/event", a.Generator.CPUPerEvent*1e3, b.Generator.CPUPerEvent*1e3, ns)
 	line("errors", float64(a.Faults()), float64(b.Faults()), count)
 }

@@ -130,8 +130,8 @@ type closer struct {
 	cancel func()
 }
 
-func (c *closer) Begin(_ int, ph *Phase) {
-	if ph.Kind != Hold {
+func (c *closer) Begin(phase string) {
+	if phase != "hold" {
 		return
 	}
 	c.server.mu.Lock()
@@ -142,7 +142,7 @@ func (c *closer) Begin(_ int, ph *Phase) {
 }
 
 func (c *closer) Progress(p *Progress) {
-	if p.Counts.Handshakes == 6 && p.Phase.Kind == Hold {
+	if p.Counts.Handshakes == 6 && p.Phase == "hold" {
 		c.cancel()
 	}
 }

@@ -9,20 +9,6 @@ import (
 	"wsd/netpoll"
 )
 
-// HostFacts is what a reader has to know of the machine to weigh the figures.
-type HostFacts struct {
-	Kernel      string            `json:"kernel"`
-	Processor   string            `json:"processor"`
-	Processors  int               `json:"processors"`
-	GOMAXPROCS  int               `json:"gomaxprocs"`
-	MemoryBytes float64           `json:"memory_bytes"`
-	Descriptors int               `json:"descriptors"` // a process may have
-	LoadAverage string            `json:"load_average"`
-	Go          string            `json:"go"`
-	Version     string            `json:"version"` // of this program
-	Sysctls     map[string]string `json:"sysctls"`
-}
-
 // The settings that decide how many connections there can be and how they behave.
 var sysctls = []string{
 	"fs.file-max", "fs.nr_open", "fs.epoll.max_user_watches",

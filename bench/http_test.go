@@ -121,7 +121,11 @@ func TestRedacted(t *testing.T) {
 	p := Plan{Targets: []string{"ws://h/ws?access_token=geheim&x=1"}, Header: []string{"Cookie: sid=geheim", "Origin: https://a"}, First: `{"token":"` + jwt + `"}`,
 		Publish: []string{"http://u:geheim@h/?key=geheim"}, PublishHeader: []string{"Authorization: Bearer geheim", "X-Api-Key: geheim"},
 		PublishCommand: "curl -H 'Authorization: Bearer geheim' http://h/", Metrics: []string{"http://h/?token=geheim"}}
-	r := Report{Plan: p.shown(), Command: shownCommand([]string{"wsd", "bench", "--publish-header=Authorization: Bearer geheim",
+	plan, err := p.planText()
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := Report{Plan: plan, Command: shownCommand([]string{"wsd", "bench", "--publish-header=Authorization: Bearer geheim",
 		"--header", "X: geheim", "--publish", p.Publish[0], "--url=" + p.Targets[0], "--header=Origin: https://a"})}
 	text, _ := json.Marshal(r)
 	var page, table strings.Builder

@@ -11,10 +11,10 @@ const (
 	tooLateLag = time.Millisecond
 )
 
-// judge says where the generator itself held things up.
-func (r *run) judge() {
-	for i := range r.report.Phases {
-		r.report.Limits = append(r.report.Limits, r.report.Phases[i].limits()...)
+// Judge fills in Limits, once the phases are there.
+func (r *Report) Judge() {
+	for i := range r.Phases {
+		r.Limits = append(r.Limits, r.Phases[i].limits()...)
 	}
 }
 

@@ -7,7 +7,6 @@ import (
 	"net/netip"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
@@ -48,16 +47,14 @@ func TestServerGone(t *testing.T) {
 	a := Sample{has: hasCPU | hasRSS, CPUSeconds: 5, RSSBytes: 100}
 	b := Sample{At: 1e9, Gone: 1}
 	var p PhaseReport
-	if p.account(a, a, b, 0); p.Server != (ServerReport{}) {
+	if account(&p, a, a, b, 0); p.Server != (ServerReport{}) {
 		t.Errorf("%+v", p.Server)
 	}
 }
 
 // Reports of before say 0 for what they did not measure.
 func TestOldReport(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "r.json")
-	os.WriteFile(path, []byte(`{"schema":"wsd-bench/1","phases":[{"name":"a","server":{"cpu_share":0,"rss_bytes":0}},{"name":"b","server":{"rss_bytes":5}}]}`), 0o600)
-	r, err := ReadReport(path)
+	r, err := Read(strings.NewReader(`{"schema":"wsd-bench/1","phases":[{"name":"a","server":{"cpu_share":0,"rss_bytes":0}},{"name":"b","server":{"rss_bytes":5}}]}`))
 	if err != nil || r.Phases[0].Server != (ServerReport{}) || number(r.Phases[1].Server.RSSBytes) != 5 {
 		t.Errorf("%v, %+v", err, r)
 	}

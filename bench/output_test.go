@@ -89,11 +89,7 @@ func TestReportFile(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	path := filepath.Join(t.TempDir(), "r.json")
-	if err := os.WriteFile(path, text, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	back, err := ReadReport(path)
+	back, err := Read(bytes.NewReader(text))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -107,8 +103,7 @@ func TestReportFile(t *testing.T) {
 	if a.String() != b.String() {
 		t.Errorf("tables differ\n%s\n%s", &a, &b)
 	}
-	os.WriteFile(path, []byte(`{"schema":"wsd-bench/99"}`), 0o600)
-	if _, err := ReadReport(path); err == nil || !strings.Contains(err.Error(), "wsd-bench/99") {
+	if _, err := Read(strings.NewReader(`{"schema":"wsd-bench/99"}`)); err == nil || !strings.Contains(err.Error(), "wsd-bench/99") {
 		t.Errorf("another schema: %v", err)
 	}
 }
@@ -287,11 +282,11 @@ func TestScenario(t *testing.T) {
 
 // A pipe gets plain lines, a terminal one that is rewritten.
 func TestView(t *testing.T) {
-	progress := &Progress{Phase: &Phase{Name: "open", Kind: Open, Duration: Duration(20 * time.Second)}, Elapsed: 6 * time.Second,
-		Clients: 10, Counts: Counts{Lost: 2}, Point: Point{Up: 10, Messages: 1234, P50: 100, P99: 2000}}
+	progress := &Progress{Phase: "open", Elapsed: 6 * time.Second, Done: .3,
+		Counts: Counts{Lost: 2}, Point: Point{Up: 10, Messages: 1234, P50: 100, P99: 2000}}
 	var b bytes.Buffer
-	v := NewView(&b)
-	v.Begin(0, progress.Phase)
+	v := NewView(&b, 0)
+	v.Begin(progress.Phase)
 	v.Progress(progress)
 	v.Progress(progress) // too soon for another line
 	v.End(&PhaseReport{Name: "open", Kind: Open, Up: 10})
@@ -305,8 +300,7 @@ func TestView(t *testing.T) {
 		t.Errorf("%q", s)
 	}
 	b.Reset()
-	v = NewView(&b)
-	v.terminal, v.width = true, 60
+	v = NewView(&b, 60)
 	v.Progress(progress)
 	v.Progress(progress)
 	for line := range strings.SplitSeq(strings.TrimPrefix(b.String(), "\r\x1b[K"), "\r\x1b[K") {
@@ -322,12 +316,12 @@ func TestView(t *testing.T) {
 
 func TestTexts(t *testing.T) {
 	for n, want := range map[uint64]string{0: "0", 999: "999", 1000: "1,000", 1234567: "1,234,567"} {
-		if got := countText(n); got != want {
+		if got := CountText(n); got != want {
 			t.Errorf("%d: %s", n, got)
 		}
 	}
 	for n, want := range map[float64]string{0: "0 B", 512: "512 B", 1024: "1 KiB", 1536: "1.50 KiB", 20 << 20: "20 MiB", 3 << 40: "3.0 TiB"} {
-		if got := byteText(n); got != want {
+		if got := ByteText(n); got != want {
 			t.Errorf("%v: %s", n, got)
 		}
 	}

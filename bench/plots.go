@@ -10,7 +10,7 @@ import (
 // charts are the page's plots: percentiles, and what happened over time.
 func (r *Report) charts() []*chart {
 	ns := func(v float64) string { return micros(int64(v*1e3 + .5)) }
-	count := func(v float64) string { return countText(uint64(v + .5)) }
+	count := func(v float64) string { return CountText(uint64(v + .5)) }
 	all := []*chart{r.percentiles()}
 	for _, s := range []struct {
 		title string
@@ -26,7 +26,7 @@ func (r *Report) charts() []*chart {
 			{"errors", func(p *Point) float64 { return p.Errors }}}},
 		{"Latency over time", ns, true, []seriesLine{
 			{"p50", func(p *Point) float64 { return p.P50 }}, {"p99", func(p *Point) float64 { return p.P99 }}}},
-		{memoryTitle, byteText, false, []seriesLine{
+		{memoryTitle, ByteText, false, []seriesLine{
 			{"server, resident", func(p *Point) float64 { return seen(p.ServerRSS) }},
 			{"kernel, growth", func(p *Point) float64 { return max(0, seen(p.KernelBytes)) }}}},
 		{"Server processor time", wholePercent, false, []seriesLine{{"of one processor", func(p *Point) float64 { return seen(p.ServerCPU) }}}},

@@ -49,7 +49,20 @@ func (p *phaseRun) point() {
 	p.series = append(p.series, pt)
 	p.last, p.lastTotal, p.lastHeard = s, total, p.heard
 	p.latency.Reset()
+	elapsed := time.Duration(s.At - p.start)
 	p.opt.Observer.Progress(&Progress{
-		Phase: p.spec, Elapsed: time.Duration(s.At - p.start), Clients: p.plan.Clients, Counts: total, Point: pt,
+		Phase: p.spec.Name, Elapsed: elapsed, Done: p.spec.done(elapsed, up, p.plan.Clients, total.Deliveries), Counts: total, Point: pt,
 	})
+}
+
+// done is how far a phase is, from 0 to 1: a ramp or storm by its clients, one
+// that publishes by its deliveries, any other by its time.
+func (ph *Phase) done(elapsed time.Duration, up, clients int, deliveries uint64) float64 {
+	switch ph.Kind {
+	case Ramp, Storm:
+		return ratio(float64(up), float64(clients))
+	case Publish:
+		return ratio(float64(deliveries), float64(ph.Count*up))
+	}
+	return ratio(float64(elapsed), float64(ph.Duration))
 }

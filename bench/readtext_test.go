@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 )
 
@@ -27,8 +28,7 @@ func TestByteOrderMark(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	write(string(report))
-	if _, err := ReadReport(file); err != nil {
+	if _, err := Read(strings.NewReader("\ufeff" + string(report))); err != nil {
 		t.Error(err)
 	}
 }

@@ -1,16 +1,9 @@
 package bench
 
 import (
+	"errors"
+	"fmt"
 	"time"
-)
-
-// Schema names the form of a report's JSON. What is there keeps its meaning
-// while the number stays; fields may be added.
-//
-// 2: figures that were not measured are left out; 1 has them as 0.
-const (
-	Schema    = "wsd-bench/2"
-	oldSchema = "wsd-bench/1"
 )
 
 // Report is what a run found out.
@@ -20,7 +13,7 @@ type Report struct {
 	Started time.Time `json:"started"`
 	Seconds float64   `json:"seconds"`
 	Host    HostFacts `json:"host"`
-	Plan    Plan      `json:"plan"`
+	Plan    PlanText  `json:"plan"`
 	Workers int       `json:"workers"`
 	Servers []Process `json:"servers,omitempty"` // whose figures are called the server's
 	// Limits say where the generator itself was the bottleneck. If there are
@@ -101,6 +94,26 @@ type GeneratorReport struct {
 	RSSPerClient float64 `json:"rss_per_client,omitempty"`
 }
 
+// GroupResult is what became of a group of badly-behaved clients in a phase.
+type GroupResult struct {
+	Manners string `json:"manners"`
+	Count   int    `json:"count"`
+	Opened  int    `json:"opened"`
+	Refused int    `json:"refused"` // in the handshake
+	Closes  Kinds  `json:"closes,omitempty"`
+	// ClosedAfter is how long they could misbehave.
+	ClosedAfter Hist `json:"closed_after_us"`
+}
+
+// Merge adds what o has, of the same group at another worker.
+func (g *GroupResult) Merge(o *GroupResult) {
+	g.Count += o.Count
+	g.Opened += o.Opened
+	g.Refused += o.Refused
+	g.Closes.Merge(o.Closes)
+	g.ClosedAfter.Merge(&o.ClosedAfter)
+}
+
 // Point is one second of a phase.
 type Point struct {
 	At         float64 `json:"t"` // seconds since the run's begin
@@ -117,74 +130,37 @@ type Point struct {
 	KernelBytes *float64 `json:"kernel_bytes,omitempty"` // slab and socket buffers, growth
 }
 
-func optional(h *Hist) *Hist {
-	if h.Count() == 0 {
-		return nil
-	}
-	return h
+// HostFacts is what a reader has to know of the machine to weigh the figures.
+type HostFacts struct {
+	Kernel      string            `json:"kernel"`
+	Processor   string            `json:"processor"`
+	Processors  int               `json:"processors"`
+	GOMAXPROCS  int               `json:"gomaxprocs"`
+	MemoryBytes float64           `json:"memory_bytes"`
+	Descriptors int               `json:"descriptors"` // a process may have
+	LoadAverage string            `json:"load_average"`
+	Go          string            `json:"go"`
+	Version     string            `json:"version"` // of this program
+	Sysctls     map[string]string `json:"sysctls"`
 }
 
-// merge adds the workers' results up.
-func (p *PhaseReport) merge(results []*WorkerResult) {
-	var sum WorkerResult
-	for _, r := range results {
-		p.Seconds = max(p.Seconds, r.Seconds)
-		p.Up += r.Up
-		p.Counts.Add(&r.Counts)
-		for to, from := range map[*Hist]*Hist{
-			&sum.Connect: &r.Connect, &sum.Upgrade: &r.Upgrade, &sum.Handshake: &r.Handshake,
-			&sum.First: &r.First, &sum.Latency: &r.Latency, &sum.Uncorrected: &r.Uncorrected,
-			&sum.Lag: &r.Lag, &sum.Fanout: &r.Fanout, &sum.Back: &r.Back,
-		} {
-			to.Merge(from)
+// Process is one whose memory and processor time are called the server's.
+type Process struct {
+	PID   int    `json:"pid"`
+	Name  string `json:"name"`
+	Found bool   `json:"found,omitempty"` // by its listening socket, not by the plan
+}
+
+// Unreached is an error that says what phases did not come to; nil if all came
+// to what they were for.
+func (r *Report) Unreached() error {
+	var errs []error
+	for i := range r.Phases {
+		if p := &r.Phases[i]; p.Unreached != "" {
+			errs = append(errs, fmt.Errorf("phase %q: %s", p.Name, p.Unreached))
 		}
-		p.Generator.CPUSeconds += r.CPU
-		p.Generator.CPUShare = max(p.Generator.CPUShare, ratio(r.CPU, r.Wall))
-		p.Generator.RSSBytes += r.RSS
-		p.addGroups(r.Groups)
 	}
-	p.Connect, p.Upgrade, p.First = optional(&sum.Connect), optional(&sum.Upgrade), optional(&sum.First)
-	p.Uncorrected, p.Lag, p.Fanout = optional(&sum.Uncorrected), optional(&sum.Lag), optional(&sum.Fanout)
-	main := map[string]*Hist{Ramp: &sum.Handshake, Publish: &sum.Fanout, Storm: &sum.Back}[p.Kind]
-	if main == nil {
-		main = &sum.Latency
-	}
-	p.Latency = optional(main)
-}
-
-func (p *PhaseReport) addGroups(groups []GroupResult) {
-	for i := range groups {
-		if i == len(p.Groups) {
-			p.Groups = append(p.Groups, GroupResult{})
-		}
-		p.Groups[i].Manners = groups[i].Manners
-		p.Groups[i].add(&groups[i])
-	}
-}
-
-// account sets the phase against what the server, the machine and the
-// generator used: base was before the first connection, a and b are the ends.
-func (p *PhaseReport) account(base, a, b Sample, emptyRSS int64) {
-	wall := float64(b.At-a.At) / 1e9
-	events, up := float64(p.Events()), float64(p.Up)
-	both := a.has & b.has
-	if b.Gone > a.Gone { // what a process took along is in a, not in b
-		both &^= hasCPU | hasSwitches | hasWaits
-	}
-	cpu, waits := b.CPUSeconds-a.CPUSeconds, max(0, b.WaitSeconds-a.WaitSeconds)
-	p.Server = ServerReport{
-		CPUSeconds: both.of(hasCPU, cpu), CPUShare: both.per(hasCPU, cpu, wall), CPUPerEvent: both.per(hasCPU, cpu*1e6, events),
-		RSSBytes: b.has.of(hasRSS, b.RSSBytes), RSSPerClient: (base.has & b.has).per(hasRSS, b.RSSBytes-base.RSSBytes, up),
-		Switches:    both.of(hasSwitches, b.Switches-a.Switches),
-		WaitSeconds: both.of(hasWaits, waits), WaitShare: both.per(hasWaits, waits, wall),
-	}
-	kernel, slab, sockets := base.has&b.has, b.SlabBytes-base.SlabBytes, b.SocketBytes-base.SocketBytes
-	p.Machine = MachineReport{
-		SlabBytes: kernel.of(hasKernel, slab), SocketBytes: kernel.of(hasKernel, sockets), KernelPerClient: kernel.per(hasKernel, slab+sockets, up),
-		BusySeconds: both.of(hasProcessors, b.BusySeconds-a.BusySeconds), SoftirqSeconds: both.of(hasProcessors, b.SoftSeconds-a.SoftSeconds),
-	}
-	p.Generator.CPUPerEvent = ratio(p.Generator.CPUSeconds*1e6, events)
-	p.Generator.RSSPerClient = ratio(float64(p.Generator.RSSBytes-emptyRSS), up)
+	return errors.Join(errs...)
 }
 
 // number is a figure, 0 if it was not measured.

@@ -15,20 +15,11 @@ import (
 type Observer interface {
 	// Warn tells of something that does not stop the run.
 	Warn(text string)
-	// Begin is the begin of a phase, Progress comes every second of it, End
-	// has its figures.
-	Begin(i int, ph *Phase)
+	// Begin names a phase that begins, Progress comes every second of it, End has
+	// its figures.
+	Begin(phase string)
 	Progress(p *Progress)
 	End(p *PhaseReport)
-}
-
-// Progress is how the running phase is going.
-type Progress struct {
-	Phase   *Phase
-	Elapsed time.Duration
-	Clients int
-	Counts  Counts
-	Point   Point
 }
 
 // Options are what a run needs of its surroundings.
@@ -96,7 +87,7 @@ func Run(ctx context.Context, plan *Plan, opt Options) (*Report, error) {
 	}
 	err = r.phases(ctx)
 	r.report.Seconds = float64(r.clock.now()-r.begin) / 1e9
-	r.judge()
+	r.report.Judge()
 	return r.report, err
 }
 
@@ -128,11 +119,15 @@ func (r *run) prepare(ctx context.Context) (all []Part, err error) {
 	if len(fatal) > 0 {
 		return nil, errors.Join(fatal...)
 	}
+	shown, err := r.plan.planText()
+	if err != nil {
+		return nil, err
+	}
 	r.begin = r.clock.now()
 	r.up = make([]int, n)
 	r.report = &Report{
 		Schema: Schema, Command: shownCommand(r.opt.Command), Started: time.Now().UTC(), Host: hostFacts(),
-		Plan: r.plan.shown(), Workers: n, Servers: r.processes, Limits: []string{}, Warnings: warnings,
+		Plan: shown, Workers: n, Servers: r.processes, Limits: []string{}, Warnings: warnings,
 	}
 	whole := *r.plan
 	orDefault(&whole.MaxBuffered, buffered())
@@ -245,7 +240,7 @@ func (r *run) phases(ctx context.Context) error {
 			r.report.Interrupted = true
 			return nil
 		}
-		r.opt.Observer.Begin(i, &r.plan.Phases[i])
+		r.opt.Observer.Begin(r.plan.Phases[i].Name)
 		p, err := r.phase(ctx, i)
 		if p != nil {
 			r.report.Phases = append(r.report.Phases, *p)
@@ -255,7 +250,7 @@ func (r *run) phases(ctx context.Context) error {
 			return fmt.Errorf("phase %q: %w", r.plan.Phases[i].Name, err)
 		}
 		if p != nil && p.Kind == Ramp && p.Up == 0 && p.Failed > 0 {
-			return fmt.Errorf("phase %q: no client could connect%s; the phases after it were left out", p.Name, refusal(&p.Counts))
+			return fmt.Errorf("phase %q: no client could connect%s; the phases after it were left out", p.Name, p.Counts.Refusal())
 		}
 	}
 	r.report.Interrupted = ctx.Err() != nil
@@ -266,6 +261,6 @@ func (r *run) phases(ctx context.Context) error {
 type silent struct{}
 
 func (silent) Warn(string)        {}
-func (silent) Begin(int, *Phase)  {}
+func (silent) Begin(string)       {}
 func (silent) Progress(*Progress) {}
 func (silent) End(*PhaseReport)   {}

@@ -173,7 +173,7 @@ func TestLagIsNotForgiven(t *testing.T) {
 		}
 	}
 	phase := PhaseReport{Name: "x", Kind: Open}
-	phase.merge([]*WorkerResult{r})
+	merge(&phase, []*WorkerResult{r})
 	if len(phase.limits()) == 0 {
 		t.Error("a generator that far behind is not called limited")
 	}

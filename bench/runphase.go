@@ -162,11 +162,11 @@ func (p *phaseRun) finish(interrupted bool) *PhaseReport {
 	p.lastPoint()
 	out := &PhaseReport{Name: p.spec.Name, Kind: p.spec.Kind, Interrupted: interrupted, Series: p.series}
 	results := p.gathered()
-	out.merge(results)
+	merge(out, results)
 	if p.fan != nil {
 		p.fan.report(out, results)
 	}
-	out.account(p.base, p.before, p.last, p.emptyRSS)
+	account(out, p.base, p.before, p.last, p.emptyRSS)
 	out.Unreached = p.unreached(out)
 	return out
 }

@@ -11,13 +11,6 @@ import (
 // listening is the state of a socket that listens, as the kernel numbers them.
 const listening = 10
 
-// Process is one whose memory and processor time are called the server's.
-type Process struct {
-	PID   int    `json:"pid"`
-	Name  string `json:"name"`
-	Found bool   `json:"found,omitempty"` // by its listening socket, not by the plan
-}
-
 // findServer looks for the processes that listen where the clients connect to,
 // one for each target, if that is on this machine. Why it cannot tell, though
 // somebody does listen there, is in warning.

@@ -12,7 +12,7 @@ import (
 // WriteTable writes a report for people.
 func (r *Report) WriteTable(w io.Writer) {
 	fmt.Fprintf(w, "\n%s clients, %d generator %s, %s, Linux %s, %d processors\n\n",
-		countText(uint64(r.Plan.Clients)), r.Workers, plural(r.Workers, "process", "processes"),
+		CountText(uint64(r.Plan.Clients)), r.Workers, plural(r.Workers, "process", "processes"),
 		r.against(), r.Host.Kernel, r.Host.Processors)
 	for _, p := range r.Servers {
 		if p.Found {
@@ -59,7 +59,7 @@ func (r *Report) writeLatencies(w io.Writer) {
 		what, n := p.what()
 		row(t, append([]string{p.Name, what, someText(n), rateText(n, p.Seconds)}, p.Latency.cells()...)...)
 		for _, extra := range p.extras() {
-			row(t, append([]string{"", extra.name, countText(uint64(extra.h.Count())), ""}, extra.h.cells()...)...)
+			row(t, append([]string{"", extra.name, CountText(uint64(extra.h.Count())), ""}, extra.h.cells()...)...)
 		}
 	}
 	t.Flush()
@@ -107,7 +107,7 @@ func rateText(n uint64, seconds float64) string {
 	if n == 0 || seconds == 0 {
 		return ""
 	}
-	return countText(uint64(float64(n)/seconds + .5))
+	return CountText(uint64(float64(n)/seconds + .5))
 }
 
 // someText leaves a count of nothing out.
@@ -115,7 +115,7 @@ func someText(n uint64) string {
 	if n == 0 {
 		return ""
 	}
-	return countText(n)
+	return CountText(n)
 }
 
 func (h *Hist) cells() []string {
@@ -163,21 +163,21 @@ var costColumns = []struct {
 	of   func(*PhaseReport) string
 }{
 	{"phase", func(p *PhaseReport) string { return p.Name }},
-	{"up", func(p *PhaseReport) string { return countText(uint64(p.Up)) }},
+	{"up", func(p *PhaseReport) string { return CountText(uint64(p.Up)) }},
 	{"seconds", func(p *PhaseReport) string { return fmt.Sprintf("%.1f", p.Seconds) }},
 	{"server cpu", func(p *PhaseReport) string { return textOf(p.Server.CPUShare, percent) }},
 	{"waits", func(p *PhaseReport) string { return textOf(p.Server.WaitShare, percent) }},
 	{"per event", func(p *PhaseReport) string { return textOf(p.Server.CPUPerEvent, perEvent) }},
-	{"rss", func(p *PhaseReport) string { return textOf(p.Server.RSSBytes, byteText) }},
-	{"per client", func(p *PhaseReport) string { return textOf(p.Server.RSSPerClient, byteText) }},
-	{"kernel/client", func(p *PhaseReport) string { return textOf(p.Machine.KernelPerClient, byteText) }},
+	{"rss", func(p *PhaseReport) string { return textOf(p.Server.RSSBytes, ByteText) }},
+	{"per client", func(p *PhaseReport) string { return textOf(p.Server.RSSPerClient, ByteText) }},
+	{"kernel/client", func(p *PhaseReport) string { return textOf(p.Machine.KernelPerClient, ByteText) }},
 	{"generator cpu", func(p *PhaseReport) string { return percent(p.Generator.CPUShare) }},
 	{"per event", func(p *PhaseReport) string { return perEvent(p.Generator.CPUPerEvent) }},
 	{"rss/client", func(p *PhaseReport) string {
 		if p.Up == 0 {
 			return ""
 		}
-		return byteText(p.Generator.RSSPerClient)
+		return ByteText(p.Generator.RSSPerClient)
 	}},
 }
 
@@ -208,7 +208,7 @@ func (p *PhaseReport) writeTrouble(w io.Writer) {
 		{p.Overflows, "connections ended because too much was half received or half sent (max_buffered)"},
 	} {
 		if c.n > 0 {
-			fmt.Fprintf(w, "! %s: %s %s\n", p.Name, countText(c.n), c.text)
+			fmt.Fprintf(w, "! %s: %s %s\n", p.Name, CountText(c.n), c.text)
 		}
 	}
 	writeKinds(w, p.Name+": closed with", p.Closes)
@@ -231,6 +231,6 @@ func (p *PhaseReport) writeTrouble(w io.Writer) {
 
 func writeKinds(w io.Writer, what string, kinds map[string]uint64) {
 	for _, k := range slices.Sorted(maps.Keys(kinds)) {
-		fmt.Fprintf(w, "  %s %s: %s\n", what, k, countText(kinds[k]))
+		fmt.Fprintf(w, "  %s %s: %s\n", what, k, CountText(kinds[k]))
 	}
 }

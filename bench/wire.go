@@ -97,22 +97,3 @@ type WorkerResult struct {
 	Wall        float64       `json:"wall"` // seconds that CPU was measured over
 	RSS         int64         `json:"rss"`
 }
-
-// GroupResult is what became of a group of badly-behaved clients in a phase.
-type GroupResult struct {
-	Manners string `json:"manners"`
-	Count   int    `json:"count"`
-	Opened  int    `json:"opened"`
-	Refused int    `json:"refused"` // in the handshake
-	Closes  Kinds  `json:"closes,omitempty"`
-	// ClosedAfter is how long they could misbehave.
-	ClosedAfter Hist `json:"closed_after_us"`
-}
-
-func (g *GroupResult) add(o *GroupResult) {
-	g.Count += o.Count
-	g.Opened += o.Opened
-	g.Refused += o.Refused
-	g.Closes.Merge(o.Closes)
-	g.ClosedAfter.Merge(&o.ClosedAfter)
-}

@@ -45,7 +45,11 @@ func (c *benchRunCmd) Run(stdout io.Writer, stderr diagnostics) error {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	context.AfterFunc(ctx, stop) // a second signal ends the process at once
-	view := bench.NewView(stderr)
+	width := 0
+	if f, ok := stderr.(*os.File); ok {
+		width = terminalWidth(f)
+	}
+	view := bench.NewView(stderr, width)
 	report, err := bench.Run(ctx, plan, bench.Options{Worker: benchWorker, Observer: view, Command: append([]string{"wsd"}, os.Args[1:]...)})
 	view.Close()
 	if report == nil {
@@ -78,11 +82,11 @@ type benchCompareCmd struct {
 }
 
 func (c *benchCompareCmd) Run(stdout io.Writer) error {
-	a, err := bench.ReadReport(c.Before)
+	a, err := readReport(c.Before)
 	if err != nil {
 		return err
 	}
-	b, err := bench.ReadReport(c.After)
+	b, err := readReport(c.After)
 	if err != nil {
 		return err
 	}

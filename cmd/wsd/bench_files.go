@@ -2,7 +2,6 @@ package main
 
 import (
 	"bufio"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -11,6 +10,20 @@ import (
 
 	"wsd/bench"
 )
+
+// readReport reads a report that a run has written.
+func readReport(file string) (*bench.Report, error) {
+	f, err := os.Open(file)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	r, err := bench.Read(f)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", file, err)
+	}
+	return r, nil
+}
 
 // A report's files are written aside and renamed at the end: what they hold
 // stays until there is something better, and a run that fails leaves nothing.
@@ -56,13 +69,7 @@ func createAside(file string) (*os.File, error) {
 func (c *benchOutput) write(report *bench.Report) error {
 	var errs []error
 	if c.JSON != "" {
-		errs = append(errs, writeAside(c.JSON, func(w io.Writer) error {
-			text, err := json.MarshalIndent(report, "", " ")
-			if err == nil {
-				_, err = w.Write(append(text, '\n'))
-			}
-			return err
-		}))
+		errs = append(errs, writeAside(c.JSON, report.WriteJSON))
 	}
 	if c.HTML != "" {
 		errs = append(errs, writeAside(c.HTML, report.WriteHTML))
