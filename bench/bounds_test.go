@@ -14,6 +14,7 @@ import (
 
 	"github.com/gobwas/ws"
 
+	"wsd/bench/report"
 	"wsd/conn"
 )
 
@@ -47,7 +48,7 @@ func TestInterruptCatchingUp(t *testing.T) {
 	defer cancel()
 	p := &Plan{Targets: []string{s.url()}, Clients: 10, Grace: Duration(time.Hour), Phases: []Phase{
 		{Kind: Ramp}, {Kind: Open, Rate: 1e9, Duration: Duration(200 * time.Millisecond), Payload: numbered}}}
-	ended := make(chan *Report, 1)
+	ended := make(chan *report.Report, 1)
 	go func() {
 		r, err := Run(ctx, p, Options{Observer: &interrupter{cancel: cancel}})
 		if err != nil {
@@ -228,7 +229,7 @@ type killer struct {
 	kill func()
 }
 
-func (k *killer) Progress(p *Progress) {
+func (k *killer) Progress(p *report.Progress) {
 	if p.Counts.Messages > 0 {
 		k.kill()
 	}

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"wsd/bench/report"
 	"wsd/conn"
 )
 
@@ -71,14 +72,14 @@ func TestHandshakeTimeout(t *testing.T) {
 // A storm drops its share at once, and everybody is back at its end.
 func TestStorm(t *testing.T) {
 	s := start(t, &testServer{})
-	_, p := load(t, s, Plan{Clients: 40},
+	r, p := load(t, s, Plan{Clients: 40},
 		Phase{Kind: Storm, Share: .5, Spread: Duration(100 * time.Millisecond)}, closedLoop(40))
 	storm := p["storm"]
 	if storm.Latency.Count() != 20 || storm.Handshakes != 20 || storm.Up != 40 || storm.Faults() != 0 {
 		t.Errorf("%d back, %d up, %+v", storm.Latency.Count(), storm.Up, storm.Counts)
 	}
 	var b strings.Builder
-	if storm.writeTrouble(&b); !strings.Contains(b.String(), "50 % were back after") {
+	if r.WriteTable(&b); !strings.Contains(b.String(), "50 % were back after") {
 		t.Errorf("%q", b.String())
 	}
 	if s.opened.Load() != 60 {
@@ -141,7 +142,7 @@ func (c *closer) Begin(phase string) {
 	}
 }
 
-func (c *closer) Progress(p *Progress) {
+func (c *closer) Progress(p *report.Progress) {
 	if p.Counts.Handshakes == 6 && p.Phase == "hold" {
 		c.cancel()
 	}

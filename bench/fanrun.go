@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"sync"
 	"time"
+
+	"wsd/bench/report"
 )
 
 // fanRun publishes the messages of a phase, on a goroutine of its own.
@@ -23,7 +25,7 @@ type fanRun struct {
 	left    map[uint32]int // workers that do not have it in full
 	arrived chan struct{}  // poked when one has reached everybody
 	last    int64          // when a delivery was last heard of
-	call    Hist
+	call    report.Hist
 	failed  int
 	err     error // the first failure
 }
@@ -219,8 +221,8 @@ func (f *fanRun) wait() error {
 }
 
 // report puts together what the workers saw of each message.
-func (f *fanRun) report(out *PhaseReport, results []*WorkerResult) {
-	var toFirst, toLast Hist
+func (f *fanRun) report(out *report.Phase, results []*WorkerResult) {
+	var toFirst, toLast report.Hist
 	for i, due := range f.due {
 		first, last := int64(0), int64(0)
 		for _, r := range results {

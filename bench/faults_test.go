@@ -8,6 +8,7 @@ import (
 
 	"github.com/gobwas/ws"
 
+	"wsd/bench/report"
 	"wsd/conn"
 )
 
@@ -18,21 +19,21 @@ func TestKnownFaults(t *testing.T) {
 		name   string
 		server *testServer
 		phase  Phase
-		check  func(p *PhaseReport, sent uint64) bool
+		check  func(p *report.Phase, sent uint64) bool
 	}{
 		{"loss", &testServer{answer: func(n int, msg []byte) [][]byte {
 			if every(10, n) {
 				return nil
 			}
 			return [][]byte{msg}
-		}}, openLoop(1000), func(p *PhaseReport, sent uint64) bool { return p.Lost == sent/10 && p.Faults() == p.Lost }},
+		}}, openLoop(1000), func(p *report.Phase, sent uint64) bool { return p.Lost == sent/10 && p.Faults() == p.Lost }},
 		{"duplicates", &testServer{answer: func(n int, msg []byte) [][]byte {
 			if every(10, n) {
 				return [][]byte{msg, msg}
 			}
 			return [][]byte{msg}
-		}}, openLoop(1000), func(p *PhaseReport, sent uint64) bool { return p.Duplicates == sent/10 && p.Faults() == p.Duplicates }},
-		{"order", swapper(), openLoop(1000), func(p *PhaseReport, sent uint64) bool {
+		}}, openLoop(1000), func(p *report.Phase, sent uint64) bool { return p.Duplicates == sent/10 && p.Faults() == p.Duplicates }},
+		{"order", swapper(), openLoop(1000), func(p *report.Phase, sent uint64) bool {
 			return p.Reordered == sent/2 && p.Faults() == p.Reordered
 		}},
 		{"content", &testServer{answer: func(n int, msg []byte) [][]byte {
@@ -40,7 +41,7 @@ func TestKnownFaults(t *testing.T) {
 				msg[2] ^= 1
 			}
 			return [][]byte{msg}
-		}}, openLoop(1000), func(p *PhaseReport, sent uint64) bool {
+		}}, openLoop(1000), func(p *report.Phase, sent uint64) bool {
 			return p.WrongAnswers == sent/10 && p.Faults() == p.WrongAnswers
 		}},
 		{"expectation", &testServer{answer: func(n int, msg []byte) [][]byte {
@@ -49,7 +50,7 @@ func TestKnownFaults(t *testing.T) {
 			}
 			return [][]byte{[]byte("well, yes")}
 		}}, Phase{Kind: Open, Rate: 1000, Duration: Duration(300 * time.Millisecond), Payload: "x", Expect: "yes"},
-			func(p *PhaseReport, sent uint64) bool {
+			func(p *report.Phase, sent uint64) bool {
 				return p.WrongAnswers == sent/10 && p.Faults() == p.WrongAnswers
 			}},
 	} {
@@ -99,7 +100,7 @@ func TestUnexpectedCloses(t *testing.T) {
 	}
 
 	s = start(t, &testServer{})
-	r := make(chan map[string]*PhaseReport, 1)
+	r := make(chan map[string]*report.Phase, 1)
 	go func() {
 		_, p := load(t, s, Plan{Clients: 4}, Phase{Kind: Hold, Duration: Duration(time.Second)})
 		r <- p

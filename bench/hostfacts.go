@@ -6,6 +6,7 @@ import (
 	"runtime/debug"
 	"strings"
 
+	"wsd/bench/report"
 	"wsd/netpoll"
 )
 
@@ -18,8 +19,8 @@ var sysctls = []string{
 	"net.ipv4.tcp_max_orphans", "net.netfilter.nf_conntrack_max",
 }
 
-func hostFacts() HostFacts {
-	h := HostFacts{
+func hostFacts() report.Host {
+	h := report.Host{
 		Kernel:      sysctl("kernel.osrelease"),
 		Processor:   processorName(),
 		Processors:  runtime.NumCPU(),

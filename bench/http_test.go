@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"wsd/bench/report"
 	"wsd/conn"
 )
 
@@ -125,7 +126,7 @@ func TestRedacted(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := Report{Plan: plan, Command: shownCommand([]string{"wsd", "bench", "--publish-header=Authorization: Bearer geheim",
+	r := report.Report{Plan: plan, Command: shownCommand([]string{"wsd", "bench", "--publish-header=Authorization: Bearer geheim",
 		"--header", "X: geheim", "--publish", p.Publish[0], "--url=" + p.Targets[0], "--header=Origin: https://a"})}
 	text, _ := json.Marshal(r)
 	var page, table strings.Builder

@@ -3,6 +3,8 @@ package bench
 import (
 	"fmt"
 	"time"
+
+	"wsd/bench/report"
 )
 
 // How long a worker may be silent in a phase, and how long all may take to end
@@ -16,7 +18,7 @@ const (
 type lastWord struct {
 	at              int64 // when it last said something
 	tick            Tick  // its last, with the latencies of all of them
-	latency, fanout Hist
+	latency, fanout report.Hist
 }
 
 func (l *lastWord) hear(now int64, t *Tick) {

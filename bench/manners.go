@@ -6,6 +6,7 @@ import (
 
 	"github.com/gobwas/ws"
 
+	"wsd/bench/report"
 	"wsd/conn"
 	"wsd/netpoll"
 )
@@ -53,7 +54,7 @@ func (m manners) dialed(c *client) {
 type groupState struct {
 	spec   Group
 	from   int
-	result GroupResult
+	result report.Group
 }
 
 // placeGroups gives the groups their records, behind the polite clients'.
@@ -67,7 +68,7 @@ func (e *engine) placeGroups() {
 		for i := range g.Count {
 			e.clients[at+i].manners = m
 		}
-		e.groups = append(e.groups, groupState{spec: g, from: at, result: GroupResult{Manners: g.Manners, Count: g.Count}})
+		e.groups = append(e.groups, groupState{spec: g, from: at, result: report.Group{Manners: g.Manners, Count: g.Count}})
 		at += g.Count
 	}
 	for i := range e.clients {
@@ -134,14 +135,14 @@ func (e *engine) misbehave(t timer, c *client) {
 }
 
 // groupResults is what became of the groups' clients in the phase.
-func (e *engine) groupResults() []GroupResult {
-	var all []GroupResult
+func (e *engine) groupResults() []report.Group {
+	var all []report.Group
 	for i := range e.groups {
 		r := &e.groups[i].result
 		out := *r
 		out.ClosedAfter = r.ClosedAfter.Take()
 		all = append(all, out)
-		*r = GroupResult{Manners: r.Manners, Count: r.Count}
+		*r = report.Group{Manners: r.Manners, Count: r.Count}
 	}
 	return all
 }

@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"github.com/gobwas/ws"
+
+	"wsd/bench/report"
 )
 
 func hold(d time.Duration) Phase { return Phase{Kind: Hold, Duration: Duration(d)} }
@@ -49,7 +51,7 @@ func TestManners(t *testing.T) {
 // How long the server lets them is reported, and what it says.
 func TestMannersPunished(t *testing.T) {
 	s := start(t, &testServer{})
-	done := make(chan map[string]*PhaseReport)
+	done := make(chan map[string]*report.Phase)
 	go func() {
 		_, p := load(t, s, Plan{Clients: 1, Groups: []Group{{Manners: "stopped-reader", Count: 2}}}, hold(time.Second))
 		done <- p

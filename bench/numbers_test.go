@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"wsd/bench/report"
 )
 
 // Numbers that are none, or cannot be meant, are refused by the name of their key.
@@ -36,7 +38,7 @@ func TestNumbers(t *testing.T) {
 		t.Error(err)
 	}
 	for _, text := range []string{"p99<nan", "rate>inf", "loss=-inf"} {
-		if _, err := ParseAssertions([]string{text}); err == nil {
+		if _, err := report.ParseAssertions([]string{text}); err == nil {
 			t.Errorf("%q was taken", text)
 		}
 	}

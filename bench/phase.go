@@ -3,6 +3,8 @@ package bench
 import (
 	"math"
 	"time"
+
+	"wsd/bench/report"
 )
 
 // phaseState is what an engine knows of the phase that it is in.
@@ -30,12 +32,12 @@ type phaseState struct {
 	upAtStart          int
 	progress           progress
 
-	counts                      Counts
-	connect, upgrade, handshake Hist
-	firstTime, back             Hist
+	counts                      report.Counts
+	connect, upgrade, handshake report.Hist
+	firstTime, back             report.Hist
 	// Of the present second; merged into the totals with each tick.
-	latency, fanout                             Hist
-	latencyTotal, fanoutTotal, uncorrected, lag Hist
+	latency, fanout                             report.Hist
+	latencyTotal, fanoutTotal, uncorrected, lag report.Hist
 }
 
 // runPhase runs one phase to its end and reports it.
@@ -161,6 +163,6 @@ func (e *engine) finish(before usage) {
 		CPU:       used.cpu.Seconds(), Wall: used.wall.Seconds(), RSS: used.rss,
 		Groups: e.groupResults(),
 	}})
-	ph.counts = Counts{}
+	ph.counts = report.Counts{}
 	ph.open, ph.closed, ph.fans = false, false, false
 }

@@ -1,6 +1,10 @@
 package bench
 
-import "time"
+import (
+	"time"
+
+	"wsd/bench/report"
+)
 
 // untilPoint is how long it is until the next point: a little after the
 // workers' own ticks, so that it has whole seconds. On a machine that is too
@@ -28,7 +32,7 @@ func (p *phaseRun) lastPoint() {
 // point closes one second: it samples the server and tells the observer.
 func (p *phaseRun) point() {
 	s := p.sample()
-	var total Counts
+	var total report.Counts
 	up := 0
 	for i := range p.counts {
 		total.Add(&p.counts[i])
@@ -36,7 +40,7 @@ func (p *phaseRun) point() {
 	}
 	counted := p.heard - p.lastHeard // seconds that the counts are about
 	rate := func(now, before uint64) float64 { return ratio(float64(now-before), counted) }
-	pt := Point{
+	pt := report.Point{
 		At: float64(s.At-p.begin) / 1e9, Up: up,
 		Handshakes: rate(total.Handshakes, p.lastTotal.Handshakes),
 		Messages:   rate(total.Messages, p.lastTotal.Messages),
@@ -50,7 +54,7 @@ func (p *phaseRun) point() {
 	p.last, p.lastTotal, p.lastHeard = s, total, p.heard
 	p.latency.Reset()
 	elapsed := time.Duration(s.At - p.start)
-	p.opt.Observer.Progress(&Progress{
+	p.opt.Observer.Progress(&report.Progress{
 		Phase: p.spec.Name, Elapsed: elapsed, Done: p.spec.done(elapsed, up, p.plan.Clients, total.Deliveries), Counts: total, Point: pt,
 	})
 }

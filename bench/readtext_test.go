@@ -1,14 +1,12 @@
 package bench
 
 import (
-	"encoding/json"
 	"os"
 	"path/filepath"
-	"strings"
 	"testing"
 )
 
-// A byte order mark in front of a scenario or a report is skipped.
+// A byte order mark in front of a scenario is skipped.
 func TestByteOrderMark(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "file")
 	write := func(text string) {
@@ -23,12 +21,5 @@ func TestByteOrderMark(t *testing.T) {
 		if err := LoadScenario(file, &p); err != nil || p.Clients != 7 {
 			t.Errorf("%q: %d clients, %v", text, p.Clients, err)
 		}
-	}
-	report, err := json.Marshal(Report{Schema: Schema})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := Read(strings.NewReader("\ufeff" + string(report))); err != nil {
-		t.Error(err)
 	}
 }

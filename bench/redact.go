@@ -5,6 +5,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"wsd/bench/report"
 )
 
 // redacted stands in reports for what is nobody's business.
@@ -61,7 +63,7 @@ func redactAll(texts []string, by func(string) string) []string {
 }
 
 // planText is the plan as a report has it.
-func (p *Plan) planText() (out PlanText, err error) {
+func (p *Plan) planText() (out report.Plan, err error) {
 	text, err := json.Marshal(p.shown())
 	if err == nil {
 		err = out.UnmarshalJSON(text)

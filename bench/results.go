@@ -1,7 +1,9 @@
 package bench
 
+import "wsd/bench/report"
+
 // optional is h, nil if it is empty: a report leaves it out.
-func optional(h *Hist) *Hist {
+func optional(h *report.Hist) *report.Hist {
 	if h.Count() == 0 {
 		return nil
 	}
@@ -9,13 +11,13 @@ func optional(h *Hist) *Hist {
 }
 
 // merge adds the workers' results up.
-func merge(p *PhaseReport, results []*WorkerResult) {
+func merge(p *report.Phase, results []*WorkerResult) {
 	var sum WorkerResult
 	for _, r := range results {
 		p.Seconds = max(p.Seconds, r.Seconds)
 		p.Up += r.Up
 		p.Counts.Add(&r.Counts)
-		for to, from := range map[*Hist]*Hist{
+		for to, from := range map[*report.Hist]*report.Hist{
 			&sum.Connect: &r.Connect, &sum.Upgrade: &r.Upgrade, &sum.Handshake: &r.Handshake,
 			&sum.First: &r.First, &sum.Latency: &r.Latency, &sum.Uncorrected: &r.Uncorrected,
 			&sum.Lag: &r.Lag, &sum.Fanout: &r.Fanout, &sum.Back: &r.Back,
@@ -29,17 +31,17 @@ func merge(p *PhaseReport, results []*WorkerResult) {
 	}
 	p.Connect, p.Upgrade, p.First = optional(&sum.Connect), optional(&sum.Upgrade), optional(&sum.First)
 	p.Uncorrected, p.Lag, p.Fanout = optional(&sum.Uncorrected), optional(&sum.Lag), optional(&sum.Fanout)
-	main := map[string]*Hist{Ramp: &sum.Handshake, Publish: &sum.Fanout, Storm: &sum.Back}[p.Kind]
+	main := map[string]*report.Hist{Ramp: &sum.Handshake, Publish: &sum.Fanout, Storm: &sum.Back}[p.Kind]
 	if main == nil {
 		main = &sum.Latency
 	}
 	p.Latency = optional(main)
 }
 
-func addGroups(p *PhaseReport, groups []GroupResult) {
+func addGroups(p *report.Phase, groups []report.Group) {
 	for i := range groups {
 		if i == len(p.Groups) {
-			p.Groups = append(p.Groups, GroupResult{})
+			p.Groups = append(p.Groups, report.Group{})
 		}
 		p.Groups[i].Manners = groups[i].Manners
 		p.Groups[i].Merge(&groups[i])
@@ -48,7 +50,7 @@ func addGroups(p *PhaseReport, groups []GroupResult) {
 
 // account sets the phase against what the server, the machine and the
 // generator used: base was before the first connection, a and b are the ends.
-func account(p *PhaseReport, base, a, b Sample, emptyRSS int64) {
+func account(p *report.Phase, base, a, b Sample, emptyRSS int64) {
 	wall := float64(b.At-a.At) / 1e9
 	events, up := float64(p.Events()), float64(p.Up)
 	both := a.has & b.has
@@ -56,17 +58,24 @@ func account(p *PhaseReport, base, a, b Sample, emptyRSS int64) {
 		both &^= hasCPU | hasSwitches | hasWaits
 	}
 	cpu, waits := b.CPUSeconds-a.CPUSeconds, max(0, b.WaitSeconds-a.WaitSeconds)
-	p.Server = ServerReport{
+	p.Server = report.Server{
 		CPUSeconds: both.of(hasCPU, cpu), CPUShare: both.per(hasCPU, cpu, wall), CPUPerEvent: both.per(hasCPU, cpu*1e6, events),
 		RSSBytes: b.has.of(hasRSS, b.RSSBytes), RSSPerClient: (base.has & b.has).per(hasRSS, b.RSSBytes-base.RSSBytes, up),
 		Switches:    both.of(hasSwitches, b.Switches-a.Switches),
 		WaitSeconds: both.of(hasWaits, waits), WaitShare: both.per(hasWaits, waits, wall),
 	}
 	kernel, slab, sockets := base.has&b.has, b.SlabBytes-base.SlabBytes, b.SocketBytes-base.SocketBytes
-	p.Machine = MachineReport{
+	p.Machine = report.Machine{
 		SlabBytes: kernel.of(hasKernel, slab), SocketBytes: kernel.of(hasKernel, sockets), KernelPerClient: kernel.per(hasKernel, slab+sockets, up),
 		BusySeconds: both.of(hasProcessors, b.BusySeconds-a.BusySeconds), SoftirqSeconds: both.of(hasProcessors, b.SoftSeconds-a.SoftSeconds),
 	}
 	p.Generator.CPUPerEvent = ratio(p.Generator.CPUSeconds*1e6, events)
 	p.Generator.RSSPerClient = ratio(float64(p.Generator.RSSBytes-emptyRSS), up)
+}
+
+func ratio(a, b float64) float64 {
+	if b == 0 {
+		return 0
+	}
+	return a / b
 }

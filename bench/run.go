@@ -9,6 +9,8 @@ import (
 	"os/exec"
 	"runtime"
 	"time"
+
+	"wsd/bench/report"
 )
 
 // Observer watches a run. Its methods are called from one goroutine.
@@ -18,8 +20,8 @@ type Observer interface {
 	// Begin names a phase that begins, Progress comes every second of it, End has
 	// its figures.
 	Begin(phase string)
-	Progress(p *Progress)
-	End(p *PhaseReport)
+	Progress(p *report.Progress)
+	End(p *report.Phase)
 }
 
 // Options are what a run needs of its surroundings.
@@ -44,7 +46,7 @@ type run struct {
 	workers []worker
 	events  chan tagged
 	over    chan struct{} // closed when the run is
-	report  *Report
+	report  *report.Report
 
 	begin     int64
 	base      Sample // before the first connection
@@ -53,7 +55,7 @@ type run struct {
 	published uint32 // number of the last published message
 	up        []int  // per worker, as last told
 	pids      []int  // of the server
-	processes []Process
+	processes []report.Process
 }
 
 type tagged struct {
@@ -64,7 +66,7 @@ type tagged struct {
 // Run carries out the plan and reports. When ctx ends, so does the phase that
 // is running, and what there is gets reported. An error means that there is no
 // report, or that it ends before the plan.
-func Run(ctx context.Context, plan *Plan, opt Options) (*Report, error) {
+func Run(ctx context.Context, plan *Plan, opt Options) (*report.Report, error) {
 	r := &run{
 		plan: plan, opt: opt, runID: rand.Uint32(),
 		events: make(chan tagged, 1024), over: make(chan struct{}),
@@ -125,8 +127,8 @@ func (r *run) prepare(ctx context.Context) (all []Part, err error) {
 	}
 	r.begin = r.clock.now()
 	r.up = make([]int, n)
-	r.report = &Report{
-		Schema: Schema, Command: shownCommand(r.opt.Command), Started: time.Now().UTC(), Host: hostFacts(),
+	r.report = &report.Report{
+		Schema: report.Schema, Command: shownCommand(r.opt.Command), Started: time.Now().UTC(), Host: hostFacts(),
 		Plan: shown, Workers: n, Servers: r.processes, Limits: []string{}, Warnings: warnings,
 	}
 	whole := *r.plan
@@ -260,7 +262,7 @@ func (r *run) phases(ctx context.Context) error {
 // silent is the observer of those who want none.
 type silent struct{}
 
-func (silent) Warn(string)        {}
-func (silent) Begin(string)       {}
-func (silent) Progress(*Progress) {}
-func (silent) End(*PhaseReport)   {}
+func (silent) Warn(string)               {}
+func (silent) Begin(string)              {}
+func (silent) Progress(*report.Progress) {}
+func (silent) End(*report.Phase)         {}

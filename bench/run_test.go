@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"wsd/bench/report"
 	"wsd/netpoll"
 )
 
@@ -32,7 +33,7 @@ func selfAsWorker() (*exec.Cmd, error) {
 }
 
 // load runs a plan against s, ramp first, and returns its phases by name.
-func load(t *testing.T, s *testServer, p Plan, phases ...Phase) (*Report, map[string]*PhaseReport) {
+func load(t *testing.T, s *testServer, p Plan, phases ...Phase) (*report.Report, map[string]*report.Phase) {
 	t.Helper()
 	p.Targets = append(p.Targets, s.url())
 	p.Phases = append([]Phase{{Kind: Ramp}}, phases...)
@@ -45,7 +46,7 @@ func load(t *testing.T, s *testServer, p Plan, phases ...Phase) (*Report, map[st
 	if err != nil {
 		t.Fatal(err)
 	}
-	byName := make(map[string]*PhaseReport)
+	byName := make(map[string]*report.Phase)
 	for i := range r.Phases {
 		byName[r.Phases[i].Name] = &r.Phases[i]
 	}
@@ -63,7 +64,7 @@ func openLoop(rate float64) Phase {
 	return Phase{Kind: Open, Rate: rate, Duration: Duration(300 * time.Millisecond), Payload: numbered}
 }
 
-func wantClean(t *testing.T, p *PhaseReport) {
+func wantClean(t *testing.T, p *report.Phase) {
 	t.Helper()
 	if p.Faults() != 0 || p.Late != 0 || p.Unsolicited != 0 || p.Unsent != 0 || p.Retries != 0 {
 		t.Errorf("phase %s: %+v", p.Name, p.Counts)
@@ -103,7 +104,7 @@ func TestCountsAreTheServers(t *testing.T) {
 			if n := p["beats"].Sent; n < 150 || n > 300 {
 				t.Errorf("50 clients with a beat each 0.1 s for 0.5 s sent %d", n)
 			}
-			for name, h := range map[string]*Hist{
+			for name, h := range map[string]*report.Hist{
 				"connect": p["ramp"].Connect, "upgrade": p["ramp"].Upgrade, "handshake": p["ramp"].Latency} {
 				if h.Count() != 50 {
 					t.Errorf("%s has %d values", name, h.Count())
@@ -172,9 +173,9 @@ func TestLagIsNotForgiven(t *testing.T) {
 			t.Errorf("at %v the uncorrected latency is the larger one", q)
 		}
 	}
-	phase := PhaseReport{Name: "x", Kind: Open}
-	merge(&phase, []*WorkerResult{r})
-	if len(phase.limits()) == 0 {
+	whole := report.Report{Phases: []report.Phase{{Name: "x", Kind: Open}}}
+	merge(&whole.Phases[0], []*WorkerResult{r})
+	if whole.Judge(); len(whole.Limits) == 0 {
 		t.Error("a generator that far behind is not called limited")
 	}
 }
@@ -204,7 +205,7 @@ type interrupter struct {
 	cancel func()
 }
 
-func (i *interrupter) Progress(p *Progress) {
+func (i *interrupter) Progress(p *report.Progress) {
 	if p.Counts.Messages > 0 {
 		i.cancel()
 	}

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"wsd/bench/report"
 )
 
 // phaseRun is the coordinator's view of the phase that is running.
@@ -16,15 +18,15 @@ type phaseRun struct {
 	before  Sample
 	results []*WorkerResult
 	missing int // results still to come
-	counts  []Counts
+	counts  []report.Counts
 	heardOf []lastWord // of each worker
 
 	// Since the last point.
-	latency   Hist
+	latency   report.Hist
 	last      Sample
-	lastTotal Counts
+	lastTotal report.Counts
 	lastHeard float64
-	series    []Point
+	series    []report.Point
 	heard     float64 // seconds of the phase that the counts cover
 
 	fan       *fanRun // nil: nothing is published
@@ -40,11 +42,11 @@ func (r *run) lead() int64 {
 }
 
 // phase runs phase i on all workers.
-func (r *run) phase(ctx context.Context, i int) (*PhaseReport, error) {
+func (r *run) phase(ctx context.Context, i int) (*report.Phase, error) {
 	n := len(r.workers)
 	p := &phaseRun{
 		run: r, spec: &r.plan.Phases[i], index: i, results: make([]*WorkerResult, n), missing: n,
-		counts: make([]Counts, n), heardOf: make([]lastWord, n), upAtStart: append([]int(nil), r.up...),
+		counts: make([]report.Counts, n), heardOf: make([]lastWord, n), upAtStart: append([]int(nil), r.up...),
 	}
 	p.before = r.sample()
 	p.last = p.before
@@ -158,9 +160,9 @@ func (p *phaseRun) catchUp() error {
 	}
 }
 
-func (p *phaseRun) finish(interrupted bool) *PhaseReport {
+func (p *phaseRun) finish(interrupted bool) *report.Phase {
 	p.lastPoint()
-	out := &PhaseReport{Name: p.spec.Name, Kind: p.spec.Kind, Interrupted: interrupted, Series: p.series}
+	out := &report.Phase{Name: p.spec.Name, Kind: p.spec.Kind, Interrupted: interrupted, Series: p.series}
 	results := p.gathered()
 	merge(out, results)
 	if p.fan != nil {

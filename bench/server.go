@@ -6,6 +6,8 @@ import (
 	"net/netip"
 	"os"
 	"slices"
+
+	"wsd/bench/report"
 )
 
 // listening is the state of a socket that listens, as the kernel numbers them.
@@ -96,7 +98,7 @@ func (r *run) servers() (warning string) {
 		found = true
 	}
 	for _, pid := range r.pids {
-		r.processes = append(r.processes, Process{PID: pid, Name: nameOf(pid), Found: found})
+		r.processes = append(r.processes, report.Process{PID: pid, Name: nameOf(pid), Found: found})
 	}
 	return warning
 }

@@ -4,11 +4,13 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"wsd/bench/report"
 )
 
 // unreached says what the phase was for and did not come to; "" if it did, or
 // was interrupted.
-func (p *phaseRun) unreached(out *PhaseReport) string {
+func (p *phaseRun) unreached(out *report.Phase) string {
 	var all []string
 	say := func(format string, args ...any) { all = append(all, fmt.Sprintf(format, args...)) }
 	if p.missing > 0 {
@@ -18,11 +20,11 @@ func (p *phaseRun) unreached(out *PhaseReport) string {
 		switch p.spec.Kind {
 		case Ramp:
 			if want := p.wanted(); out.Up < want {
-				say("%s of %s clients are up%s", CountText(uint64(out.Up)), CountText(uint64(want)), p.why())
+				say("%s of %s clients are up%s", report.CountText(uint64(out.Up)), report.CountText(uint64(want)), p.why())
 			}
 		case Storm:
 			if out.Failed > 0 {
-				say("%s clients did not come back%s", CountText(out.Failed), p.why())
+				say("%s clients did not come back%s", report.CountText(out.Failed), p.why())
 			}
 		case Publish:
 			if out.Publishes < uint64(p.spec.Count) {
@@ -31,7 +33,7 @@ func (p *phaseRun) unreached(out *PhaseReport) string {
 		case Open:
 			if out.Overdue > 0 {
 				say("%s of %s requests that were due were not sent: the generator was too far behind, and caught up for no more than the time that late answers are waited for (%s)",
-					CountText(out.Overdue), CountText(out.Sent+out.Unsent), p.plan.Grace)
+					report.CountText(out.Overdue), report.CountText(out.Sent+out.Unsent), p.plan.Grace)
 			}
 		}
 		if out.Sent == 0 && (p.spec.Kind == Closed || p.spec.Kind == Open && out.Unsent > 0) {

@@ -11,6 +11,7 @@ import (
 	"syscall"
 
 	"wsd/bench"
+	"wsd/bench/report"
 )
 
 // benchCmd is `wsd bench`: flags and output around package bench.
@@ -35,7 +36,7 @@ func (c *benchRunCmd) Run(stdout io.Writer, stderr diagnostics) error {
 	if err != nil {
 		return err
 	}
-	checks, err := bench.ParseAssertions(c.Assert)
+	checks, err := report.ParseAssertions(c.Assert)
 	if err != nil {
 		return fmt.Errorf("--assert: %w", err)
 	}
@@ -49,14 +50,14 @@ func (c *benchRunCmd) Run(stdout io.Writer, stderr diagnostics) error {
 	if f, ok := stderr.(*os.File); ok {
 		width = terminalWidth(f)
 	}
-	view := bench.NewView(stderr, width)
-	report, err := bench.Run(ctx, plan, bench.Options{Worker: benchWorker, Observer: view, Command: append([]string{"wsd"}, os.Args[1:]...)})
+	view := report.NewView(stderr, width)
+	found, err := bench.Run(ctx, plan, bench.Options{Worker: benchWorker, Observer: view, Command: append([]string{"wsd"}, os.Args[1:]...)})
 	view.Close()
-	if report == nil {
+	if found == nil {
 		return err
 	}
-	report.WriteTable(stdout)
-	return errors.Join(err, c.write(report), report.Check(stdout, checks), report.Unreached())
+	found.WriteTable(stdout)
+	return errors.Join(err, c.write(found), found.Check(stdout, checks), found.Unreached())
 }
 
 // benchWorker is this program again, as a worker.
@@ -90,5 +91,5 @@ func (c *benchCompareCmd) Run(stdout io.Writer) error {
 	if err != nil {
 		return err
 	}
-	return bench.Compare(stdout, a, b)
+	return report.Compare(stdout, a, b)
 }

@@ -8,17 +8,17 @@ import (
 	"os"
 	"path/filepath"
 
-	"wsd/bench"
+	"wsd/bench/report"
 )
 
 // readReport reads a report that a run has written.
-func readReport(file string) (*bench.Report, error) {
+func readReport(file string) (*report.Report, error) {
 	f, err := os.Open(file)
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
-	r, err := bench.Read(f)
+	r, err := report.Read(f)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", file, err)
 	}
@@ -66,13 +66,13 @@ func createAside(file string) (*os.File, error) {
 }
 
 // write writes the files that were asked for.
-func (c *benchOutput) write(report *bench.Report) error {
+func (c *benchOutput) write(r *report.Report) error {
 	var errs []error
 	if c.JSON != "" {
-		errs = append(errs, writeAside(c.JSON, report.WriteJSON))
+		errs = append(errs, writeAside(c.JSON, r.WriteJSON))
 	}
 	if c.HTML != "" {
-		errs = append(errs, writeAside(c.HTML, report.WriteHTML))
+		errs = append(errs, writeAside(c.HTML, r.WriteHTML))
 	}
 	return errors.Join(errs...)
 }

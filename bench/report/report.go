@@ -1,4 +1,4 @@
-package bench
+package report
 
 import (
 	"errors"
@@ -12,20 +12,30 @@ type Report struct {
 	Command []string  `json:"command,omitempty"`
 	Started time.Time `json:"started"`
 	Seconds float64   `json:"seconds"`
-	Host    HostFacts `json:"host"`
-	Plan    PlanText  `json:"plan"`
+	Host    Host      `json:"host"`
+	Plan    Plan      `json:"plan"`
 	Workers int       `json:"workers"`
 	Servers []Process `json:"servers,omitempty"` // whose figures are called the server's
 	// Limits say where the generator itself was the bottleneck. If there are
 	// any, the figures are not (only) the server's.
-	Limits      []string      `json:"limits"`
-	Warnings    []string      `json:"warnings,omitempty"`
-	Interrupted bool          `json:"interrupted,omitempty"`
-	Phases      []PhaseReport `json:"phases"`
+	Limits      []string `json:"limits"`
+	Warnings    []string `json:"warnings,omitempty"`
+	Interrupted bool     `json:"interrupted,omitempty"`
+	Phases      []Phase  `json:"phases"`
 }
 
-// PhaseReport is what happened in one phase. Times are in microseconds.
-type PhaseReport struct {
+// Kinds of phases.
+const (
+	Ramp    = "ramp"    // clients connect
+	Hold    = "hold"    // they are left alone
+	Closed  = "closed"  // the next request when the answer has come
+	Open    = "open"    // requests on a schedule
+	Publish = "publish" // messages to all
+	Storm   = "storm"   // clients vanish at once, and come back
+)
+
+// Phase is what happened in one phase. Times are in microseconds.
+type Phase struct {
 	Name        string  `json:"name"`
 	Kind        string  `json:"kind"`
 	Seconds     float64 `json:"seconds"`
@@ -54,16 +64,16 @@ type PhaseReport struct {
 	ToLast  *Hist `json:"to_last_us,omitempty"`      // and its last
 	Call    *Hist `json:"publish_call_us,omitempty"` // the publish call itself
 
-	Server    ServerReport    `json:"server,omitzero"`
-	Machine   MachineReport   `json:"machine,omitzero"`
-	Generator GeneratorReport `json:"generator"`
-	Groups    []GroupResult   `json:"groups,omitempty"`
-	Series    []Point         `json:"series,omitempty"`
+	Server    Server    `json:"server,omitzero"`
+	Machine   Machine   `json:"machine,omitzero"`
+	Generator Generator `json:"generator"`
+	Groups    []Group   `json:"groups,omitempty"`
+	Series    []Point   `json:"series,omitempty"`
 }
 
-// ServerReport is the server's side of a phase, from its processes or metrics.
+// Server is the server's side of a phase, from its processes or metrics.
 // What was not measured is nil.
-type ServerReport struct {
+type Server struct {
 	CPUSeconds   *float64 `json:"cpu_seconds,omitempty"`
 	CPUShare     *float64 `json:"cpu_share,omitempty"` // of one processor
 	CPUPerEvent  *float64 `json:"cpu_us_per_event,omitempty"`
@@ -74,10 +84,10 @@ type ServerReport struct {
 	WaitShare    *float64 `json:"wait_share,omitempty"`
 }
 
-// MachineReport is the kernel's side: growth since before the first
+// Machine is the kernel's side: growth since before the first
 // connection. With the server on this machine it covers both ends. What was not
 // measured is nil.
-type MachineReport struct {
+type Machine struct {
 	SlabBytes       *float64 `json:"slab_bytes,omitempty"`
 	SocketBytes     *float64 `json:"socket_bytes,omitempty"`
 	KernelPerClient *float64 `json:"kernel_per_client,omitempty"`
@@ -85,8 +95,8 @@ type MachineReport struct {
 	SoftirqSeconds  *float64 `json:"softirq_seconds,omitempty"`
 }
 
-// GeneratorReport is the generator's own part.
-type GeneratorReport struct {
+// Generator is the generator's own part.
+type Generator struct {
 	CPUSeconds   float64 `json:"cpu_seconds"`
 	CPUShare     float64 `json:"cpu_share"` // the busiest worker's, of one processor
 	CPUPerEvent  float64 `json:"cpu_us_per_event,omitempty"`
@@ -94,8 +104,8 @@ type GeneratorReport struct {
 	RSSPerClient float64 `json:"rss_per_client,omitempty"`
 }
 
-// GroupResult is what became of a group of badly-behaved clients in a phase.
-type GroupResult struct {
+// Group is what became of a group of badly-behaved clients in a phase.
+type Group struct {
 	Manners string `json:"manners"`
 	Count   int    `json:"count"`
 	Opened  int    `json:"opened"`
@@ -106,7 +116,7 @@ type GroupResult struct {
 }
 
 // Merge adds what o has, of the same group at another worker.
-func (g *GroupResult) Merge(o *GroupResult) {
+func (g *Group) Merge(o *Group) {
 	g.Count += o.Count
 	g.Opened += o.Opened
 	g.Refused += o.Refused
@@ -130,8 +140,8 @@ type Point struct {
 	KernelBytes *float64 `json:"kernel_bytes,omitempty"` // slab and socket buffers, growth
 }
 
-// HostFacts is what a reader has to know of the machine to weigh the figures.
-type HostFacts struct {
+// Host is what a reader has to know of the machine to weigh the figures.
+type Host struct {
 	Kernel      string            `json:"kernel"`
 	Processor   string            `json:"processor"`
 	Processors  int               `json:"processors"`

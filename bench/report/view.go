@@ -1,4 +1,4 @@
-package bench
+package report
 
 import (
 	"fmt"
@@ -59,7 +59,7 @@ func (v *View) Progress(p *Progress) {
 }
 
 // End leaves one line about the phase.
-func (v *View) End(p *PhaseReport) {
+func (v *View) End(p *Phase) {
 	what, n := p.what()
 	text := fmt.Sprintf("%s: %s up, %.1f s", p.Name, CountText(uint64(p.Up)), p.Seconds)
 	if n > 0 {

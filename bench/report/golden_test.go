@@ -1,8 +1,7 @@
-package bench
+package report
 
 import (
 	"bytes"
-	"encoding/json"
 	"flag"
 	"io"
 	"os"
@@ -70,18 +69,4 @@ func TestGoldenReport(t *testing.T) {
 		}
 		wantGolden(t, name, b.Bytes())
 	}
-}
-
-// A report's plan is a scenario, so that a run can be repeated: its keys are as
-// public as the report's.
-func TestGoldenPlan(t *testing.T) {
-	var p Plan
-	if err := LoadScenario(filepath.Join("testdata", "golden", "plan.json"), &p); err != nil {
-		t.Fatal(err)
-	}
-	text, err := json.MarshalIndent(&p, "", " ")
-	if err != nil {
-		t.Fatal(err)
-	}
-	wantGolden(t, "plan.json", append(text, '\n'))
 }

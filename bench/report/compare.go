@@ -1,4 +1,4 @@
-package bench
+package report
 
 import (
 	"errors"
@@ -31,7 +31,7 @@ func Compare(w io.Writer, a, b *Report) error {
 	return nil
 }
 
-func comparePhase(t io.Writer, a, b *PhaseReport) {
+func comparePhase(t io.Writer, a, b *Phase) {
 	line := func(name string, x, y float64, text func(float64) string) {
 		if x == 0 && y == 0 {
 			return

@@ -1,4 +1,4 @@
-package bench
+package report
 
 import (
 	"bytes"
@@ -33,7 +33,7 @@ func Read(in io.Reader) (*Report, error) {
 	if r.Schema == oldSchema { // which has 0 for what was not measured
 		for i := range r.Phases {
 			if p := &r.Phases[i]; number(p.Server.RSSBytes) == 0 {
-				p.Server = ServerReport{}
+				p.Server = Server{}
 			}
 		}
 	}
@@ -49,16 +49,16 @@ func (r *Report) WriteJSON(w io.Writer) error {
 	return err
 }
 
-// PlanText is what was to be done, as the JSON of a plan without its secrets. A
+// Plan is what was to be done, as the JSON of a plan without its secrets. A
 // report keeps all of it, and knows of it what its texts begin with.
-type PlanText struct {
+type Plan struct {
 	Clients int
 	Targets []string
 	text    json.RawMessage
 }
 
 // UnmarshalJSON keeps a plan's JSON.
-func (p *PlanText) UnmarshalJSON(text []byte) error {
+func (p *Plan) UnmarshalJSON(text []byte) error {
 	var known struct {
 		Clients int      `json:"clients"`
 		Targets []string `json:"targets"`
@@ -66,12 +66,12 @@ func (p *PlanText) UnmarshalJSON(text []byte) error {
 	if err := json.Unmarshal(text, &known); err != nil {
 		return err
 	}
-	*p = PlanText{known.Clients, known.Targets, bytes.Clone(text)}
+	*p = Plan{known.Clients, known.Targets, bytes.Clone(text)}
 	return nil
 }
 
 // MarshalJSON gives what UnmarshalJSON took.
-func (p PlanText) MarshalJSON() ([]byte, error) {
+func (p Plan) MarshalJSON() ([]byte, error) {
 	if p.text == nil {
 		return []byte("null"), nil
 	}

@@ -1,4 +1,4 @@
-package bench
+package report
 
 import (
 	"fmt"
@@ -72,7 +72,7 @@ type namedHist struct {
 }
 
 // extras are the histograms that a phase has beside its main one.
-func (p *PhaseReport) extras() []namedHist {
+func (p *Phase) extras() []namedHist {
 	return slices.DeleteFunc([]namedHist{
 		{"tcp connect", p.Connect}, {"upgrade", p.Upgrade}, {"first answer", p.First},
 		{"uncorrected", p.Uncorrected}, {"own lag", p.Lag},
@@ -81,7 +81,7 @@ func (p *PhaseReport) extras() []namedHist {
 }
 
 // besideFanout is the fan-out of a phase that is about something else.
-func (p *PhaseReport) besideFanout() *Hist {
+func (p *Phase) besideFanout() *Hist {
 	if p.Kind == Publish {
 		return nil
 	}
@@ -89,7 +89,7 @@ func (p *PhaseReport) besideFanout() *Hist {
 }
 
 // what names what a phase's main line counts.
-func (p *PhaseReport) what() (string, uint64) {
+func (p *Phase) what() (string, uint64) {
 	switch p.Kind {
 	case Ramp:
 		return "handshakes", p.Handshakes
@@ -160,20 +160,20 @@ func (r *Report) costs() (head []string, rows [][]string) {
 
 var costColumns = []struct {
 	name string
-	of   func(*PhaseReport) string
+	of   func(*Phase) string
 }{
-	{"phase", func(p *PhaseReport) string { return p.Name }},
-	{"up", func(p *PhaseReport) string { return CountText(uint64(p.Up)) }},
-	{"seconds", func(p *PhaseReport) string { return fmt.Sprintf("%.1f", p.Seconds) }},
-	{"server cpu", func(p *PhaseReport) string { return textOf(p.Server.CPUShare, percent) }},
-	{"waits", func(p *PhaseReport) string { return textOf(p.Server.WaitShare, percent) }},
-	{"per event", func(p *PhaseReport) string { return textOf(p.Server.CPUPerEvent, perEvent) }},
-	{"rss", func(p *PhaseReport) string { return textOf(p.Server.RSSBytes, ByteText) }},
-	{"per client", func(p *PhaseReport) string { return textOf(p.Server.RSSPerClient, ByteText) }},
-	{"kernel/client", func(p *PhaseReport) string { return textOf(p.Machine.KernelPerClient, ByteText) }},
-	{"generator cpu", func(p *PhaseReport) string { return percent(p.Generator.CPUShare) }},
-	{"per event", func(p *PhaseReport) string { return perEvent(p.Generator.CPUPerEvent) }},
-	{"rss/client", func(p *PhaseReport) string {
+	{"phase", func(p *Phase) string { return p.Name }},
+	{"up", func(p *Phase) string { return CountText(uint64(p.Up)) }},
+	{"seconds", func(p *Phase) string { return fmt.Sprintf("%.1f", p.Seconds) }},
+	{"server cpu", func(p *Phase) string { return textOf(p.Server.CPUShare, percent) }},
+	{"waits", func(p *Phase) string { return textOf(p.Server.WaitShare, percent) }},
+	{"per event", func(p *Phase) string { return textOf(p.Server.CPUPerEvent, perEvent) }},
+	{"rss", func(p *Phase) string { return textOf(p.Server.RSSBytes, ByteText) }},
+	{"per client", func(p *Phase) string { return textOf(p.Server.RSSPerClient, ByteText) }},
+	{"kernel/client", func(p *Phase) string { return textOf(p.Machine.KernelPerClient, ByteText) }},
+	{"generator cpu", func(p *Phase) string { return percent(p.Generator.CPUShare) }},
+	{"per event", func(p *Phase) string { return perEvent(p.Generator.CPUPerEvent) }},
+	{"rss/client", func(p *Phase) string {
 		if p.Up == 0 {
 			return ""
 		}
@@ -191,7 +191,7 @@ func perEvent(us float64) string {
 }
 
 // writeTrouble has a line for everything that went wrong or was provoked.
-func (p *PhaseReport) writeTrouble(w io.Writer) {
+func (p *Phase) writeTrouble(w io.Writer) {
 	if h := p.Latency; p.Kind == Storm && h != nil {
 		fmt.Fprintf(w, "  %s: 50 %% were back after %s, 95 %% after %s, 100 %% after %s\n",
 			p.Name, micros(h.Quantile(.5)), micros(h.Quantile(.95)), micros(h.Max()))

@@ -1,4 +1,4 @@
-package bench
+package report
 
 import (
 	"fmt"
@@ -20,7 +20,7 @@ func (r *Report) Judge() {
 
 // limits are the phase's; in an open loop lateness counts, in a closed one who
 // had more to do.
-func (p *PhaseReport) limits() (out []string) {
+func (p *Phase) limits() (out []string) {
 	say := func(format string, args ...any) {
 		out = append(out, fmt.Sprintf("phase %q: ", p.Name)+fmt.Sprintf(format, args...))
 	}
