@@ -203,7 +203,7 @@ func TestFiguresOutliveAWorker(t *testing.T) {
 		started = append(started, cmd)
 		return cmd, err
 	}
-	p := &Plan{Targets: []string{s.url()}, Clients: 10, Workers: 2, Groups: []Group{{Manners: "half-frame", Count: 2}},
+	p := &Plan{Targets: []string{s.url()}, Clients: 10, Workers: 2, Groups: []Group{{Behaviour: "half-frame", Count: 2}},
 		Phases: []Phase{{Kind: Ramp}, {Kind: Open, Rate: 200, Duration: Duration(time.Hour), Payload: numbered}}}
 	ended := make(chan struct{})
 	go func() {
@@ -225,7 +225,7 @@ func TestFiguresOutliveAWorker(t *testing.T) {
 }
 
 type killer struct {
-	silent
+	noObserver
 	kill func()
 }
 

@@ -126,7 +126,7 @@ func TestReconnect(t *testing.T) {
 // closer closes all connections as the hold begins, and ends the run when all
 // clients are back.
 type closer struct {
-	silent
+	noObserver
 	server *testServer
 	cancel func()
 }
@@ -190,7 +190,7 @@ func TestPreflight(t *testing.T) {
 		{Plan{Targets: []string{"http://127.0.0.1:1/"}, Clients: 1}, []string{"http://", "ws://host:port/path"}},
 		{Plan{Clients: 1}, []string{"URL"}},
 		{Plan{Targets: []string{"ws://127.0.0.1:1/"}, Clients: 1, Sources: []string{"here"}}, []string{`"here"`, "127.0.1.0/24"}},
-		{Plan{Targets: []string{"ws://127.0.0.1:1/"}, Clients: 1, Groups: []Group{{Manners: "nice", Count: 1}}}, []string{`"nice"`, "slow-reader"}},
+		{Plan{Targets: []string{"ws://127.0.0.1:1/"}, Clients: 1, Groups: []Group{{Behaviour: "nice", Count: 1}}}, []string{`"nice"`, "slow-reader"}},
 	} {
 		c.plan.Phases = []Phase{{Kind: Ramp}}
 		_, err := Run(t.Context(), &c.plan, Options{})

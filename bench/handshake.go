@@ -89,7 +89,7 @@ func (e *engine) established(slot uint32, c *client) {
 	e.phase.handshake.Record(e.now - c.since)
 	c.phase = open
 	c.tries = 0
-	if c.manners != polite {
+	if c.behaviour != wellBehaved {
 		e.begun(slot, c)
 		return
 	}
@@ -124,7 +124,7 @@ func (e *engine) expire(slot uint32, c *client) {
 
 // failed ends an attempt to connect; another follows unless there were too many.
 func (e *engine) failed(slot uint32, c *client, kind string) {
-	if c.manners != polite {
+	if c.behaviour != wellBehaved {
 		e.refused(slot, c, kind)
 		return
 	}

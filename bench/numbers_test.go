@@ -33,7 +33,7 @@ func TestNumbers(t *testing.T) {
 			t.Errorf("%s: %v", want, err)
 		}
 	}
-	p := Plan{Targets: []string{"ws://a/"}, Clients: 1, Phases: []Phase{{Kind: Ramp}}, Groups: []Group{{Manners: "ping-flood", Count: 1, Rate: nan}}}
+	p := Plan{Targets: []string{"ws://a/"}, Clients: 1, Phases: []Phase{{Kind: Ramp}}, Groups: []Group{{Behaviour: "ping-flood", Count: 1, Rate: nan}}}
 	if err := p.Complete(); err == nil || !strings.Contains(err.Error(), "rate NaN") {
 		t.Error(err)
 	}

@@ -21,7 +21,7 @@ func aReport(t *testing.T) *report.Report {
 	closed := closedLoop(4)
 	closed.Duration = Duration(50 * time.Millisecond)
 	r, _ := load(t, s, Plan{Clients: 4, PIDs: []int{os.Getpid()}, Publish: []string{s.publisher()},
-		Groups: []Group{{Manners: "half-frame", Count: 1}}},
+		Groups: []Group{{Behaviour: "half-frame", Count: 1}}},
 		publishPhase(1), Phase{Kind: Open, Rate: 20, Duration: Duration(100 * time.Millisecond), Payload: "x"}, closed)
 	r.Command = []string{"wsd", "bench", "--header=<script>"}
 	return r

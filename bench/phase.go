@@ -9,18 +9,18 @@ import (
 
 // phaseState is what an engine knows of the phase that it is in.
 type phaseState struct {
-	spec    *Phase
-	stencil *stencil // never nil
-	first   *stencil
-	start   int64 // CLOCK_MONOTONIC
-	end     int64 // no request leaves after it
-	open    bool  // open loop
-	closed  bool  // closed loop
-	fans    bool  // messages are being published
-	ending  bool  // the coordinator said that it is over
-	hurry   bool  // the run is being interrupted: no long waits any more
-	told    bool  // the coordinator said how much was published
-	tickAt  int64
+	spec        *Phase
+	template    *template // never nil
+	first       *template
+	start       int64 // CLOCK_MONOTONIC
+	end         int64 // no request leaves after it
+	open        bool  // open loop
+	closed      bool  // closed loop
+	publishing  bool  // messages are being published
+	ending      bool  // the coordinator said that it is over
+	interrupted bool  // so is the run: no long waits any more
+	endKnown    bool  // the coordinator said how much was published
+	tickAt      int64
 
 	// number is the last request's; those of this phase are above numberBase.
 	number, numberBase uint32
@@ -54,14 +54,15 @@ func (e *engine) runPhase(c *startCommand) error {
 	if err := e.drive(); err != nil {
 		return err
 	}
-	if err := e.settle(); err != nil {
+	if err := e.awaitAnswers(); err != nil {
 		return err
 	}
 	e.finish(usage)
 	return nil
 }
 
-// progress is how a phase that goes on while it gets on does.
+// progress tells a phase without a bound, which goes on as long as more clients
+// get in, when to stop.
 type progress struct {
 	best    int   // the most that was reached
 	at      int64 // when
@@ -81,7 +82,7 @@ func (p *progress) stalls(reached int, now, timeout int64) bool {
 	return p.stalled
 }
 
-// begin turns the engine's mind to the phase. What happened since the last
+// begin sets the engine up for the phase. What happened since the last
 // phase's end (a close, say) counts for this one.
 func (e *engine) begin(c *startCommand) (err error) {
 	spec := &e.part.Plan.Phases[c.Phase]
@@ -91,8 +92,8 @@ func (e *engine) begin(c *startCommand) (err error) {
 		ph.end = math.MaxInt64
 	}
 	ph.open, ph.closed = spec.Kind == Open, spec.Kind == Closed
-	ph.fans = spec.Kind == Publish || spec.PublishRate > 0
-	ph.ending, ph.hurry, ph.told = false, false, false
+	ph.publishing = spec.Kind == Publish || spec.PublishRate > 0
+	ph.ending, ph.interrupted, ph.endKnown = false, false, false
 	ph.progress = progress{}
 	ph.published, ph.lastAnswer = 0, 0
 	ph.numberBase = ph.number
@@ -102,19 +103,19 @@ func (e *engine) begin(c *startCommand) (err error) {
 	e.now = e.clock.now()
 	e.dialer.set(spec, e.now)
 	if ph.open || ph.closed {
-		if ph.stencil, err = newStencil(spec); err != nil {
+		if ph.template, err = newTemplate(spec); err != nil {
 			return err
 		}
 	}
 	if ph.first == nil && e.part.Plan.First != "" {
-		if ph.first, err = newStencil(&Phase{Payload: e.part.Plan.First, Expect: " "}); err != nil {
+		if ph.first, err = newTemplate(&Phase{Payload: e.part.Plan.First, Expect: " "}); err != nil {
 			return err
 		}
 	}
-	for i := range e.clients[:e.polite] {
+	for i := range e.clients[:e.wellBehaved] {
 		e.clients[i].seen = e.lastPublished()
 	}
-	if ph.fans {
+	if ph.publishing {
 		e.emit(event{Began: true})
 	}
 	return nil
@@ -164,5 +165,5 @@ func (e *engine) finish(before usage) {
 		Groups: e.groupResults(),
 	}})
 	ph.counts = report.Counts{}
-	ph.open, ph.closed, ph.fans = false, false, false
+	ph.open, ph.closed, ph.publishing = false, false, false
 }

@@ -99,12 +99,12 @@ type Phase struct {
 	Churn Duration `json:"churn,omitempty"`
 }
 
-// Group is a number of clients with bad manners, beside the measured ones.
+// Group is a number of clients that misbehave, beside the measured ones.
 // They are connected at the end of the first ramp.
 type Group struct {
-	Manners string  `json:"manners"`
-	Count   int     `json:"count"`
-	Rate    float64 `json:"rate,omitempty"` // slow readers: bytes/s; slow handshakes: bytes/s; ping floods: pings/s
+	Behaviour string  `json:"manners"` // one of behaviourNames; the key keeps its first name
+	Count     int     `json:"count"`
+	Rate      float64 `json:"rate,omitempty"` // slow readers: bytes/s; slow handshakes: bytes/s; ping floods: pings/s
 }
 
 const (

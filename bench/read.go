@@ -159,7 +159,7 @@ func (e *engine) lostConnection(slot uint32, c *client, kind string) {
 		e.failed(slot, c, kind)
 		return
 	}
-	if c.manners != polite {
+	if c.behaviour != wellBehaved {
 		e.refused(slot, c, kind)
 		return
 	}

@@ -43,7 +43,7 @@ func addGroups(p *report.Phase, groups []report.Group) {
 		if i == len(p.Groups) {
 			p.Groups = append(p.Groups, report.Group{})
 		}
-		p.Groups[i].Manners = groups[i].Manners
+		p.Groups[i].Behaviour = groups[i].Behaviour
 		p.Groups[i].Merge(&groups[i])
 	}
 }

@@ -72,7 +72,7 @@ func Run(ctx context.Context, plan *Plan, opt Options) (*report.Report, error) {
 		events: make(chan tagged, 1024), over: make(chan struct{}),
 	}
 	if opt.Observer == nil {
-		r.opt.Observer = silent{}
+		r.opt.Observer = noObserver{}
 	}
 	// A publisher and a sampler run beside the engine, also on one processor:
 	// the kernel then shares it between threads, better than Go would.
@@ -259,10 +259,10 @@ func (r *run) phases(ctx context.Context) error {
 	return nil
 }
 
-// silent is the observer of those who want none.
-type silent struct{}
+// noObserver is the observer of those who want none.
+type noObserver struct{}
 
-func (silent) Warn(string)               {}
-func (silent) Begin(string)              {}
-func (silent) Progress(*report.Progress) {}
-func (silent) End(*report.Phase)         {}
+func (noObserver) Warn(string)               {}
+func (noObserver) Begin(string)              {}
+func (noObserver) Progress(*report.Progress) {}
+func (noObserver) End(*report.Phase)         {}

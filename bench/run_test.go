@@ -201,7 +201,7 @@ func TestInterrupt(t *testing.T) {
 }
 
 type interrupter struct {
-	silent
+	noObserver
 	cancel func()
 }
 

@@ -19,7 +19,7 @@ type phaseRun struct {
 	results []*WorkerResult
 	missing int // results still to come
 	counts  []report.Counts
-	heardOf []lastWord // of each worker
+	known   []lastKnown // of each worker
 
 	// Since the last point.
 	latency   report.Hist
@@ -46,7 +46,7 @@ func (r *run) phase(ctx context.Context, i int) (*report.Phase, error) {
 	n := len(r.workers)
 	p := &phaseRun{
 		run: r, spec: &r.plan.Phases[i], index: i, results: make([]*WorkerResult, n), missing: n,
-		counts: make([]report.Counts, n), heardOf: make([]lastWord, n), upAtStart: append([]int(nil), r.up...),
+		counts: make([]report.Counts, n), known: make([]lastKnown, n), upAtStart: append([]int(nil), r.up...),
 	}
 	p.before = r.sample()
 	p.last = p.before
@@ -92,7 +92,7 @@ func (p *phaseRun) collect(ctx context.Context) error {
 				return err
 			}
 			p.point()
-			if err := p.silent(); err != nil {
+			if err := p.checkSilence(); err != nil {
 				return err
 			}
 			second.Reset(p.untilPoint())
@@ -101,7 +101,7 @@ func (p *phaseRun) collect(ctx context.Context) error {
 			p.end(endCommand{Now: p.spec.Kind == Publish})
 		case <-done:
 			done = nil
-			p.end(endCommand{Now: true, Hurry: true})
+			p.end(endCommand{Now: true, Interrupted: true})
 			late = time.After(endsWithin)
 		case <-late:
 			return fmt.Errorf("%d of %d workers did not report within %s of the interruption", p.missing, len(p.workers), endsWithin)
@@ -122,7 +122,7 @@ func (p *phaseRun) end(c endCommand) {
 }
 
 func (p *phaseRun) hear(ev tagged) error {
-	p.heardOf[ev.worker].hear(p.clock.now(), ev.Tick)
+	p.known[ev.worker].hear(p.clock.now(), ev.Tick)
 	switch {
 	case ev.Error != "":
 		return errors.New(ev.Error)

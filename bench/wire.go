@@ -42,9 +42,9 @@ type startCommand struct {
 // endCommand says that nothing more will be published in the running phase
 // and, with Now, that it is over before its time.
 type endCommand struct {
-	Published int  `json:"published"`
-	Now       bool `json:"now"`
-	Hurry     bool `json:"hurry"` // the run is interrupted: report soon
+	Published   int  `json:"published"`
+	Now         bool `json:"now"`
+	Interrupted bool `json:"interrupted"` // the run is: report soon
 }
 
 // event is told by a worker. One field is set.

@@ -47,8 +47,7 @@ var figures = map[string]func(p *Phase) (v float64, ok bool){
 	"errors":     countOf((*Counts).Faults),
 	"up":         func(p *Phase) (float64, bool) { return float64(p.Up), true },
 	"rate": func(p *Phase) (float64, bool) {
-		_, n := p.what()
-		return ratio(float64(n), p.Seconds), p.Kind != Hold
+		return p.rate(), p.Kind != Hold
 	},
 	"cpu":    measuredOf(func(p *Phase) *float64 { return p.Server.CPUPerEvent }, 1e3),
 	"rss":    measuredOf(func(p *Phase) *float64 { return p.Server.RSSPerClient }, 1),

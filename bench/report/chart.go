@@ -19,7 +19,7 @@ type chart struct {
 	lines []chartLine
 	ticks []chartTick // of the horizontal axis
 	bands []chartBand
-	x     func(float64) string // how a point's place is told
+	x     func(float64) string // text of a point's place on the horizontal axis
 }
 
 type chartLine struct {

@@ -47,9 +47,7 @@ func comparePhase(t io.Writer, a, b *Phase) {
 	}
 	ns := func(v float64) string { return micros(int64(v)) }
 	count := func(v float64) string { return CountText(uint64(v + .5)) }
-	_, na := a.what()
-	_, nb := b.what()
-	line("rate/s", ratio(float64(na), a.Seconds), ratio(float64(nb), b.Seconds), count)
+	line("rate/s", a.rate(), b.rate(), count)
 	for _, q := range []struct {
 		name string
 		q    float64

@@ -117,7 +117,7 @@ func (r *Report) latencyTable() pageTable {
 	for i := range r.Phases {
 		p := &r.Phases[i]
 		what, n := p.what()
-		t.Rows = append(t.Rows, append([]string{p.Name, what, someText(n), rateText(n, p.Seconds)}, p.Latency.cells()...))
+		t.Rows = append(t.Rows, append([]string{p.Name, what, someText(n), p.rateText()}, p.Latency.cells()...))
 		for _, extra := range p.extras() {
 			t.Rows = append(t.Rows, append([]string{"", extra.name, CountText(uint64(extra.h.Count())), ""}, extra.h.cells()...))
 		}

@@ -9,7 +9,7 @@ import (
 
 // A group of which nobody has got through yet is in the table all the same.
 func TestTableOfPendingGroup(t *testing.T) {
-	p := Phase{Name: "ramp", Kind: Ramp, Groups: []Group{{Manners: "slow-handshake", Count: 2}}}
+	p := Phase{Name: "ramp", Kind: Ramp, Groups: []Group{{Behaviour: "slow-handshake", Count: 2}}}
 	var b strings.Builder
 	p.writeTrouble(&b)
 	if !strings.Contains(b.String(), "2 slow-handshake: 0 connected") {

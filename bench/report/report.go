@@ -106,11 +106,11 @@ type Generator struct {
 
 // Group is what became of a group of badly-behaved clients in a phase.
 type Group struct {
-	Manners string `json:"manners"`
-	Count   int    `json:"count"`
-	Opened  int    `json:"opened"`
-	Refused int    `json:"refused"` // in the handshake
-	Closes  Kinds  `json:"closes,omitempty"`
+	Behaviour string `json:"manners"`
+	Count     int    `json:"count"`
+	Opened    int    `json:"opened"`
+	Refused   int    `json:"refused"` // in the handshake
+	Closes    Kinds  `json:"closes,omitempty"`
 	// ClosedAfter is how long they could misbehave.
 	ClosedAfter Hist `json:"closed_after_us"`
 }
@@ -189,9 +189,12 @@ func textOf(v *float64, text func(float64) string) string {
 	return text(*v)
 }
 
-func ratio(a, b float64) float64 {
-	if b == 0 {
+// rate is how many of what its main line counts a phase had per second; 0 if it
+// had no time.
+func (p *Phase) rate() float64 {
+	if p.Seconds == 0 {
 		return 0
 	}
-	return a / b
+	_, n := p.what()
+	return float64(n) / p.Seconds
 }

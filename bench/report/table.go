@@ -57,7 +57,7 @@ func (r *Report) writeLatencies(w io.Writer) {
 	for i := range r.Phases {
 		p := &r.Phases[i]
 		what, n := p.what()
-		row(t, append([]string{p.Name, what, someText(n), rateText(n, p.Seconds)}, p.Latency.cells()...)...)
+		row(t, append([]string{p.Name, what, someText(n), p.rateText()}, p.Latency.cells()...)...)
 		for _, extra := range p.extras() {
 			row(t, append([]string{"", extra.name, CountText(uint64(extra.h.Count())), ""}, extra.h.cells()...)...)
 		}
@@ -103,11 +103,11 @@ func (p *Phase) what() (string, uint64) {
 	return "answers", p.Messages
 }
 
-func rateText(n uint64, seconds float64) string {
-	if n == 0 || seconds == 0 {
+func (p *Phase) rateText() string {
+	if p.rate() == 0 {
 		return ""
 	}
-	return CountText(uint64(float64(n)/seconds + .5))
+	return CountText(uint64(p.rate() + .5))
 }
 
 // someText leaves a count of nothing out.
@@ -216,16 +216,16 @@ func (p *Phase) writeTrouble(w io.Writer) {
 	writeKinds(w, p.Name+": refused with HTTP status", p.Statuses)
 	for i := range p.Groups {
 		g := &p.Groups[i]
-		// Where the group comes in, it is told even if nobody has got through yet.
+		// In the ramp the group has its line even if nobody has got through yet.
 		if g.Opened+g.Refused+len(g.Closes) == 0 && p.Kind != Ramp {
 			continue
 		}
-		fmt.Fprintf(w, "  %s: %d %s: %d connected, %d refused in the handshake", p.Name, g.Count, g.Manners, g.Opened, g.Refused)
+		fmt.Fprintf(w, "  %s: %d %s: %d connected, %d refused in the handshake", p.Name, g.Count, g.Behaviour, g.Opened, g.Refused)
 		if g.ClosedAfter.Count() > 0 {
 			fmt.Fprintf(w, ", %d ended after %s to %s", g.ClosedAfter.Count(), micros(g.ClosedAfter.Min()), micros(g.ClosedAfter.Max()))
 		}
 		fmt.Fprintln(w)
-		writeKinds(w, p.Name+": "+g.Manners+" ended with", g.Closes)
+		writeKinds(w, p.Name+": "+g.Behaviour+" ended with", g.Closes)
 	}
 }
 

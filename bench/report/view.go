@@ -63,7 +63,7 @@ func (v *View) End(p *Phase) {
 	what, n := p.what()
 	text := fmt.Sprintf("%s: %s up, %.1f s", p.Name, CountText(uint64(p.Up)), p.Seconds)
 	if n > 0 {
-		text += fmt.Sprintf(", %s %s (%s/s)", CountText(n), what, rateText(n, p.Seconds))
+		text += fmt.Sprintf(", %s %s (%s/s)", CountText(n), what, p.rateText())
 	}
 	if p.Latency != nil {
 		text += fmt.Sprintf(", p50 %s p99 %s max %s", micros(p.Latency.Quantile(.5)), micros(p.Latency.Quantile(.99)), micros(p.Latency.Max()))

@@ -22,11 +22,11 @@ type benchCmd struct {
 }
 
 type benchRunCmd struct {
-	benchClients `embed:"" group:"Clients"`
-	benchPhases  `embed:"" group:"Phases"`
-	benchManners `embed:"" group:"Bad manners"`
-	benchServer  `embed:"" group:"Server"`
-	benchOutput  `embed:"" group:"Output"`
+	benchClients     `embed:"" group:"Clients"`
+	benchPhases      `embed:"" group:"Phases"`
+	benchMisbehaving `embed:"" group:"Misbehaving clients"`
+	benchServer      `embed:"" group:"Server"`
+	benchOutput      `embed:"" group:"Output"`
 }
 
 // Run carries the load out. Its exit code is 1 if it could not, if an

@@ -15,8 +15,8 @@ func hold(d time.Duration) Phase { return Phase{Kind: Hold, Duration: Duration(d
 func TestManners(t *testing.T) {
 	s := start(t, &testServer{})
 	_, p := load(t, s, Plan{Clients: 5, Groups: []Group{
-		{Manners: "slow-reader", Count: 2}, {Manners: "stopped-reader", Count: 1}, {Manners: "half-frame", Count: 3},
-		{Manners: "slow-handshake", Count: 4, Rate: 100}, {Manners: "ping-flood", Count: 1, Rate: 1000},
+		{Behaviour: "slow-reader", Count: 2}, {Behaviour: "stopped-reader", Count: 1}, {Behaviour: "half-frame", Count: 3},
+		{Behaviour: "slow-handshake", Count: 4, Rate: 100}, {Behaviour: "ping-flood", Count: 1, Rate: 1000},
 	}}, hold(300*time.Millisecond), closedLoop(5))
 	wantClean(t, p["closed"])
 	if p["ramp"].Handshakes != 5 || p["ramp"].Up != 5 || s.opened.Load() != 12 {
@@ -24,7 +24,7 @@ func TestManners(t *testing.T) {
 	}
 	for i, opened := range []int{2, 1, 3, 0, 1} {
 		if g := p["ramp"].Groups[i]; g.Opened != opened || g.Refused != 0 {
-			t.Errorf("%s: %d opened, %d refused", g.Manners, g.Opened, g.Refused)
+			t.Errorf("%s: %d opened, %d refused", g.Behaviour, g.Opened, g.Refused)
 		}
 	}
 	if n := uint64(s.messages.Load()); n != p["closed"].Sent {
@@ -53,7 +53,7 @@ func TestMannersPunished(t *testing.T) {
 	s := start(t, &testServer{})
 	done := make(chan map[string]*report.Phase)
 	go func() {
-		_, p := load(t, s, Plan{Clients: 1, Groups: []Group{{Manners: "stopped-reader", Count: 2}}}, hold(time.Second))
+		_, p := load(t, s, Plan{Clients: 1, Groups: []Group{{Behaviour: "stopped-reader", Count: 2}}}, hold(time.Second))
 		done <- p
 	}()
 	await(t, func() bool { return s.opened.Load() == 3 })
@@ -82,7 +82,7 @@ func TestMannersPunished(t *testing.T) {
 // A slow reader takes its bytes per second, no more.
 func TestSlowReader(t *testing.T) {
 	s := start(t, &testServer{})
-	_, p := load(t, s, Plan{Clients: 1, Publish: []string{s.publisher()}, Groups: []Group{{Manners: "slow-reader", Count: 1, Rate: 50}}},
+	_, p := load(t, s, Plan{Clients: 1, Publish: []string{s.publisher()}, Groups: []Group{{Behaviour: "slow-reader", Count: 1, Rate: 50}}},
 		Phase{Kind: Publish, Count: 3, PublishBytes: 1000})
 	wantClean(t, p["publish"])
 	if p["publish"].Deliveries != 3 {
