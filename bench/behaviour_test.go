@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"net"
 	"testing"
 	"time"
 
@@ -12,11 +13,12 @@ import (
 func hold(d time.Duration) Phase { return Phase{Kind: Hold, Duration: Duration(d)} }
 
 // Badly-behaved clients are beside the measured ones and do what they are for.
-func TestManners(t *testing.T) {
+func TestBehaviour(t *testing.T) {
+	t.Parallel()
 	s := start(t, &testServer{})
 	_, p := load(t, s, Plan{Clients: 5, Groups: []Group{
 		{Behaviour: "slow-reader", Count: 2}, {Behaviour: "stopped-reader", Count: 1}, {Behaviour: "half-frame", Count: 3},
-		{Behaviour: "slow-handshake", Count: 4, Rate: 100}, {Behaviour: "ping-flood", Count: 1, Rate: 1000},
+		{Behaviour: "slow-handshake", Count: 4, Rate: 10}, {Behaviour: "ping-flood", Count: 1, Rate: 1000},
 	}}, hold(300*time.Millisecond), closedLoop(5))
 	wantClean(t, p["closed"])
 	if p["ramp"].Handshakes != 5 || p["ramp"].Up != 5 || s.opened.Load() != 12 {
@@ -49,38 +51,26 @@ func TestManners(t *testing.T) {
 }
 
 // How long the server lets them is reported, and what it says.
-func TestMannersPunished(t *testing.T) {
+func TestBehaviourPunished(t *testing.T) {
+	t.Parallel()
 	s := start(t, &testServer{})
-	done := make(chan map[string]*report.Phase)
-	go func() {
-		_, p := load(t, s, Plan{Clients: 1, Groups: []Group{{Behaviour: "stopped-reader", Count: 2}}}, hold(time.Second))
-		done <- p
-	}()
-	await(t, func() bool { return s.opened.Load() == 3 })
-	s.mu.Lock()
-	for c, n := range s.conns {
-		if n != 1 { // the measured client is the first to connect
-			c.Write(ws.CompiledCloseNormalClosure)
-			c.Close()
-		}
-	}
-	s.mu.Unlock()
-	p := <-done
-	var closes uint64
-	for _, name := range []string{"ramp", "hold"} {
-		g := p[name].Groups[0]
-		closes += g.Closes["1000"]
-		if p[name].Faults() != 0 {
-			t.Errorf("%s: %+v", name, p[name].Counts)
-		}
-	}
-	if closes != 2 {
-		t.Errorf("%d of 2 ended with 1000: %+v %+v", closes, p["ramp"].Groups, p["hold"].Groups)
+	punish := &until{ok: func(*report.Progress) bool { return false }, begin: onHold(func() {
+		s.each(func(c net.Conn, n int) {
+			if n != 1 { // the measured client is the first to connect
+				c.Write(ws.CompiledCloseNormalClosure)
+				c.Close()
+			}
+		})
+	})}
+	_, p := loadWith(t, s, Options{Observer: punish}, Plan{Clients: 1, Groups: []Group{{Behaviour: "stopped-reader", Count: 2}}}, hold(300*time.Millisecond))
+	if g := p["hold"].Groups[0]; g.Closes["1000"] != 2 || p["hold"].Faults() != 0 {
+		t.Errorf("of 2 ended with 1000: %+v, %+v", g, p["hold"].Counts)
 	}
 }
 
 // A slow reader takes its bytes per second, no more.
 func TestSlowReader(t *testing.T) {
+	t.Parallel()
 	s := start(t, &testServer{})
 	_, p := load(t, s, Plan{Clients: 1, Publish: []string{s.publisher()}, Groups: []Group{{Behaviour: "slow-reader", Count: 1, Rate: 50}}},
 		Phase{Kind: Publish, Count: 3, PublishBytes: 1000})

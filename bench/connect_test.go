@@ -1,7 +1,6 @@
 package bench
 
 import (
-	"context"
 	"net"
 	"strings"
 	"testing"
@@ -13,6 +12,7 @@ import (
 
 // Attempts that fail are counted by what failed, and tried again.
 func TestHandshakeFailures(t *testing.T) {
+	t.Parallel()
 	s := start(t, &testServer{refuse: func(n int) *conn.HTTPError {
 		if n <= 3 {
 			return &conn.HTTPError{Status: 503, Reason: "full"}
@@ -36,6 +36,7 @@ func TestHandshakeFailures(t *testing.T) {
 // Clients that never get in are given up on; when nobody is in, the run ends
 // with the reason, and what there is gets reported.
 func TestNobodyListens(t *testing.T) {
+	t.Parallel()
 	// Port 1: a port given back may be the next one that another test listens on.
 	p := &Plan{Targets: []string{"ws://127.0.0.1:1/"}, Clients: 4, Retries: 1, Phases: []Phase{{Kind: Ramp}, closedLoop(4)}}
 	r, err := Run(t.Context(), p, Options{})
@@ -53,6 +54,7 @@ func TestNobodyListens(t *testing.T) {
 
 // A server that accepts and then says nothing runs into the handshake's time-out.
 func TestHandshakeTimeout(t *testing.T) {
+	t.Parallel()
 	l, err := net.Listen("tcp4", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -71,6 +73,7 @@ func TestHandshakeTimeout(t *testing.T) {
 
 // A storm drops its share at once, and everybody is back at its end.
 func TestStorm(t *testing.T) {
+	t.Parallel()
 	s := start(t, &testServer{})
 	r, p := load(t, s, Plan{Clients: 40},
 		Phase{Kind: Storm, Share: .5, Spread: Duration(100 * time.Millisecond)}, closedLoop(40))
@@ -90,6 +93,7 @@ func TestStorm(t *testing.T) {
 
 // Churn replaces clients without an error on either side.
 func TestChurn(t *testing.T) {
+	t.Parallel()
 	s := start(t, &testServer{})
 	churn := closedLoop(20)
 	churn.Churn, churn.Duration = Duration(100*time.Millisecond), Duration(400*time.Millisecond)
@@ -110,46 +114,21 @@ func TestChurn(t *testing.T) {
 
 // Clients that the server closed come back if the plan says so.
 func TestReconnect(t *testing.T) {
+	t.Parallel()
 	s := start(t, &testServer{})
-	ctx, cancel := context.WithCancel(t.Context())
-	p := &Plan{Targets: []string{s.url()}, Clients: 6, Reconnect: true,
-		Phases: []Phase{{Kind: Ramp}, {Kind: Hold, Duration: Duration(time.Minute)}}}
-	r, err := Run(ctx, p, Options{Observer: &closer{server: s, cancel: cancel}})
-	if err != nil {
-		t.Fatal(err)
+	back := &until{
+		begin: onHold(func() { s.each(func(c net.Conn, _ int) { c.Close() }) }),
+		ok:    func(p *report.Progress) bool { return p.Phase == "hold" && p.Counts.Handshakes == 6 },
 	}
-	if hold := &r.Phases[1]; hold.UnexpectedCloses != 6 || hold.Handshakes != 6 || hold.Up != 6 {
+	_, p := loadWith(t, s, Options{Observer: back}, Plan{Clients: 6, Reconnect: true}, hold(time.Minute))
+	if hold := p["hold"]; hold.UnexpectedCloses != 6 || hold.Handshakes != 6 || hold.Up != 6 {
 		t.Errorf("%d up, %+v", hold.Up, hold.Counts)
-	}
-}
-
-// closer closes all connections as the hold begins, and ends the run when all
-// clients are back.
-type closer struct {
-	noObserver
-	server *testServer
-	cancel func()
-}
-
-func (c *closer) Begin(phase string) {
-	if phase != "hold" {
-		return
-	}
-	c.server.mu.Lock()
-	defer c.server.mu.Unlock()
-	for conn := range c.server.conns {
-		conn.Close()
-	}
-}
-
-func (c *closer) Progress(p *report.Progress) {
-	if p.Counts.Handshakes == 6 && p.Phase == "hold" {
-		c.cancel()
 	}
 }
 
 // Every source and every target gets its part.
 func TestRoutes(t *testing.T) {
+	t.Parallel()
 	s := start(t, &testServer{})
 	var mu = &s.mu
 	_, p := load(t, s, Plan{Clients: 12, Sources: []string{"127.0.3.1-127.0.3.3"}, Targets: []string{s.url()}},
@@ -179,6 +158,7 @@ func TestRoutes(t *testing.T) {
 
 // What does not fit is said before anything is connected, with what to do.
 func TestPreflight(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		plan Plan
 		want []string

@@ -12,6 +12,7 @@ func publishPhase(count int) Phase { return Phase{Kind: Publish, Count: count, P
 
 // Every client gets every message, and the counts say so.
 func TestFanout(t *testing.T) {
+	t.Parallel()
 	for _, workers := range []int{1, 2} {
 		s := start(t, &testServer{})
 		_, p := load(t, s, Plan{Clients: 30, Workers: workers, Publish: []string{s.publisher()}},
@@ -31,6 +32,7 @@ func TestFanout(t *testing.T) {
 
 // Deliveries that are missing or come twice are counted one by one.
 func TestFanoutFaults(t *testing.T) {
+	t.Parallel()
 	s := start(t, &testServer{skip: func(conn, publish int) int {
 		switch {
 		case publish == 2 && conn <= 3:
@@ -40,7 +42,7 @@ func TestFanoutFaults(t *testing.T) {
 		}
 		return 1
 	}})
-	_, p := load(t, s, Plan{Clients: 10, Publish: []string{s.publisher()}}, publishPhase(4))
+	_, p := load(t, s, Plan{Clients: 10, Grace: Duration(time.Second), Publish: []string{s.publisher()}}, publishPhase(4))
 	if c := p["publish"].Counts; c.Lost != 3 || c.Duplicates != 1 || c.Deliveries != 37 || c.Reordered != 0 {
 		t.Errorf("%+v", c)
 	}
@@ -48,6 +50,7 @@ func TestFanoutFaults(t *testing.T) {
 
 // Publishes go out on schedule beside other load, and both are told apart.
 func TestFanoutBesideRequests(t *testing.T) {
+	t.Parallel()
 	s := start(t, &testServer{})
 	open := openLoop(500)
 	open.PublishRate, open.PublishBytes = 20, 100
@@ -61,6 +64,7 @@ func TestFanoutBesideRequests(t *testing.T) {
 
 // A publisher of another kind: a command that gets the message as its input.
 func TestPublishCommand(t *testing.T) {
+	t.Parallel()
 	s := start(t, &testServer{})
 	dir := t.TempDir()
 	p := Plan{Clients: 2, PublishCommand: "cat > " + filepath.Join(dir, "message")}
@@ -77,8 +81,9 @@ func TestPublishCommand(t *testing.T) {
 
 // A publisher that fails ends the run, and the error has its words.
 func TestPublishFails(t *testing.T) {
+	t.Parallel()
 	s := start(t, &testServer{})
-	p := &Plan{Targets: []string{s.url()}, Clients: 2, PublishCommand: "echo no such channel; exit 3",
+	p := &Plan{Targets: []string{s.url()}, Clients: 2, PublishCommand: "echo no such channel; exit 3", Grace: Duration(50 * time.Millisecond),
 		Phases: []Phase{{Kind: Ramp}, publishPhase(3)}}
 	r, err := Run(t.Context(), p, Options{})
 	if err == nil || !strings.Contains(err.Error(), "no such channel") || r == nil {

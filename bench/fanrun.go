@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -151,7 +152,7 @@ func (f *fanRun) quietFor(began int64, limit time.Duration) time.Duration {
 
 // callTimeout is how long a publish call may go on while nothing is delivered: a
 // server that answers when all have the message takes as long as that takes.
-var callTimeout = 30 * time.Second
+const callTimeout = 30 * time.Second
 
 var errCall = errors.New("no answer, and nothing delivered, for so long that it was given up")
 
@@ -161,7 +162,7 @@ func (f *fanRun) bounded(ctx context.Context) (context.Context, context.CancelFu
 	began := f.phase.clock.now()
 	go func() {
 		for {
-			quiet := f.quietFor(began, callTimeout)
+			quiet := f.quietFor(began, cmp.Or(f.phase.opt.callTimeout, callTimeout))
 			if quiet <= 0 {
 				cancel(errCall)
 				return

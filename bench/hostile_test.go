@@ -135,6 +135,7 @@ func TestCutMessagesAreBounded(t *testing.T) {
 
 // Fragments without end are an error of the server's, and counted as that.
 func TestEndlessFragments(t *testing.T) {
+	t.Parallel()
 	first := conn.AppendFrame(nil, ws.OpBinary, nil)
 	first[0] &^= 0x80
 	more := conn.AppendFrame(nil, ws.OpContinuation, nil)
@@ -176,6 +177,7 @@ func TestStreamWithoutEnd(t *testing.T) {
 
 // Numbers that were never published are not taken for publishes.
 func TestForgedPublishes(t *testing.T) {
+	t.Parallel()
 	url := hostile(t, func(c net.Conn, _ int) {
 		for _, n := range []uint32{1, 3, 4, 1 << 31, 1<<32 - 1} {
 			c.Write(conn.AppendFrame(nil, ws.OpText, appendPublish(nil, 7, n, 1, 100)))
@@ -191,6 +193,7 @@ func TestForgedPublishes(t *testing.T) {
 
 // Answers to a publish are read as far as they are of use.
 func TestPublishAnswerIsBounded(t *testing.T) {
+	t.Parallel()
 	junk := bytes.Repeat([]byte("x"), 1<<20)
 	h := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {

@@ -73,6 +73,7 @@ func TestAddresses(t *testing.T) {
 
 // A request has one Host field, the plan's if it has one, and the secret of a file.
 func TestHeaderFields(t *testing.T) {
+	t.Parallel()
 	file := filepath.Join(t.TempDir(), "token")
 	if err := os.WriteFile(file, []byte("s3cret\n"), 0o600); err != nil {
 		t.Fatal(err)
@@ -179,6 +180,7 @@ func respond(t *testing.T, text string) string {
 
 // What a client has to look at in an answer, it looks at.
 func TestAnswers(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		text, offer, want string // want: why not, "" if it connects
 	}{

@@ -16,6 +16,7 @@ import (
 
 // What was not measured is in no output, rather than there as 0.
 func TestNotMeasured(t *testing.T) {
+	t.Parallel()
 	s := start(t, &testServer{})
 	r, _ := load(t, s, Plan{Clients: 2, PIDs: []int{0}}, closedLoop(2))
 	text, _ := json.Marshal(r)
@@ -73,6 +74,7 @@ func sleeper(t *testing.T, l *net.TCPListener) int {
 
 // The server's process is found by its listening socket, if there is one of them.
 func TestFindServer(t *testing.T) {
+	t.Parallel()
 	listen := func(addr string) (*net.TCPListener, []target) {
 		l, err := net.Listen("tcp", addr)
 		if err != nil {

@@ -17,9 +17,9 @@ import (
 // aReport is one of a short run in which a bit of everything happens.
 func aReport(t *testing.T) *report.Report {
 	t.Helper()
-	s := start(t, &testServer{closeWith: func(n int) (ws.StatusCode, bool) { return 1008, n >= 4 }})
+	s := start(t, &testServer{closeWith: func(n int) (ws.StatusCode, bool) { return 1008, n >= 2 }})
 	closed := closedLoop(4)
-	closed.Duration = Duration(50 * time.Millisecond)
+	closed.Duration = Duration(500 * time.Millisecond)
 	r, _ := load(t, s, Plan{Clients: 4, PIDs: []int{os.Getpid()}, Publish: []string{s.publisher()},
 		Groups: []Group{{Behaviour: "half-frame", Count: 1}}},
 		publishPhase(1), Phase{Kind: Open, Rate: 20, Duration: Duration(100 * time.Millisecond), Payload: "x"}, closed)
@@ -27,9 +27,19 @@ func aReport(t *testing.T) *report.Report {
 	return r
 }
 
-// A report is the same after a trip through its file.
-func TestReportFile(t *testing.T) {
+// What a real run finds out is in its report in every form.
+func TestReport(t *testing.T) {
+	t.Parallel()
 	r := aReport(t)
+	t.Run("file", func(t *testing.T) { reportFile(t, r) })
+	t.Run("fields", func(t *testing.T) { reportFields(t, r) })
+	r.Limits = append(r.Limits, "phase x: too slow")
+	t.Run("page", func(t *testing.T) { reportPage(t, r) })
+	t.Run("table", func(t *testing.T) { reportTable(t, r) })
+}
+
+// A report is the same after a trip through its file.
+func reportFile(t *testing.T, r *report.Report) {
 	text, err := json.Marshal(r)
 	if err != nil {
 		t.Fatal(err)
@@ -54,8 +64,8 @@ func TestReportFile(t *testing.T) {
 }
 
 // What the driver of side-by-side rounds reads is there, zero or not.
-func TestReportFields(t *testing.T) {
-	text, _ := json.Marshal(aReport(t))
+func reportFields(t *testing.T, r *report.Report) {
+	text, _ := json.Marshal(r)
 	var doc struct {
 		Schema string
 		Limits []string
@@ -89,9 +99,7 @@ func TestReportFields(t *testing.T) {
 }
 
 // The page needs nothing from outside, and what is quoted stays text.
-func TestHTML(t *testing.T) {
-	r := aReport(t)
-	r.Limits = append(r.Limits, "phase x: too slow")
+func reportPage(t *testing.T, r *report.Report) {
 	var page bytes.Buffer
 	if err := r.WriteHTML(&page); err != nil {
 		t.Fatal(err)
@@ -110,9 +118,7 @@ func TestHTML(t *testing.T) {
 	}
 }
 
-func TestTable(t *testing.T) {
-	r := aReport(t)
-	r.Limits = []string{"phase x: too slow"}
+func reportTable(t *testing.T, r *report.Report) {
 	var b bytes.Buffer
 	r.WriteTable(&b)
 	for _, want := range []string{"handshakes", "deliveries", "to last", "uncorrected", "own lag", "server cpu",

@@ -33,6 +33,8 @@ type Options struct {
 	Observer Observer
 	// Command is the command line, for the report.
 	Command []string
+
+	callTimeout time.Duration // tests do not wait as long; 0: callTimeout
 }
 
 // run is the coordinator of one run. All but the workers' own goroutines is one
