@@ -128,3 +128,23 @@ func reportTable(t *testing.T, r *report.Report) {
 		}
 	}
 }
+
+// How far a phase is goes by what it is for.
+func TestPhaseDone(t *testing.T) {
+	second := Duration(time.Second)
+	for _, c := range []struct {
+		ph   Phase
+		want float64
+	}{
+		{Phase{Kind: Ramp, Duration: second}, .25}, {Phase{Kind: Storm}, .25}, // 10 of 40 clients
+		{Phase{Kind: Publish, Count: 2, Duration: second}, .4}, // 8 of 2 times 10 deliveries
+		{Phase{Kind: Open, Duration: second}, .5}, {Phase{Kind: Hold, Duration: second}, .5},
+	} {
+		if got := c.ph.done(500*time.Millisecond, 10, 40, 8); got != c.want {
+			t.Errorf("%s: %v of it is over, not %v", c.ph.Kind, got, c.want)
+		}
+	}
+	if got := (&Phase{Kind: Publish, Count: 2}).done(0, 0, 40, 0); got != 0 {
+		t.Errorf("nobody to publish to: %v", got)
+	}
+}
