@@ -53,17 +53,17 @@ func measureEngine(t *testing.T, e *engine, ph Phase) {
 	c := &e.clients[0]
 	e.pend.drop(c)
 	number := e.phase.number
-	answer := conn.AppendFrame(nil, e.phase.stencil.op, e.phase.stencil.payload)
+	answer := conn.AppendFrame(nil, e.phase.template.op, e.phase.template.payload)
 	in := make([]byte, len(answer))
 	n := testing.AllocsPerRun(1000, func() {
 		number++
 		e.phase.number = number
 		e.pend.push(c, e.now, e.now, number)
-		frame := e.phase.stencil.frame(0, number)
-		body := in[len(in)-len(e.phase.stencil.payload):]
+		frame := e.phase.template.frame(0, number)
+		body := in[len(in)-len(e.phase.template.payload):]
 		copy(in, answer)
 		for i := range body {
-			body[i] = frame[len(frame)-len(body)+i] ^ e.phase.stencil.frames[0].key[i&3]
+			body[i] = frame[len(frame)-len(body)+i] ^ e.phase.template.frames[0].key[i&3]
 		}
 		e.cur = 0
 		e.phase.end = 0 // no next request

@@ -8,12 +8,12 @@ import (
 // allocates nothing. In a closed loop the next request goes into out.
 func (e *engine) Message(op ws.OpCode, payload, out []byte) ([]byte, error) {
 	c := &e.clients[e.cur]
-	if c.manners != polite {
+	if c.behaviour != wellBehaved {
 		return out, nil
 	}
 	ph := &e.phase
 	ph.counts.BytesIn += uint64(len(payload))
-	if ph.fans {
+	if ph.publishing {
 		if n, at, ok := e.fan.read(payload); ok {
 			e.delivered(c, n, at)
 			return out, nil
@@ -28,7 +28,7 @@ func (e *engine) Message(op ws.OpCode, payload, out []byte) ([]byte, error) {
 	}
 	if ph.closed && e.now < ph.end && c.has(flagActive) {
 		// A server that answers what it has not read could have us write for ever.
-		most := max(requestsAtMost, ph.spec.Depth*len(ph.stencil.frames[0].bytes))
+		most := max(requestsAtMost, ph.spec.Depth*len(ph.template.frames[0].bytes))
 		if len(out) >= most || !e.roomFor(c, most) {
 			ph.counts.Unsent++
 			return out, nil
@@ -36,8 +36,8 @@ func (e *engine) Message(op ws.OpCode, payload, out []byte) ([]byte, error) {
 		ph.number++
 		e.pend.push(c, e.now, e.now, ph.number)
 		ph.counts.Sent++
-		ph.counts.BytesOut += uint64(len(ph.stencil.payload))
-		out = append(out, ph.stencil.frame(e.cur, ph.number)...)
+		ph.counts.BytesOut += uint64(len(ph.template.payload))
+		out = append(out, ph.template.frame(e.cur, ph.number)...)
 	}
 	return out, nil
 }
@@ -49,8 +49,8 @@ func (e *engine) answered(c *client, op ws.OpCode, payload []byte) bool {
 	var n pending
 	var ok bool
 	number, numbered := uint32(0), false
-	if ph.stencil.at >= 0 {
-		number, numbered = ph.stencil.numberIn(payload)
+	if ph.template.at >= 0 {
+		number, numbered = ph.template.numberIn(payload)
 	}
 	if numbered {
 		n, ok = e.pend.take(c, number)
@@ -58,10 +58,10 @@ func (e *engine) answered(c *client, op ws.OpCode, payload []byte) bool {
 		n, ok = e.pend.pop(c)
 	}
 	if !ok {
-		e.unasked(c, number, numbered)
+		e.unsolicited(c, number, numbered)
 		return false
 	}
-	if !ph.stencil.right(op, payload) || ph.stencil.at >= 0 && !numbered {
+	if !ph.template.right(op, payload) || ph.template.at >= 0 && !numbered {
 		ph.counts.WrongAnswers++
 	}
 	if n.overtaken {
@@ -76,8 +76,8 @@ func (e *engine) answered(c *client, op ws.OpCode, payload []byte) bool {
 	return true
 }
 
-// unasked counts a message that answers nothing outstanding.
-func (e *engine) unasked(c *client, number uint32, numbered bool) {
+// unsolicited counts a message that answers nothing outstanding.
+func (e *engine) unsolicited(c *client, number uint32, numbered bool) {
 	counts := &e.phase.counts
 	switch {
 	case numbered && number > e.phase.numberBase && number <= e.phase.number:
@@ -99,7 +99,7 @@ func (e *engine) Control(op ws.OpCode, payload []byte) error {
 		e.pinged++
 	}
 	switch {
-	case c.manners != polite:
+	case c.behaviour != wellBehaved:
 	case op == ws.OpPing:
 		e.phase.counts.Pings++
 	case op == ws.OpPong:

@@ -8,6 +8,7 @@ import (
 // TestIntervalTwice has one phase of heartbeats follow the other: those that
 // were due after the first one's end are not sent on top of the second one's.
 func TestIntervalTwice(t *testing.T) {
+	t.Parallel()
 	s := start(t, &testServer{})
 	const clients = 50
 	beats := Phase{

@@ -2,6 +2,7 @@ package bench
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -14,6 +15,7 @@ import (
 
 	"github.com/gobwas/ws"
 
+	"wsd/bench/report"
 	"wsd/conn"
 )
 
@@ -47,9 +49,9 @@ func TestInterruptCatchingUp(t *testing.T) {
 	defer cancel()
 	p := &Plan{Targets: []string{s.url()}, Clients: 10, Grace: Duration(time.Hour), Phases: []Phase{
 		{Kind: Ramp}, {Kind: Open, Rate: 1e9, Duration: Duration(200 * time.Millisecond), Payload: numbered}}}
-	ended := make(chan *Report, 1)
+	ended := make(chan *report.Report, 1)
 	go func() {
-		r, err := Run(ctx, p, Options{Observer: &interrupter{cancel: cancel}})
+		r, err := Run(ctx, p, Options{Observer: &until{ok: answered, cancel: cancel}})
 		if err != nil {
 			t.Error(err)
 		}
@@ -68,6 +70,7 @@ func TestInterruptCatchingUp(t *testing.T) {
 // A ramp that has a bound says what it did not reach, and nobody goes on
 // connecting beside the next phase.
 func TestRampOutOfTime(t *testing.T) {
+	t.Parallel()
 	var mu sync.Mutex
 	n := 0
 	s := start(t, &testServer{refuse: func(int) *conn.HTTPError {
@@ -79,13 +82,13 @@ func TestRampOutOfTime(t *testing.T) {
 		return nil
 	}})
 	p := &Plan{Targets: []string{s.url()}, Clients: 10, Retries: 100, Phases: []Phase{
-		{Kind: Ramp, Duration: Duration(400 * time.Millisecond)}, hold(400 * time.Millisecond)}}
+		{Kind: Ramp, Duration: Duration(time.Second)}, hold(400 * time.Millisecond)}}
 	r, err := Run(t.Context(), p, Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	ramp, after := &r.Phases[0], &r.Phases[1]
-	if ramp.Up != 5 || ramp.Failed != 5 || !strings.Contains(ramp.Unreached, "5 of 10 clients are up: its bound of 400ms was over") {
+	if ramp.Up != 5 || ramp.Failed != 5 || !strings.Contains(ramp.Unreached, "5 of 10 clients are up: its bound of 1s was over") {
 		t.Errorf("%d up, %q, %+v", ramp.Up, ramp.Unreached, ramp.Counts)
 	}
 	if after.Statuses["503"] != 0 || after.Failed != 0 || after.Unreached != "" {
@@ -157,25 +160,25 @@ func trickling(t *testing.T, s *testServer, gap time.Duration, answerLast bool) 
 
 // Deliveries are waited for while they come, whoever is answered first.
 func TestDeliveriesAreWaitedFor(t *testing.T) {
-	old := callTimeout
-	callTimeout = 600 * time.Millisecond
-	defer func() { callTimeout = old }()
+	t.Parallel()
 	for _, answerLast := range []bool{false, true} {
-		s := start(t, &testServer{})
-		_, p := load(t, s, Plan{Clients: 10, Grace: Duration(500 * time.Millisecond),
-			Publish: []string{trickling(t, s, 150*time.Millisecond, answerLast)}}, publishPhase(1))
-		wantClean(t, p["publish"])
-		if p["publish"].Deliveries != 10 || p["publish"].Unreached != "" {
-			t.Errorf("answered last %v: %d delivered, %q", answerLast, p["publish"].Deliveries, p["publish"].Unreached)
-		}
+		t.Run(fmt.Sprintf("answered last %v", answerLast), func(t *testing.T) {
+			t.Parallel()
+			s := start(t, &testServer{})
+			opt := Options{callTimeout: 600 * time.Millisecond}
+			_, p := loadWith(t, s, opt, Plan{Clients: 10, Grace: Duration(500 * time.Millisecond),
+				Publish: []string{trickling(t, s, 150*time.Millisecond, answerLast)}}, publishPhase(1))
+			wantClean(t, p["publish"])
+			if p["publish"].Deliveries != 10 || p["publish"].Unreached != "" {
+				t.Errorf("%d delivered, %q", p["publish"].Deliveries, p["publish"].Unreached)
+			}
+		})
 	}
 }
 
 // A publish call that is not answered while nothing comes in is given up.
 func TestPublishCallStalls(t *testing.T) {
-	old := callTimeout
-	callTimeout = 200 * time.Millisecond
-	defer func() { callTimeout = old }()
+	t.Parallel()
 	h := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		io.Copy(io.Discard, r.Body)
 		<-r.Context().Done()
@@ -184,7 +187,7 @@ func TestPublishCallStalls(t *testing.T) {
 	s := start(t, &testServer{})
 	p := &Plan{Targets: []string{s.url()}, Clients: 2, Publish: []string{h.URL}, Grace: Duration(50 * time.Millisecond),
 		Phases: []Phase{{Kind: Ramp}, publishPhase(3)}}
-	r, err := Run(t.Context(), p, Options{})
+	r, err := Run(t.Context(), p, Options{callTimeout: 200 * time.Millisecond})
 	if err == nil || !strings.Contains(err.Error(), "no answer, and nothing delivered") || len(r.Phases) != 2 {
 		t.Fatal(err)
 	}
@@ -195,6 +198,7 @@ func TestPublishCallStalls(t *testing.T) {
 
 // A worker that dies takes its own report along, not what is known of the phase.
 func TestFiguresOutliveAWorker(t *testing.T) {
+	t.Parallel()
 	s := start(t, &testServer{})
 	var started []*exec.Cmd
 	worker := func() (*exec.Cmd, error) {
@@ -202,7 +206,7 @@ func TestFiguresOutliveAWorker(t *testing.T) {
 		started = append(started, cmd)
 		return cmd, err
 	}
-	p := &Plan{Targets: []string{s.url()}, Clients: 10, Workers: 2, Groups: []Group{{Manners: "half-frame", Count: 2}},
+	p := &Plan{Targets: []string{s.url()}, Clients: 10, Workers: 2, Groups: []Group{{Behaviour: "half-frame", Count: 2}},
 		Phases: []Phase{{Kind: Ramp}, {Kind: Open, Rate: 200, Duration: Duration(time.Hour), Payload: numbered}}}
 	ended := make(chan struct{})
 	go func() {
@@ -212,7 +216,7 @@ func TestFiguresOutliveAWorker(t *testing.T) {
 			t.Errorf("%v, %+v", err, r)
 			return
 		}
-		if open := &r.Phases[1]; open.Messages == 0 || open.Latency.count() == 0 || open.Up == 0 || !strings.Contains(open.Unreached, "of 2 workers did not report") {
+		if open := &r.Phases[1]; open.Messages == 0 || open.Latency.Count() == 0 || open.Up == 0 || !strings.Contains(open.Unreached, "of 2 workers did not report") {
 			t.Errorf("%d up, %q, %+v", open.Up, open.Unreached, open.Counts)
 		}
 	}()
@@ -224,11 +228,11 @@ func TestFiguresOutliveAWorker(t *testing.T) {
 }
 
 type killer struct {
-	silent
+	noObserver
 	kill func()
 }
 
-func (k *killer) Progress(p *Progress) {
+func (k *killer) Progress(p *report.Progress) {
 	if p.Counts.Messages > 0 {
 		k.kill()
 	}

@@ -38,11 +38,11 @@ func (p *Plan) Complete() error {
 		}
 	}
 	for _, g := range p.Groups {
-		if mannersOf(g.Manners) == polite {
-			return fmt.Errorf("group of %q: manners are one of %s", g.Manners, mannersList())
+		if behaviourOf(g.Behaviour) == wellBehaved {
+			return fmt.Errorf("group of %q: manners are one of %s", g.Behaviour, behaviourList())
 		}
 		if err := checkNumbers(reflect.ValueOf(g)); err != nil {
-			return fmt.Errorf("group of %q: %w", g.Manners, err)
+			return fmt.Errorf("group of %q: %w", g.Behaviour, err)
 		}
 	}
 	return nil
@@ -89,7 +89,7 @@ func (ph *Phase) complete(p *Plan) error {
 
 func (ph *Phase) completeMessages(p *Plan) error {
 	if ph.Kind == Closed || ph.Kind == Open {
-		if _, err := newStencil(ph); err != nil {
+		if _, err := newTemplate(ph); err != nil {
 			return err
 		}
 	}

@@ -12,7 +12,7 @@ func (e *engine) beginRamp() {
 		if c.phase == open {
 			continue
 		}
-		if i < e.polite {
+		if i < e.wellBehaved {
 			if n++; e.phase.spec.Count > 0 && n > e.phase.spec.Count {
 				continue
 			}
@@ -30,7 +30,7 @@ func (e *engine) beginStorm() {
 	ph := &e.phase
 	want := int(float64(e.up)*ph.spec.Share + .5)
 	ph.droppedAt, ph.away = e.now, 0
-	for _, i := range e.rng.Perm(e.polite) {
+	for _, i := range e.rng.Perm(e.wellBehaved) {
 		c := &e.clients[i]
 		if ph.away == want {
 			break
@@ -53,7 +53,7 @@ func (e *engine) beginStorm() {
 // it has outstanding are its own business, not lost.
 func (e *engine) drop(c *client) {
 	e.release(c)
-	if c.phase == open && c.manners == polite {
+	if c.phase == open && c.behaviour == wellBehaved {
 		e.up--
 	}
 	c.phase = down
@@ -64,7 +64,7 @@ func (e *engine) beginChurn() {
 	if e.phase.spec.Churn == 0 || e.phase.open && e.phase.spec.Interval > 0 || e.phase.closed {
 		return // none, or enlist did it
 	}
-	for i := range e.clients[:e.polite] {
+	for i := range e.clients[:e.wellBehaved] {
 		e.enlist(uint32(i), &e.clients[i])
 	}
 }

@@ -18,7 +18,7 @@ type client struct {
 	seen       uint32 // number of the last published message; until it is up, see mark
 	missing    uint16 // requests given up on, whose answers may still come
 	phase      uint8  // where it is in life: down ... gone
-	manners    manners
+	behaviour  behaviour
 	tries      uint8 // failed attempts in a row
 	flags      uint8
 }

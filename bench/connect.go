@@ -25,10 +25,10 @@ func (e *engine) dial(slot uint32, c *client) {
 		e.failed(slot, c, errorKind(err))
 		return
 	}
-	if c.manners != slowHandshake {
+	if c.behaviour != slowHandshake {
 		e.after(e.part.Plan.HandshakeTimeout.ns(), slot, c, dueDeadline)
 	}
-	c.manners.dialed(c)
+	c.behaviour.dialed(c)
 	e.request(slot, c) // on loopback the connection is up by now
 }
 
@@ -46,7 +46,7 @@ func (e *engine) request(slot uint32, c *client) {
 	t, _ := e.route(slot, c)
 	req := conn.AppendRequest(e.outbuf[:0], t.Host, t.Path, e.nonce(slot, c.gen), e.part.Header...)
 	e.outbuf = req[:0]
-	if c.manners == slowHandshake {
+	if c.behaviour == slowHandshake {
 		req = req[:1]
 	}
 	n, err := netpoll.Write(int(c.fd), req)
@@ -64,7 +64,7 @@ func (e *engine) request(slot uint32, c *client) {
 	if n < len(req) {
 		e.bufs.add(&c.out, req[n:])
 	}
-	if c.manners == slowHandshake {
+	if c.behaviour == slowHandshake {
 		e.dialer.inflight-- // nobody waits for it
 		e.after(0, slot, c, dueTrickle)
 	}

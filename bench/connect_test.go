@@ -1,17 +1,18 @@
 package bench
 
 import (
-	"context"
 	"net"
 	"strings"
 	"testing"
 	"time"
 
+	"wsd/bench/report"
 	"wsd/conn"
 )
 
 // Attempts that fail are counted by what failed, and tried again.
 func TestHandshakeFailures(t *testing.T) {
+	t.Parallel()
 	s := start(t, &testServer{refuse: func(n int) *conn.HTTPError {
 		if n <= 3 {
 			return &conn.HTTPError{Status: 503, Reason: "full"}
@@ -35,6 +36,7 @@ func TestHandshakeFailures(t *testing.T) {
 // Clients that never get in are given up on; when nobody is in, the run ends
 // with the reason, and what there is gets reported.
 func TestNobodyListens(t *testing.T) {
+	t.Parallel()
 	// Port 1: a port given back may be the next one that another test listens on.
 	p := &Plan{Targets: []string{"ws://127.0.0.1:1/"}, Clients: 4, Retries: 1, Phases: []Phase{{Kind: Ramp}, closedLoop(4)}}
 	r, err := Run(t.Context(), p, Options{})
@@ -52,6 +54,7 @@ func TestNobodyListens(t *testing.T) {
 
 // A server that accepts and then says nothing runs into the handshake's time-out.
 func TestHandshakeTimeout(t *testing.T) {
+	t.Parallel()
 	l, err := net.Listen("tcp4", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -70,15 +73,16 @@ func TestHandshakeTimeout(t *testing.T) {
 
 // A storm drops its share at once, and everybody is back at its end.
 func TestStorm(t *testing.T) {
+	t.Parallel()
 	s := start(t, &testServer{})
-	_, p := load(t, s, Plan{Clients: 40},
+	r, p := load(t, s, Plan{Clients: 40},
 		Phase{Kind: Storm, Share: .5, Spread: Duration(100 * time.Millisecond)}, closedLoop(40))
 	storm := p["storm"]
-	if storm.Latency.count() != 20 || storm.Handshakes != 20 || storm.Up != 40 || storm.errors() != 0 {
-		t.Errorf("%d back, %d up, %+v", storm.Latency.count(), storm.Up, storm.Counts)
+	if storm.Latency.Count() != 20 || storm.Handshakes != 20 || storm.Up != 40 || storm.Faults() != 0 {
+		t.Errorf("%d back, %d up, %+v", storm.Latency.Count(), storm.Up, storm.Counts)
 	}
 	var b strings.Builder
-	if storm.writeTrouble(&b); !strings.Contains(b.String(), "50 % were back after") {
+	if r.WriteTable(&b); !strings.Contains(b.String(), "50 % were back after") {
 		t.Errorf("%q", b.String())
 	}
 	if s.opened.Load() != 60 {
@@ -89,14 +93,15 @@ func TestStorm(t *testing.T) {
 
 // Churn replaces clients without an error on either side.
 func TestChurn(t *testing.T) {
+	t.Parallel()
 	s := start(t, &testServer{})
 	churn := closedLoop(20)
 	churn.Churn, churn.Duration = Duration(100*time.Millisecond), Duration(400*time.Millisecond)
 	_, p := load(t, s, Plan{Clients: 20}, churn, Phase{Kind: Ramp, Name: "again"}, Phase{Kind: Hold, Duration: Duration(50 * time.Millisecond)})
-	if p["closed"].Handshakes == 0 || p["closed"].errors() != 0 {
+	if p["closed"].Handshakes == 0 || p["closed"].Faults() != 0 {
 		t.Errorf("%+v", p["closed"].Counts)
 	}
-	if p["hold"].Up != 20 || p["hold"].errors() != 0 {
+	if p["hold"].Up != 20 || p["hold"].Faults() != 0 {
 		t.Errorf("%d up, %+v", p["hold"].Up, p["hold"].Counts)
 	}
 	await(t, func() bool { s.mu.Lock(); defer s.mu.Unlock(); return len(s.conns) == 0 })
@@ -109,46 +114,21 @@ func TestChurn(t *testing.T) {
 
 // Clients that the server closed come back if the plan says so.
 func TestReconnect(t *testing.T) {
+	t.Parallel()
 	s := start(t, &testServer{})
-	ctx, cancel := context.WithCancel(t.Context())
-	p := &Plan{Targets: []string{s.url()}, Clients: 6, Reconnect: true,
-		Phases: []Phase{{Kind: Ramp}, {Kind: Hold, Duration: Duration(time.Minute)}}}
-	r, err := Run(ctx, p, Options{Observer: &closer{server: s, cancel: cancel}})
-	if err != nil {
-		t.Fatal(err)
+	back := &until{
+		begin: onHold(func() { s.each(func(c net.Conn, _ int) { c.Close() }) }),
+		ok:    func(p *report.Progress) bool { return p.Phase == "hold" && p.Counts.Handshakes == 6 },
 	}
-	if hold := &r.Phases[1]; hold.UnexpectedCloses != 6 || hold.Handshakes != 6 || hold.Up != 6 {
+	_, p := loadWith(t, s, Options{Observer: back}, Plan{Clients: 6, Reconnect: true}, hold(time.Minute))
+	if hold := p["hold"]; hold.UnexpectedCloses != 6 || hold.Handshakes != 6 || hold.Up != 6 {
 		t.Errorf("%d up, %+v", hold.Up, hold.Counts)
-	}
-}
-
-// closer closes all connections as the hold begins, and ends the run when all
-// clients are back.
-type closer struct {
-	silent
-	server *testServer
-	cancel func()
-}
-
-func (c *closer) Begin(_ int, ph *Phase) {
-	if ph.Kind != Hold {
-		return
-	}
-	c.server.mu.Lock()
-	defer c.server.mu.Unlock()
-	for conn := range c.server.conns {
-		conn.Close()
-	}
-}
-
-func (c *closer) Progress(p *Progress) {
-	if p.Counts.Handshakes == 6 && p.Phase.Kind == Hold {
-		c.cancel()
 	}
 }
 
 // Every source and every target gets its part.
 func TestRoutes(t *testing.T) {
+	t.Parallel()
 	s := start(t, &testServer{})
 	var mu = &s.mu
 	_, p := load(t, s, Plan{Clients: 12, Sources: []string{"127.0.3.1-127.0.3.3"}, Targets: []string{s.url()}},
@@ -178,6 +158,7 @@ func TestRoutes(t *testing.T) {
 
 // What does not fit is said before anything is connected, with what to do.
 func TestPreflight(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		plan Plan
 		want []string
@@ -189,7 +170,7 @@ func TestPreflight(t *testing.T) {
 		{Plan{Targets: []string{"http://127.0.0.1:1/"}, Clients: 1}, []string{"http://", "ws://host:port/path"}},
 		{Plan{Clients: 1}, []string{"URL"}},
 		{Plan{Targets: []string{"ws://127.0.0.1:1/"}, Clients: 1, Sources: []string{"here"}}, []string{`"here"`, "127.0.1.0/24"}},
-		{Plan{Targets: []string{"ws://127.0.0.1:1/"}, Clients: 1, Groups: []Group{{Manners: "nice", Count: 1}}}, []string{`"nice"`, "slow-reader"}},
+		{Plan{Targets: []string{"ws://127.0.0.1:1/"}, Clients: 1, Groups: []Group{{Behaviour: "nice", Count: 1}}}, []string{`"nice"`, "slow-reader"}},
 	} {
 		c.plan.Phases = []Phase{{Kind: Ramp}}
 		_, err := Run(t.Context(), &c.plan, Options{})

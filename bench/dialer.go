@@ -26,7 +26,7 @@ func (d *dialer) next() (at int64, ok bool) {
 	return d.start + int64(d.k*d.gap), true
 }
 
-// set gives the dialer the manner of a phase.
+// set gives the dialer the limit and the rate of a phase.
 func (d *dialer) set(ph *Phase, now int64) {
 	d.limit, d.gap, d.start, d.k = max(1, ph.Concurrency), 0, now, 0
 	if ph.Kind == Ramp && ph.Rate > 0 {

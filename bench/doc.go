@@ -11,6 +11,18 @@
 // or half received, no buffer. All times are CLOCK_MONOTONIC nanoseconds, which
 // the processes of one host share, so results of workers merge exactly.
 //
-// Reading order: plan.go, engine.go, connect.go, read.go, answer.go, load.go,
-// then run.go for what brings several engines together.
+// What a run found out is a report.Report, of package bench/report.
+//
+// Reading order, and what else is where:
+//
+//   - the plan: plan.go, check.go, scenario.go; header.go, target.go, source.go
+//     for what connects to where, redact.go for what no report may have
+//   - the engine: client.go, engine.go, dialer.go, connect.go, handshake.go,
+//     read.go, answer.go
+//   - what a phase does: phase.go, drive.go, load.go (with template.go and
+//     pending.go), fan.go, churn.go; behaviour.go and misbehave.go for clients
+//     that misbehave
+//   - the coordinator: run.go, worker.go and wire.go, runphase.go, fanrun.go with
+//     publish.go, results.go
+//   - what is measured beside: sample.go, metrics.go, server.go, hostfacts.go
 package bench

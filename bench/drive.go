@@ -24,7 +24,7 @@ func (e *engine) drive() error {
 		if err := e.pump(until); err != nil {
 			return err
 		}
-		e.heed()
+		e.checkEnd()
 		e.tick()
 	}
 	e.endChurn()
@@ -48,7 +48,7 @@ func (e *engine) catchUp() error {
 		if err := e.pump(e.now); err != nil {
 			return err
 		}
-		e.heed()
+		e.checkEnd()
 		e.tick()
 	}
 	if ph.open {
@@ -92,7 +92,7 @@ func (e *engine) giveUpConnecting() {
 	if k := e.phase.spec.Kind; k != Ramp && k != Storm {
 		return
 	}
-	for i := range e.clients[:e.polite] {
+	for i := range e.clients[:e.wellBehaved] {
 		c := &e.clients[i]
 		waits := c.phase == down && (c.has(flagQueued) || c.has(flagReturning) || c.tries > 0)
 		if waits || c.phase == dialing || c.phase == upgrading || c.has(flagFirst) {
@@ -100,7 +100,7 @@ func (e *engine) giveUpConnecting() {
 		}
 	}
 	e.dialer.queue, e.dialer.head = e.dialer.queue[:0], 0
-	for i := e.polite; i < len(e.clients); i++ { // those of groups go on
+	for i := e.wellBehaved; i < len(e.clients); i++ { // those of groups go on
 		if c := &e.clients[i]; c.has(flagQueued) {
 			e.dialer.push(uint32(i))
 		}
@@ -118,7 +118,7 @@ func (e *engine) abandon(c *client) {
 	c.clear(flagQueued)
 	c.clear(flagReturning)
 	c.phase = gone
-	if !e.phase.hurry {
+	if !e.phase.interrupted {
 		e.phase.counts.Failed++
 	}
 }
@@ -133,35 +133,35 @@ func (e *engine) retrying() (n int) {
 	return n
 }
 
-// heed looks for the end of the phase, or of what is published in it, among
+// checkEnd looks for the end of the phase, or of what is published in it, among
 // the commands. That the worker is to quit stays there for run.
-func (e *engine) heed() {
+func (e *engine) checkEnd() {
 	ph := &e.phase
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	for len(e.inbox) > 0 && e.inbox[0].End != nil {
 		end := e.inbox[0].End
-		ph.told = true
-		ph.ending, ph.hurry = ph.ending || end.Now, ph.hurry || end.Hurry
+		ph.endKnown = true
+		ph.ending, ph.interrupted = ph.ending || end.Now, ph.interrupted || end.Interrupted
 		ph.published = end.Published
 		e.inbox = e.inbox[1:]
 	}
 	if len(e.inbox) > 0 && e.inbox[0].Quit {
-		ph.ending, ph.hurry, ph.told = true, true, true
+		ph.ending, ph.interrupted, ph.endKnown = true, true, true
 	}
 }
 
-// hurried is the longest wait for answers once a run is interrupted.
-const hurried = int64(time.Second)
+// interruptedWait is the longest wait for answers once a run is interrupted.
+const interruptedWait = int64(time.Second)
 
-// settle waits for answers still to come, for as long as the plan allows, and
+// awaitAnswers waits for answers still to come, for as long as the plan allows, and
 // for what is published as long as the coordinator does, who knows whether more
 // comes in.
-func (e *engine) settle() error {
+func (e *engine) awaitAnswers() error {
 	ph := &e.phase
 	began, grace := e.now, e.part.Plan.Grace.ns()
-	for e.pend.count > 0 && e.now < began+grace || ph.fans && !ph.told {
-		if ph.hurry && e.now > began+hurried {
+	for e.pend.count > 0 && e.now < began+grace || ph.publishing && !ph.endKnown {
+		if ph.interrupted && e.now > began+interruptedWait {
 			break
 		}
 		until := began + grace
@@ -171,7 +171,7 @@ func (e *engine) settle() error {
 		if err := e.pump(min(until, ph.tickAt)); err != nil {
 			return err
 		}
-		e.heed()
+		e.checkEnd()
 		e.tick()
 	}
 	e.giveUp()
@@ -183,7 +183,7 @@ func (e *engine) giveUp() {
 	if !e.phase.open && !e.phase.closed {
 		return
 	}
-	for i := range e.clients[:e.polite] {
+	for i := range e.clients[:e.wellBehaved] {
 		if c := &e.clients[i]; c.phase == open && !c.has(flagFirst) && c.head != 0 {
 			n := e.pend.drop(c)
 			c.missing += uint16(min(n, 1<<16-1-int(c.missing)))

@@ -23,41 +23,42 @@ type engine struct {
 	seed    uint64 // of the handshakes' nonces
 	emit    func(event)
 
-	// Owned by run. The clients: polite ones first, then the groups'.
-	clients []client
-	polite  int
-	now     int64 // read after each wait and each read
-	quiet   int   // waits in a row that had no event
-	events  []netpoll.Event
-	inbuf   []byte
-	outbuf  []byte
-	bufs    buffers
-	pend    pendings
-	timers  timers
-	rng     *rand.Rand
-	cur     uint32          // the client being fed
-	pinged  int             // pings in what it was fed
-	again   []netpoll.Token // clients that were not read to the end
-	up      int             // polite clients connected, first answer included
-	dialer  dialer
-	groups  []groupState
-	fan     *fanReader
-	fanBase uint32 // number of the phase's first published message
-	fanMost uint32 // how many there can be
-	fanTold int64  // when the coordinator last heard of deliveries
-	fanLog  []fanSeen
-	phase   phaseState
+	// Owned by run. The clients: well-behaved ones first, then the groups'.
+	clients     []client
+	wellBehaved int
+	now         int64 // read after each wait and each read
+	quiet       int   // waits in a row that had no event
+	events      []netpoll.Event
+	inbuf       []byte
+	outbuf      []byte
+	bufs        buffers
+	pend        pendings
+	timers      timers
+	rng         *rand.Rand
+	cur         uint32          // the client being fed
+	pinged      int             // pings in what it was fed
+	again       []netpoll.Token // clients that were not read to the end
+	up          int             // well-behaved clients connected, first answer included
+	dialer      dialer
+	groups      []groupState
+	fan         *fanReader
+	fanBase     uint32 // number of the phase's first published message
+	fanMost     uint32 // how many there can be
+	fanReported int64  // when the coordinator last heard of deliveries
+	fanLog      []fanSeen
+	phase       phaseState
 
 	// Guarded by mu.
 	mu    sync.Mutex
 	inbox []command
 }
 
-// A wait of up to brief costs a busy loop the least (see netpoll.WaitFine); one
-// that had nothing for drowsy such waits sleeps as long as it can.
+// A busy loop waits for briefWait at most, which costs it the least (see
+// netpoll.WaitFine). After quietWaits waits without an event it sleeps as long
+// as it can.
 const (
-	brief  = time.Millisecond
-	drowsy = 4
+	briefWait  = time.Millisecond
+	quietWaits = 4
 )
 
 // tickEvery is how often a worker says how it is doing.
@@ -80,7 +81,7 @@ func newEngine(part Part, emit func(event)) (*engine, error) {
 		part: part, emit: emit, clock: clk, poll: poll,
 		proto:   conn.Protocol{Client: true, MaxMessage: part.Plan.MaxMessage},
 		targets: part.Targets, sources: part.Sources, seed: rand.Uint64(),
-		clients: make([]client, total), polite: part.Plan.Clients,
+		clients: make([]client, total), wellBehaved: part.Plan.Clients,
 		events: make([]netpoll.Event, eventsAtOnce),
 		inbuf:  make([]byte, part.Plan.MaxMessage+256<<10),
 		outbuf: make([]byte, 0, 64<<10),
@@ -89,7 +90,7 @@ func newEngine(part Part, emit func(event)) (*engine, error) {
 	}
 	e.bufs.most = part.Plan.MaxBuffered
 	e.placeGroups()
-	e.phase.stencil = new(stencil)
+	e.phase.template = new(template)
 	e.now = clk.now()
 	return e, nil
 }
@@ -155,8 +156,8 @@ func (e *engine) pump(until int64) error {
 	switch {
 	case len(e.again) > 0:
 		timeout = 0
-	case e.quiet < drowsy:
-		timeout = min(timeout, brief)
+	case e.quiet < quietWaits:
+		timeout = min(timeout, briefWait)
 	}
 	n, _, err := e.poll.WaitFine(e.events, timeout)
 	if err != nil {
@@ -200,7 +201,7 @@ func (e *engine) handle(ev *netpoll.Event) {
 	if c.out != 0 && ev.Writable() {
 		e.flush(c)
 	}
-	if c.manners.readsLate() && c.phase == open && !ev.Ended() {
+	if c.behaviour.readsLate() && c.phase == open && !ev.Ended() {
 		return
 	}
 	if ev.Readable() {

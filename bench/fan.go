@@ -58,12 +58,12 @@ func (e *engine) delivered(c *client, n uint32, at int64) {
 	switch {
 	case f.Count == e.up:
 		e.emit(event{Fan: &fanEvent{Number: n, Count: f.Count}})
-	case e.now-e.fanTold >= arrivalEvery:
+	case e.now-e.fanReported >= arrivalEvery:
 		e.emit(event{Fan: &fanEvent{Number: n}})
 	default:
 		return
 	}
-	e.fanTold = e.now
+	e.fanReported = e.now
 }
 
 // arrivalEvery is how often a worker says that deliveries come in.
@@ -72,7 +72,7 @@ const arrivalEvery = int64(100 * time.Millisecond)
 // countUndelivered counts what the clients that were there at the begin of the
 // phase did not get of what was published in it.
 func (e *engine) countUndelivered() {
-	if !e.phase.fans {
+	if !e.phase.publishing {
 		return
 	}
 	want := min(e.phase.upAtStart, e.up)

@@ -12,6 +12,7 @@ func publishPhase(count int) Phase { return Phase{Kind: Publish, Count: count, P
 
 // Every client gets every message, and the counts say so.
 func TestFanout(t *testing.T) {
+	t.Parallel()
 	for _, workers := range []int{1, 2} {
 		s := start(t, &testServer{})
 		_, p := load(t, s, Plan{Clients: 30, Workers: workers, Publish: []string{s.publisher()}},
@@ -19,7 +20,7 @@ func TestFanout(t *testing.T) {
 		for name, n := range map[string]uint64{"publish": 5, "again": 2} {
 			ph := p[name]
 			wantClean(t, ph)
-			if ph.Publishes != n || ph.Deliveries != n*30 || ph.ToFirst.count() != int64(n) || ph.ToLast.count() != int64(n) || ph.Call.count() != int64(n) {
+			if ph.Publishes != n || ph.Deliveries != n*30 || ph.ToFirst.Count() != int64(n) || ph.ToLast.Count() != int64(n) || ph.Call.Count() != int64(n) {
 				t.Errorf("%d workers, %s: %+v", workers, name, ph.Counts)
 			}
 			if ph.ToFirst.Max() > ph.ToLast.Max() || ph.ToLast.Max() != ph.Latency.Max() {
@@ -31,6 +32,7 @@ func TestFanout(t *testing.T) {
 
 // Deliveries that are missing or come twice are counted one by one.
 func TestFanoutFaults(t *testing.T) {
+	t.Parallel()
 	s := start(t, &testServer{skip: func(conn, publish int) int {
 		switch {
 		case publish == 2 && conn <= 3:
@@ -40,7 +42,7 @@ func TestFanoutFaults(t *testing.T) {
 		}
 		return 1
 	}})
-	_, p := load(t, s, Plan{Clients: 10, Publish: []string{s.publisher()}}, publishPhase(4))
+	_, p := load(t, s, Plan{Clients: 10, Grace: Duration(time.Second), Publish: []string{s.publisher()}}, publishPhase(4))
 	if c := p["publish"].Counts; c.Lost != 3 || c.Duplicates != 1 || c.Deliveries != 37 || c.Reordered != 0 {
 		t.Errorf("%+v", c)
 	}
@@ -48,19 +50,21 @@ func TestFanoutFaults(t *testing.T) {
 
 // Publishes go out on schedule beside other load, and both are told apart.
 func TestFanoutBesideRequests(t *testing.T) {
+	t.Parallel()
 	s := start(t, &testServer{})
 	open := openLoop(500)
 	open.PublishRate, open.PublishBytes = 20, 100
 	_, p := load(t, s, Plan{Clients: 10, Publish: []string{s.publisher()}}, open)
 	ph := p["open"]
 	wantClean(t, ph)
-	if ph.Publishes != 6 || ph.Deliveries != 60 || ph.Messages != 150 || ph.Fanout.count() != 60 {
+	if ph.Publishes != 6 || ph.Deliveries != 60 || ph.Messages != 150 || ph.Fanout.Count() != 60 {
 		t.Errorf("%+v", ph.Counts)
 	}
 }
 
 // A publisher of another kind: a command that gets the message as its input.
 func TestPublishCommand(t *testing.T) {
+	t.Parallel()
 	s := start(t, &testServer{})
 	dir := t.TempDir()
 	p := Plan{Clients: 2, PublishCommand: "cat > " + filepath.Join(dir, "message")}
@@ -77,8 +81,9 @@ func TestPublishCommand(t *testing.T) {
 
 // A publisher that fails ends the run, and the error has its words.
 func TestPublishFails(t *testing.T) {
+	t.Parallel()
 	s := start(t, &testServer{})
-	p := &Plan{Targets: []string{s.url()}, Clients: 2, PublishCommand: "echo no such channel; exit 3",
+	p := &Plan{Targets: []string{s.url()}, Clients: 2, PublishCommand: "echo no such channel; exit 3", Grace: Duration(50 * time.Millisecond),
 		Phases: []Phase{{Kind: Ramp}, publishPhase(3)}}
 	r, err := Run(t.Context(), p, Options{})
 	if err == nil || !strings.Contains(err.Error(), "no such channel") || r == nil {

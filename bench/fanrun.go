@@ -1,11 +1,14 @@
 package bench
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"sync"
 	"time"
+
+	"wsd/bench/report"
 )
 
 // fanRun publishes the messages of a phase, on a goroutine of its own.
@@ -23,7 +26,7 @@ type fanRun struct {
 	left    map[uint32]int // workers that do not have it in full
 	arrived chan struct{}  // poked when one has reached everybody
 	last    int64          // when a delivery was last heard of
-	call    Hist
+	call    report.Hist
 	failed  int
 	err     error // the first failure
 }
@@ -149,7 +152,7 @@ func (f *fanRun) quietFor(began int64, limit time.Duration) time.Duration {
 
 // callTimeout is how long a publish call may go on while nothing is delivered: a
 // server that answers when all have the message takes as long as that takes.
-var callTimeout = 30 * time.Second
+const callTimeout = 30 * time.Second
 
 var errCall = errors.New("no answer, and nothing delivered, for so long that it was given up")
 
@@ -159,7 +162,7 @@ func (f *fanRun) bounded(ctx context.Context) (context.Context, context.CancelFu
 	began := f.phase.clock.now()
 	go func() {
 		for {
-			quiet := f.quietFor(began, callTimeout)
+			quiet := f.quietFor(began, cmp.Or(f.phase.opt.callTimeout, callTimeout))
 			if quiet <= 0 {
 				cancel(errCall)
 				return
@@ -219,8 +222,8 @@ func (f *fanRun) wait() error {
 }
 
 // report puts together what the workers saw of each message.
-func (f *fanRun) report(out *PhaseReport, results []*WorkerResult) {
-	var toFirst, toLast Hist
+func (f *fanRun) report(out *report.Phase, results []*WorkerResult) {
+	var toFirst, toLast report.Hist
 	for i, due := range f.due {
 		first, last := int64(0), int64(0)
 		for _, r := range results {

@@ -8,40 +8,42 @@ import (
 
 	"github.com/gobwas/ws"
 
+	"wsd/bench/report"
 	"wsd/conn"
 )
 
 // What the server does wrong is counted as what it is, exactly.
 func TestKnownFaults(t *testing.T) {
+	t.Parallel()
 	every := func(k, n int) bool { return n%k == 0 }
 	for _, c := range []struct {
 		name   string
 		server *testServer
 		phase  Phase
-		check  func(p *PhaseReport, sent uint64) bool
+		check  func(p *report.Phase, sent uint64) bool
 	}{
 		{"loss", &testServer{answer: func(n int, msg []byte) [][]byte {
 			if every(10, n) {
 				return nil
 			}
 			return [][]byte{msg}
-		}}, openLoop(1000), func(p *PhaseReport, sent uint64) bool { return p.Lost == sent/10 && p.errors() == p.Lost }},
+		}}, openLoop(1000), func(p *report.Phase, sent uint64) bool { return p.Lost == sent/10 && p.Faults() == p.Lost }},
 		{"duplicates", &testServer{answer: func(n int, msg []byte) [][]byte {
 			if every(10, n) {
 				return [][]byte{msg, msg}
 			}
 			return [][]byte{msg}
-		}}, openLoop(1000), func(p *PhaseReport, sent uint64) bool { return p.Duplicates == sent/10 && p.errors() == p.Duplicates }},
-		{"order", swapper(), openLoop(1000), func(p *PhaseReport, sent uint64) bool {
-			return p.Reordered == sent/2 && p.errors() == p.Reordered
+		}}, openLoop(1000), func(p *report.Phase, sent uint64) bool { return p.Duplicates == sent/10 && p.Faults() == p.Duplicates }},
+		{"order", swapper(), openLoop(1000), func(p *report.Phase, sent uint64) bool {
+			return p.Reordered == sent/2 && p.Faults() == p.Reordered
 		}},
 		{"content", &testServer{answer: func(n int, msg []byte) [][]byte {
 			if every(10, n) {
 				msg[2] ^= 1
 			}
 			return [][]byte{msg}
-		}}, openLoop(1000), func(p *PhaseReport, sent uint64) bool {
-			return p.WrongAnswers == sent/10 && p.errors() == p.WrongAnswers
+		}}, openLoop(1000), func(p *report.Phase, sent uint64) bool {
+			return p.WrongAnswers == sent/10 && p.Faults() == p.WrongAnswers
 		}},
 		{"expectation", &testServer{answer: func(n int, msg []byte) [][]byte {
 			if every(10, n) {
@@ -49,14 +51,15 @@ func TestKnownFaults(t *testing.T) {
 			}
 			return [][]byte{[]byte("well, yes")}
 		}}, Phase{Kind: Open, Rate: 1000, Duration: Duration(300 * time.Millisecond), Payload: "x", Expect: "yes"},
-			func(p *PhaseReport, sent uint64) bool {
-				return p.WrongAnswers == sent/10 && p.errors() == p.WrongAnswers
+			func(p *report.Phase, sent uint64) bool {
+				return p.WrongAnswers == sent/10 && p.Faults() == p.WrongAnswers
 			}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
 			s := start(t, c.server)
 			// One client, so that the n-th message is the n-th of the run.
-			_, p := load(t, s, Plan{Clients: 1}, c.phase)
+			_, p := load(t, s, Plan{Clients: 1, Grace: Duration(time.Second)}, c.phase)
 			open := p["open"]
 			if open.Sent != 300 || uint64(s.messages.Load()) != 300 || !c.check(open, open.Sent) {
 				t.Errorf("%d sent, %d seen by the server: %+v", open.Sent, s.messages.Load(), open.Counts)
@@ -79,18 +82,20 @@ func swapper() *testServer {
 
 // What comes after a phase has given up on it is late, not a duplicate.
 func TestLateAnswers(t *testing.T) {
+	t.Parallel()
 	s := start(t, &testServer{delay: 400 * time.Millisecond})
 	once := openLoop(10)
 	once.Duration = Duration(90 * time.Millisecond)
-	_, p := load(t, s, Plan{Clients: 1, Grace: Duration(50 * time.Millisecond)}, once,
-		Phase{Kind: Hold, Duration: Duration(time.Second)})
-	if p["open"].Sent != 1 || p["open"].Lost != 1 || p["hold"].Late != 1 || p["hold"].errors() != 0 {
+	late := &until{ok: func(p *report.Progress) bool { return p.Counts.Late > 0 }}
+	_, p := loadWith(t, s, Options{Observer: late}, Plan{Clients: 1, Grace: Duration(50 * time.Millisecond)}, once, hold(time.Minute))
+	if p["open"].Sent != 1 || p["open"].Lost != 1 || p["hold"].Late != 1 || p["hold"].Faults() != 0 {
 		t.Errorf("open %+v\nhold %+v", p["open"].Counts, p["hold"].Counts)
 	}
 }
 
 // Connections that the server ends are counted by how it did.
 func TestUnexpectedCloses(t *testing.T) {
+	t.Parallel()
 	s := start(t, &testServer{closeWith: func(n int) (ws.StatusCode, bool) { return 1008, n == 3 }})
 	_, p := load(t, s, Plan{Clients: 5}, closedLoop(5))
 	closed := p["closed"]
@@ -99,25 +104,20 @@ func TestUnexpectedCloses(t *testing.T) {
 	}
 
 	s = start(t, &testServer{})
-	r := make(chan map[string]*PhaseReport, 1)
-	go func() {
-		_, p := load(t, s, Plan{Clients: 4}, Phase{Kind: Hold, Duration: Duration(time.Second)})
-		r <- p
-	}()
-	await(t, func() bool { return s.opened.Load() == 4 })
-	s.mu.Lock()
-	for c, n := range s.conns {
-		if n%2 == 0 {
-			c.(*net.TCPConn).SetLinger(0)
-		}
-		c.Close()
+	closes := &until{
+		begin: onHold(func() {
+			s.each(func(c net.Conn, n int) {
+				if n%2 == 0 {
+					c.(*net.TCPConn).SetLinger(0)
+				}
+				c.Close()
+			})
+		}),
+		ok: func(p *report.Progress) bool { return p.Counts.UnexpectedCloses == 4 },
 	}
-	s.mu.Unlock()
-	p = <-r
-	sum := p["ramp"].Counts // it may not have ended yet when the server closed
-	sum.Add(&p["hold"].Counts)
-	if sum.UnexpectedCloses != 4 || sum.Closes["ECONNRESET"] != 2 || sum.Closes["EOF"] != 2 {
-		t.Errorf("%+v", sum)
+	_, p = loadWith(t, s, Options{Observer: closes}, Plan{Clients: 4}, hold(time.Minute))
+	if c := p["hold"].Counts; c.UnexpectedCloses != 4 || c.Closes["ECONNRESET"] != 2 || c.Closes["EOF"] != 2 {
+		t.Errorf("%+v", c)
 	}
 }
 
@@ -132,6 +132,7 @@ func await(t *testing.T, ok func() bool) {
 
 // A server that masks its frames breaks the protocol and is called so.
 func TestProtocolErrors(t *testing.T) {
+	t.Parallel()
 	s := start(t, &testServer{first: conn.AppendMasked(nil, ws.OpText, true, []byte("hello"), [4]byte{1, 2, 3, 4})})
 	_, p := load(t, s, Plan{Clients: 2}, Phase{Kind: Hold, Duration: Duration(200 * time.Millisecond)})
 	sum := p["ramp"].Counts
@@ -148,20 +149,22 @@ func TestProtocolErrors(t *testing.T) {
 
 // What a server sends of itself is neither an answer nor a fault.
 func TestUnsolicited(t *testing.T) {
+	t.Parallel()
 	s := start(t, &testServer{first: conn.AppendFrame(nil, ws.OpText, []byte("welcome"))})
 	_, p := load(t, s, Plan{Clients: 3}, Phase{Kind: Hold, Duration: Duration(100 * time.Millisecond)})
-	if n := p["ramp"].Unsolicited + p["hold"].Unsolicited; n != 3 || p["ramp"].errors() != 0 {
+	if n := p["ramp"].Unsolicited + p["hold"].Unsolicited; n != 3 || p["ramp"].Faults() != 0 {
 		t.Errorf("%d unsolicited, %+v", n, p["ramp"].Counts)
 	}
 }
 
 // A first message makes a client count as up only when it is answered.
 func TestFirstMessage(t *testing.T) {
+	t.Parallel()
 	s := start(t, &testServer{delay: 20 * time.Millisecond})
 	_, p := load(t, s, Plan{Clients: 5, First: "subscribe"}, closedLoop(5))
 	wantClean(t, p["closed"])
-	if first := p["ramp"].First; first.count() != 5 || first.min < int64(20*time.Millisecond) {
-		t.Errorf("%d first answers from %v", first.count(), time.Duration(first.min))
+	if first := p["ramp"].First; first.Count() != 5 || first.Min() < int64(20*time.Millisecond) {
+		t.Errorf("%d first answers from %v", first.Count(), time.Duration(first.Min()))
 	}
 	if n := uint64(s.messages.Load()); n != 5+p["closed"].Sent {
 		t.Errorf("server has %d messages, sent were 5 and %d", n, p["closed"].Sent)

@@ -28,7 +28,7 @@ func (e *engine) response(slot uint32, c *client, in []byte) (rest []byte, ok bo
 	case err != nil:
 		kind := err.Error()
 		if status != 0 && status != 101 {
-			bump(&e.phase.counts.Statuses, strconv.Itoa(status), 1)
+			e.phase.counts.Statuses.Add(strconv.Itoa(status), 1)
 			if to := conn.ResponseField(in[:n], "Location"); status/100 == 3 && to != nil {
 				kind = fmt.Sprintf("redirected to %.100q, which is not followed: give that URL", redact(string(to)))
 			}
@@ -89,7 +89,7 @@ func (e *engine) established(slot uint32, c *client) {
 	e.phase.handshake.Record(e.now - c.since)
 	c.phase = open
 	c.tries = 0
-	if c.manners != polite {
+	if c.behaviour != wellBehaved {
 		e.begun(slot, c)
 		return
 	}
@@ -124,11 +124,11 @@ func (e *engine) expire(slot uint32, c *client) {
 
 // failed ends an attempt to connect; another follows unless there were too many.
 func (e *engine) failed(slot uint32, c *client, kind string) {
-	if c.manners != polite {
+	if c.behaviour != wellBehaved {
 		e.refused(slot, c, kind)
 		return
 	}
-	bump(&e.phase.counts.Errors, kind, 1)
+	e.phase.counts.Errors.Add(kind, 1)
 	e.dialer.inflight--
 	e.release(c)
 	if int(c.tries) >= e.part.Plan.Retries {

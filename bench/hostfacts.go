@@ -6,22 +6,9 @@ import (
 	"runtime/debug"
 	"strings"
 
+	"wsd/bench/report"
 	"wsd/netpoll"
 )
-
-// HostFacts is what a reader has to know of the machine to weigh the figures.
-type HostFacts struct {
-	Kernel      string            `json:"kernel"`
-	Processor   string            `json:"processor"`
-	Processors  int               `json:"processors"`
-	GOMAXPROCS  int               `json:"gomaxprocs"`
-	MemoryBytes float64           `json:"memory_bytes"`
-	Descriptors int               `json:"descriptors"` // a process may have
-	LoadAverage string            `json:"load_average"`
-	Go          string            `json:"go"`
-	Version     string            `json:"version"` // of this program
-	Sysctls     map[string]string `json:"sysctls"`
-}
 
 // The settings that decide how many connections there can be and how they behave.
 var sysctls = []string{
@@ -32,8 +19,8 @@ var sysctls = []string{
 	"net.ipv4.tcp_max_orphans", "net.netfilter.nf_conntrack_max",
 }
 
-func hostFacts() HostFacts {
-	h := HostFacts{
+func hostFacts() report.Host {
+	h := report.Host{
 		Kernel:      sysctl("kernel.osrelease"),
 		Processor:   processorName(),
 		Processors:  runtime.NumCPU(),

@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"wsd/bench/report"
 	"wsd/conn"
 )
 
@@ -72,6 +73,7 @@ func TestAddresses(t *testing.T) {
 
 // A request has one Host field, the plan's if it has one, and the secret of a file.
 func TestHeaderFields(t *testing.T) {
+	t.Parallel()
 	file := filepath.Join(t.TempDir(), "token")
 	if err := os.WriteFile(file, []byte("s3cret\n"), 0o600); err != nil {
 		t.Fatal(err)
@@ -121,7 +123,11 @@ func TestRedacted(t *testing.T) {
 	p := Plan{Targets: []string{"ws://h/ws?access_token=geheim&x=1"}, Header: []string{"Cookie: sid=geheim", "Origin: https://a"}, First: `{"token":"` + jwt + `"}`,
 		Publish: []string{"http://u:geheim@h/?key=geheim"}, PublishHeader: []string{"Authorization: Bearer geheim", "X-Api-Key: geheim"},
 		PublishCommand: "curl -H 'Authorization: Bearer geheim' http://h/", Metrics: []string{"http://h/?token=geheim"}}
-	r := Report{Plan: p.shown(), Command: shownCommand([]string{"wsd", "bench", "--publish-header=Authorization: Bearer geheim",
+	plan, err := p.planText()
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := report.Report{Plan: plan, Command: shownCommand([]string{"wsd", "bench", "--publish-header=Authorization: Bearer geheim",
 		"--header", "X: geheim", "--publish", p.Publish[0], "--url=" + p.Targets[0], "--header=Origin: https://a"})}
 	text, _ := json.Marshal(r)
 	var page, table strings.Builder
@@ -174,6 +180,7 @@ func respond(t *testing.T, text string) string {
 
 // What a client has to look at in an answer, it looks at.
 func TestAnswers(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		text, offer, want string // want: why not, "" if it connects
 	}{

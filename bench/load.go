@@ -13,7 +13,7 @@ type schedule struct {
 }
 
 func (e *engine) beginClosed() {
-	for i := range e.clients[:e.polite] {
+	for i := range e.clients[:e.wellBehaved] {
 		c := &e.clients[i]
 		c.clear(flagActive)
 		if i < e.phase.spec.Active {
@@ -59,8 +59,8 @@ func (e *engine) send(slot uint32, c *client, intended int64) (sent int64) {
 	ph.number++
 	e.pend.push(c, intended, sent, ph.number)
 	ph.counts.Sent++
-	ph.counts.BytesOut += uint64(len(ph.stencil.payload))
-	e.write(slot, c, ph.stencil.frame(slot, ph.number))
+	ph.counts.BytesOut += uint64(len(ph.template.payload))
+	e.write(slot, c, ph.template.frame(slot, ph.number))
 	return sent
 }
 
@@ -128,7 +128,7 @@ func (e *engine) sendScheduled(intended int64) {
 		if s.turn += s.stride; s.turn >= ph.spec.Active {
 			s.turn -= ph.spec.Active
 		}
-		if c := &e.clients[slot]; e.able(c) {
+		if c := &e.clients[slot]; e.canSend(c) {
 			e.sendIntended(slot, c, intended)
 			return
 		}
@@ -140,8 +140,8 @@ func (e *engine) sendIntended(slot uint32, c *client, intended int64) {
 	e.phase.lag.Record(e.send(slot, c, intended) - intended)
 }
 
-// able says whether a request can be sent; one that cannot counts as unsent.
-func (e *engine) able(c *client) bool {
+// canSend says whether a request can be sent now; one that cannot counts as unsent.
+func (e *engine) canSend(c *client) bool {
 	return c.phase == open && !c.has(flagFirst) && e.pend.count < pendingAtMost && e.roomFor(c, requestsAtMost)
 }
 
@@ -151,7 +151,7 @@ func (e *engine) beat(t timer, c *client) {
 	if !ph.open || t.at >= ph.end {
 		return
 	}
-	if e.able(c) {
+	if e.canSend(c) {
 		e.sendIntended(t.slot, c, t.at)
 	} else {
 		ph.counts.Unsent++

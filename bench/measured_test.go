@@ -7,14 +7,16 @@ import (
 	"net/netip"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
+
+	"wsd/bench/report"
 )
 
 // What was not measured is in no output, rather than there as 0.
 func TestNotMeasured(t *testing.T) {
+	t.Parallel()
 	s := start(t, &testServer{})
 	r, _ := load(t, s, Plan{Clients: 2, PIDs: []int{0}}, closedLoop(2))
 	text, _ := json.Marshal(r)
@@ -33,7 +35,7 @@ func TestNotMeasured(t *testing.T) {
 			t.Errorf("the %s has the server:\n%s", name, out)
 		}
 	}
-	if all, _ := ParseAssertions([]string{"rss<1"}); r.Check(&table, all) == nil {
+	if all, _ := report.ParseAssertions([]string{"rss<1"}); r.Check(&table, all) == nil {
 		t.Error("an assertion on what was not measured holds")
 	}
 	r, _ = load(t, s, Plan{Clients: 2, PIDs: []int{os.Getpid()}}, closedLoop(2))
@@ -47,19 +49,9 @@ func TestNotMeasured(t *testing.T) {
 func TestServerGone(t *testing.T) {
 	a := Sample{has: hasCPU | hasRSS, CPUSeconds: 5, RSSBytes: 100}
 	b := Sample{At: 1e9, Gone: 1}
-	var p PhaseReport
-	if p.account(a, a, b, 0); p.Server != (ServerReport{}) {
+	var p report.Phase
+	if account(&p, a, a, b, 0); p.Server != (report.Server{}) {
 		t.Errorf("%+v", p.Server)
-	}
-}
-
-// Reports of before say 0 for what they did not measure.
-func TestOldReport(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "r.json")
-	os.WriteFile(path, []byte(`{"schema":"wsd-bench/1","phases":[{"name":"a","server":{"cpu_share":0,"rss_bytes":0}},{"name":"b","server":{"rss_bytes":5}}]}`), 0o600)
-	r, err := ReadReport(path)
-	if err != nil || r.Phases[0].Server != (ServerReport{}) || number(r.Phases[1].Server.RSSBytes) != 5 {
-		t.Errorf("%v, %+v", err, r)
 	}
 }
 
@@ -82,6 +74,7 @@ func sleeper(t *testing.T, l *net.TCPListener) int {
 
 // The server's process is found by its listening socket, if there is one of them.
 func TestFindServer(t *testing.T) {
+	t.Parallel()
 	listen := func(addr string) (*net.TCPListener, []target) {
 		l, err := net.Listen("tcp", addr)
 		if err != nil {

@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"wsd/bench/report"
 )
 
 // Numbers that are none, or cannot be meant, are refused by the name of their key.
@@ -31,12 +33,12 @@ func TestNumbers(t *testing.T) {
 			t.Errorf("%s: %v", want, err)
 		}
 	}
-	p := Plan{Targets: []string{"ws://a/"}, Clients: 1, Phases: []Phase{{Kind: Ramp}}, Groups: []Group{{Manners: "ping-flood", Count: 1, Rate: nan}}}
+	p := Plan{Targets: []string{"ws://a/"}, Clients: 1, Phases: []Phase{{Kind: Ramp}}, Groups: []Group{{Behaviour: "ping-flood", Count: 1, Rate: nan}}}
 	if err := p.Complete(); err == nil || !strings.Contains(err.Error(), "rate NaN") {
 		t.Error(err)
 	}
 	for _, text := range []string{"p99<nan", "rate>inf", "loss=-inf"} {
-		if _, err := ParseAssertions([]string{text}); err == nil {
+		if _, err := report.ParseAssertions([]string{text}); err == nil {
 			t.Errorf("%q was taken", text)
 		}
 	}

@@ -132,15 +132,15 @@ func TestBuffers(t *testing.T) {
 	}
 }
 
-// What a stencil sends, unmasked, is the payload with the number, which is
+// What a template sends, unmasked, is the payload with the number, which is
 // found again in the answer.
-func TestStencil(t *testing.T) {
+func TestTemplate(t *testing.T) {
 	for _, ph := range []Phase{
 		{Bytes: 10}, {Bytes: 9}, {Bytes: 1000, Text: true}, {Bytes: 70000},
 		{Payload: "plain"}, {Payload: `{"x":1,"seq":{seq},"y":2}`}, {Payload: "{seq}"},
 		{Payload: `{"actioncode":"heart_beat","seq":{seq}}`, Expect: "success"},
 	} {
-		s, err := newStencil(&ph)
+		s, err := newTemplate(&ph)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -173,7 +173,7 @@ func TestStencil(t *testing.T) {
 		}
 	}
 	for _, ph := range []Phase{{}, {Payload: "\xff"}, {Payload: "{seq}", Expect: "x"}} {
-		if _, err := newStencil(&ph); err == nil {
+		if _, err := newTemplate(&ph); err == nil {
 			t.Errorf("%+v was taken", ph)
 		}
 	}
@@ -195,7 +195,7 @@ func FuzzNumberIn(f *testing.F) {
 	f.Add([]byte(`{"code":0,"seq":1000000007}`))
 	f.Fuzz(func(t *testing.T, answer []byte) {
 		for _, ph := range []Phase{{Payload: `{"seq":{seq}}`, Expect: "x"}, {Payload: `{"seq":{seq}}`}} {
-			s, _ := newStencil(&ph)
+			s, _ := newTemplate(&ph)
 			if n, ok := s.numberIn(answer); ok {
 				_, body := unmask(t, s.frame(0, n))
 				if !bytes.Contains(answer, body[s.at:s.at+numberSize]) {

@@ -3,22 +3,24 @@ package bench
 import (
 	"math"
 	"time"
+
+	"wsd/bench/report"
 )
 
 // phaseState is what an engine knows of the phase that it is in.
 type phaseState struct {
-	spec    *Phase
-	stencil *stencil // never nil
-	first   *stencil
-	start   int64 // CLOCK_MONOTONIC
-	end     int64 // no request leaves after it
-	open    bool  // open loop
-	closed  bool  // closed loop
-	fans    bool  // messages are being published
-	ending  bool  // the coordinator said that it is over
-	hurry   bool  // the run is being interrupted: no long waits any more
-	told    bool  // the coordinator said how much was published
-	tickAt  int64
+	spec        *Phase
+	template    *template // never nil
+	first       *template
+	start       int64 // CLOCK_MONOTONIC
+	end         int64 // no request leaves after it
+	open        bool  // open loop
+	closed      bool  // closed loop
+	publishing  bool  // messages are being published
+	ending      bool  // the coordinator said that it is over
+	interrupted bool  // so is the run: no long waits any more
+	endKnown    bool  // the coordinator said how much was published
+	tickAt      int64
 
 	// number is the last request's; those of this phase are above numberBase.
 	number, numberBase uint32
@@ -30,12 +32,12 @@ type phaseState struct {
 	upAtStart          int
 	progress           progress
 
-	counts                      Counts
-	connect, upgrade, handshake Hist
-	firstTime, back             Hist
+	counts                      report.Counts
+	connect, upgrade, handshake report.Hist
+	firstTime, back             report.Hist
 	// Of the present second; merged into the totals with each tick.
-	latency, fanout                             Hist
-	latencyTotal, fanoutTotal, uncorrected, lag Hist
+	latency, fanout                             report.Hist
+	latencyTotal, fanoutTotal, uncorrected, lag report.Hist
 }
 
 // runPhase runs one phase to its end and reports it.
@@ -52,14 +54,15 @@ func (e *engine) runPhase(c *startCommand) error {
 	if err := e.drive(); err != nil {
 		return err
 	}
-	if err := e.settle(); err != nil {
+	if err := e.awaitAnswers(); err != nil {
 		return err
 	}
 	e.finish(usage)
 	return nil
 }
 
-// progress is how a phase that goes on while it gets on does.
+// progress tells a phase without a bound, which goes on as long as more clients
+// get in, when to stop.
 type progress struct {
 	best    int   // the most that was reached
 	at      int64 // when
@@ -79,7 +82,7 @@ func (p *progress) stalls(reached int, now, timeout int64) bool {
 	return p.stalled
 }
 
-// begin turns the engine's mind to the phase. What happened since the last
+// begin sets the engine up for the phase. What happened since the last
 // phase's end (a close, say) counts for this one.
 func (e *engine) begin(c *startCommand) (err error) {
 	spec := &e.part.Plan.Phases[c.Phase]
@@ -89,8 +92,8 @@ func (e *engine) begin(c *startCommand) (err error) {
 		ph.end = math.MaxInt64
 	}
 	ph.open, ph.closed = spec.Kind == Open, spec.Kind == Closed
-	ph.fans = spec.Kind == Publish || spec.PublishRate > 0
-	ph.ending, ph.hurry, ph.told = false, false, false
+	ph.publishing = spec.Kind == Publish || spec.PublishRate > 0
+	ph.ending, ph.interrupted, ph.endKnown = false, false, false
 	ph.progress = progress{}
 	ph.published, ph.lastAnswer = 0, 0
 	ph.numberBase = ph.number
@@ -100,19 +103,19 @@ func (e *engine) begin(c *startCommand) (err error) {
 	e.now = e.clock.now()
 	e.dialer.set(spec, e.now)
 	if ph.open || ph.closed {
-		if ph.stencil, err = newStencil(spec); err != nil {
+		if ph.template, err = newTemplate(spec); err != nil {
 			return err
 		}
 	}
 	if ph.first == nil && e.part.Plan.First != "" {
-		if ph.first, err = newStencil(&Phase{Payload: e.part.Plan.First, Expect: " "}); err != nil {
+		if ph.first, err = newTemplate(&Phase{Payload: e.part.Plan.First, Expect: " "}); err != nil {
 			return err
 		}
 	}
-	for i := range e.clients[:e.polite] {
+	for i := range e.clients[:e.wellBehaved] {
 		e.clients[i].seen = e.lastPublished()
 	}
-	if ph.fans {
+	if ph.publishing {
 		e.emit(event{Began: true})
 	}
 	return nil
@@ -133,8 +136,8 @@ func (e *engine) tick() {
 func (e *engine) snapshot() Tick {
 	ph := &e.phase
 	t := Tick{
-		At: Duration(e.now - ph.start), Up: e.up, Counts: ph.counts.clone(),
-		Latency: ph.latency.take(), Fanout: ph.fanout.take(), LagP99: Duration(ph.lag.Quantile(.99)),
+		At: Duration(e.now - ph.start), Up: e.up, Counts: ph.counts.Clone(),
+		Latency: ph.latency.Take(), Fanout: ph.fanout.Take(), LagP99: Duration(ph.lag.Quantile(.99)),
 	}
 	ph.latencyTotal.Merge(&t.Latency)
 	ph.fanoutTotal.Merge(&t.Fanout)
@@ -153,14 +156,14 @@ func (e *engine) finish(before usage) {
 	}
 	used := usageNow().since(before)
 	e.emit(event{Result: &WorkerResult{
-		Seconds: seconds.Seconds(), Up: e.up, Stalled: ph.progress.stalled, Counts: ph.counts.clone(),
-		Connect: ph.connect.take(), Upgrade: ph.upgrade.take(), Handshake: ph.handshake.take(),
-		First: ph.firstTime.take(), Latency: ph.latencyTotal.take(), Uncorrected: ph.uncorrected.take(),
-		Lag: ph.lag.take(), Fanout: ph.fanoutTotal.take(), Back: ph.back.take(),
+		Seconds: seconds.Seconds(), Up: e.up, Stalled: ph.progress.stalled, Counts: ph.counts.Clone(),
+		Connect: ph.connect.Take(), Upgrade: ph.upgrade.Take(), Handshake: ph.handshake.Take(),
+		First: ph.firstTime.Take(), Latency: ph.latencyTotal.Take(), Uncorrected: ph.uncorrected.Take(),
+		Lag: ph.lag.Take(), Fanout: ph.fanoutTotal.Take(), Back: ph.back.Take(),
 		Publishes: append([]fanSeen(nil), e.fanLog...),
 		CPU:       used.cpu.Seconds(), Wall: used.wall.Seconds(), RSS: used.rss,
 		Groups: e.groupResults(),
 	}})
-	ph.counts = Counts{}
-	ph.open, ph.closed, ph.fans = false, false, false
+	ph.counts = report.Counts{}
+	ph.open, ph.closed, ph.publishing = false, false, false
 }

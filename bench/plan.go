@@ -2,6 +2,8 @@ package bench
 
 import (
 	"time"
+
+	"wsd/bench/report"
 )
 
 // Plan is a whole run: which clients, against what, through which phases.
@@ -41,12 +43,12 @@ type Plan struct {
 
 // Kinds of phases.
 const (
-	Ramp    = "ramp"    // connect the clients
-	Hold    = "hold"    // leave them alone
-	Closed  = "closed"  // Active clients keep Depth requests outstanding each
-	Open    = "open"    // requests on a schedule: Rate in all, or every Interval per client
-	Publish = "publish" // Count messages to all, the next when everybody has the one before
-	Storm   = "storm"   // drop Share of the clients at once, wait until they are back
+	Ramp    = report.Ramp    // connect the clients
+	Hold    = report.Hold    // leave them alone
+	Closed  = report.Closed  // Active clients keep Depth requests outstanding each
+	Open    = report.Open    // requests on a schedule: Rate in all, or every Interval per client
+	Publish = report.Publish // Count messages to all, the next when everybody has the one before
+	Storm   = report.Storm   // drop Share of the clients at once, wait until they are back
 )
 
 // Phase is one step of a plan. Fields that its kind does not name may be left out.
@@ -97,12 +99,12 @@ type Phase struct {
 	Churn Duration `json:"churn,omitempty"`
 }
 
-// Group is a number of clients with bad manners, beside the measured ones.
+// Group is a number of clients that misbehave, beside the measured ones.
 // They are connected at the end of the first ramp.
 type Group struct {
-	Manners string  `json:"manners"`
-	Count   int     `json:"count"`
-	Rate    float64 `json:"rate,omitempty"` // slow readers: bytes/s; slow handshakes: bytes/s; ping floods: pings/s
+	Behaviour string  `json:"manners"` // one of behaviourNames; the key keeps its first name
+	Count     int     `json:"count"`
+	Rate      float64 `json:"rate,omitempty"` // slow readers: bytes/s; slow handshakes: bytes/s; ping floods: pings/s
 }
 
 const (

@@ -1,6 +1,10 @@
 package bench
 
-import "time"
+import (
+	"time"
+
+	"wsd/bench/report"
+)
 
 // untilPoint is how long it is until the next point: a little after the
 // workers' own ticks, so that it has whole seconds. On a machine that is too
@@ -28,7 +32,7 @@ func (p *phaseRun) lastPoint() {
 // point closes one second: it samples the server and tells the observer.
 func (p *phaseRun) point() {
 	s := p.sample()
-	var total Counts
+	var total report.Counts
 	up := 0
 	for i := range p.counts {
 		total.Add(&p.counts[i])
@@ -36,20 +40,33 @@ func (p *phaseRun) point() {
 	}
 	counted := p.heard - p.lastHeard // seconds that the counts are about
 	rate := func(now, before uint64) float64 { return ratio(float64(now-before), counted) }
-	pt := Point{
+	pt := report.Point{
 		At: float64(s.At-p.begin) / 1e9, Up: up,
 		Handshakes: rate(total.Handshakes, p.lastTotal.Handshakes),
 		Messages:   rate(total.Messages, p.lastTotal.Messages),
 		Deliveries: rate(total.Deliveries, p.lastTotal.Deliveries),
-		Errors:     rate(total.errors(), p.lastTotal.errors()),
+		Errors:     rate(total.Faults(), p.lastTotal.Faults()),
 		P50:        float64(p.latency.Quantile(.5)) / 1e3, P99: float64(p.latency.Quantile(.99)) / 1e3,
 		ServerCPU: (s.has & p.last.has).per(hasCPU, s.CPUSeconds-p.last.CPUSeconds, float64(s.At-p.last.At)/1e9), ServerRSS: s.has.of(hasRSS, s.RSSBytes),
 		KernelBytes: (s.has & p.base.has).of(hasKernel, s.SlabBytes+s.SocketBytes-p.base.SlabBytes-p.base.SocketBytes),
 	}
 	p.series = append(p.series, pt)
 	p.last, p.lastTotal, p.lastHeard = s, total, p.heard
-	p.latency.reset()
-	p.opt.Observer.Progress(&Progress{
-		Phase: p.spec, Elapsed: time.Duration(s.At - p.start), Clients: p.plan.Clients, Counts: total, Point: pt,
+	p.latency.Reset()
+	elapsed := time.Duration(s.At - p.start)
+	p.opt.Observer.Progress(&report.Progress{
+		Phase: p.spec.Name, Elapsed: elapsed, Done: p.spec.done(elapsed, up, p.plan.Clients, total.Deliveries), Counts: total, Point: pt,
 	})
+}
+
+// done is how far a phase is, from 0 to 1: a ramp or storm by its clients, one
+// that publishes by its deliveries, any other by its time.
+func (ph *Phase) done(elapsed time.Duration, up, clients int, deliveries uint64) float64 {
+	switch ph.Kind {
+	case Ramp, Storm:
+		return ratio(float64(up), float64(clients))
+	case Publish:
+		return ratio(float64(deliveries), float64(ph.Count*up))
+	}
+	return ratio(float64(elapsed), float64(ph.Duration))
 }

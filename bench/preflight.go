@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/netip"
 
+	"wsd/bench/report"
 	"wsd/netpoll"
 )
 
@@ -143,5 +144,5 @@ func checkMemory(p *Plan, targets []target, workers int) (text string, hopeless 
 		side = "both ends on this machine"
 	}
 	return fmt.Sprintf("about %s of memory will be needed (%s), %s is available: expect the kernel to run out; use fewer clients",
-		byteText(need), side, byteText(free)), need > 2*free
+		report.ByteText(need), side, report.ByteText(free)), need > 2*free
 }

@@ -159,13 +159,13 @@ func (e *engine) lostConnection(slot uint32, c *client, kind string) {
 		e.failed(slot, c, kind)
 		return
 	}
-	if c.manners != polite {
+	if c.behaviour != wellBehaved {
 		e.refused(slot, c, kind)
 		return
 	}
 	counts := &e.phase.counts
 	counts.UnexpectedCloses++
-	bump(&counts.Closes, kind, 1)
+	counts.Closes.Add(kind, 1)
 	counts.Lost += uint64(e.shut(c))
 	e.up--
 	c.phase = gone

@@ -1,9 +1,12 @@
 package bench
 
 import (
+	"encoding/json"
 	"regexp"
 	"slices"
 	"strings"
+
+	"wsd/bench/report"
 )
 
 // redacted stands in reports for what is nobody's business.
@@ -59,7 +62,16 @@ func redactAll(texts []string, by func(string) string) []string {
 	return out
 }
 
-// shown is the plan as a report has it.
+// planText is the plan as a report has it.
+func (p *Plan) planText() (out report.Plan, err error) {
+	text, err := json.Marshal(p.shown())
+	if err == nil {
+		err = out.UnmarshalJSON(text)
+	}
+	return out, err
+}
+
+// shown is the plan without its secrets.
 func (p *Plan) shown() Plan {
 	out := *p
 	out.Targets, out.Publish, out.Metrics = redactAll(p.Targets, redact), redactAll(p.Publish, redact), redactAll(p.Metrics, redact)

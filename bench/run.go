@@ -9,26 +9,19 @@ import (
 	"os/exec"
 	"runtime"
 	"time"
+
+	"wsd/bench/report"
 )
 
 // Observer watches a run. Its methods are called from one goroutine.
 type Observer interface {
 	// Warn tells of something that does not stop the run.
 	Warn(text string)
-	// Begin is the begin of a phase, Progress comes every second of it, End
-	// has its figures.
-	Begin(i int, ph *Phase)
-	Progress(p *Progress)
-	End(p *PhaseReport)
-}
-
-// Progress is how the running phase is going.
-type Progress struct {
-	Phase   *Phase
-	Elapsed time.Duration
-	Clients int
-	Counts  Counts
-	Point   Point
+	// Begin names a phase that begins, Progress comes every second of it, End has
+	// its figures.
+	Begin(phase string)
+	Progress(p *report.Progress)
+	End(p *report.Phase)
 }
 
 // Options are what a run needs of its surroundings.
@@ -40,6 +33,8 @@ type Options struct {
 	Observer Observer
 	// Command is the command line, for the report.
 	Command []string
+
+	callTimeout time.Duration // tests do not wait as long; 0: callTimeout
 }
 
 // run is the coordinator of one run. All but the workers' own goroutines is one
@@ -53,7 +48,7 @@ type run struct {
 	workers []worker
 	events  chan tagged
 	over    chan struct{} // closed when the run is
-	report  *Report
+	report  *report.Report
 
 	begin     int64
 	base      Sample // before the first connection
@@ -62,7 +57,7 @@ type run struct {
 	published uint32 // number of the last published message
 	up        []int  // per worker, as last told
 	pids      []int  // of the server
-	processes []Process
+	processes []report.Process
 }
 
 type tagged struct {
@@ -73,13 +68,13 @@ type tagged struct {
 // Run carries out the plan and reports. When ctx ends, so does the phase that
 // is running, and what there is gets reported. An error means that there is no
 // report, or that it ends before the plan.
-func Run(ctx context.Context, plan *Plan, opt Options) (*Report, error) {
+func Run(ctx context.Context, plan *Plan, opt Options) (*report.Report, error) {
 	r := &run{
 		plan: plan, opt: opt, runID: rand.Uint32(),
 		events: make(chan tagged, 1024), over: make(chan struct{}),
 	}
 	if opt.Observer == nil {
-		r.opt.Observer = silent{}
+		r.opt.Observer = noObserver{}
 	}
 	// A publisher and a sampler run beside the engine, also on one processor:
 	// the kernel then shares it between threads, better than Go would.
@@ -96,7 +91,7 @@ func Run(ctx context.Context, plan *Plan, opt Options) (*Report, error) {
 	}
 	err = r.phases(ctx)
 	r.report.Seconds = float64(r.clock.now()-r.begin) / 1e9
-	r.judge()
+	r.report.Judge()
 	return r.report, err
 }
 
@@ -128,11 +123,15 @@ func (r *run) prepare(ctx context.Context) (all []Part, err error) {
 	if len(fatal) > 0 {
 		return nil, errors.Join(fatal...)
 	}
+	shown, err := r.plan.planText()
+	if err != nil {
+		return nil, err
+	}
 	r.begin = r.clock.now()
 	r.up = make([]int, n)
-	r.report = &Report{
-		Schema: Schema, Command: shownCommand(r.opt.Command), Started: time.Now().UTC(), Host: hostFacts(),
-		Plan: r.plan.shown(), Workers: n, Servers: r.processes, Limits: []string{}, Warnings: warnings,
+	r.report = &report.Report{
+		Schema: report.Schema, Command: shownCommand(r.opt.Command), Started: time.Now().UTC(), Host: hostFacts(),
+		Plan: shown, Workers: n, Servers: r.processes, Limits: []string{}, Warnings: warnings,
 	}
 	whole := *r.plan
 	orDefault(&whole.MaxBuffered, buffered())
@@ -245,7 +244,7 @@ func (r *run) phases(ctx context.Context) error {
 			r.report.Interrupted = true
 			return nil
 		}
-		r.opt.Observer.Begin(i, &r.plan.Phases[i])
+		r.opt.Observer.Begin(r.plan.Phases[i].Name)
 		p, err := r.phase(ctx, i)
 		if p != nil {
 			r.report.Phases = append(r.report.Phases, *p)
@@ -255,17 +254,17 @@ func (r *run) phases(ctx context.Context) error {
 			return fmt.Errorf("phase %q: %w", r.plan.Phases[i].Name, err)
 		}
 		if p != nil && p.Kind == Ramp && p.Up == 0 && p.Failed > 0 {
-			return fmt.Errorf("phase %q: no client could connect%s; the phases after it were left out", p.Name, refusal(&p.Counts))
+			return fmt.Errorf("phase %q: no client could connect%s; the phases after it were left out", p.Name, p.Counts.Refusal())
 		}
 	}
 	r.report.Interrupted = ctx.Err() != nil
 	return nil
 }
 
-// silent is the observer of those who want none.
-type silent struct{}
+// noObserver is the observer of those who want none.
+type noObserver struct{}
 
-func (silent) Warn(string)        {}
-func (silent) Begin(int, *Phase)  {}
-func (silent) Progress(*Progress) {}
-func (silent) End(*PhaseReport)   {}
+func (noObserver) Warn(string)               {}
+func (noObserver) Begin(string)              {}
+func (noObserver) Progress(*report.Progress) {}
+func (noObserver) End(*report.Phase)         {}

@@ -2,6 +2,7 @@ package bench
 
 import (
 	"context"
+	"flag"
 	"fmt"
 	"os"
 	"os/exec"
@@ -10,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"wsd/bench/report"
 	"wsd/netpoll"
 )
 
@@ -22,6 +24,7 @@ func TestMain(m *testing.M) {
 		}
 		return
 	}
+	flag.Set("test.parallel", "8") // runs wait most of their time; the command line goes before it
 	os.Exit(m.Run())
 }
 
@@ -31,21 +34,31 @@ func selfAsWorker() (*exec.Cmd, error) {
 	return cmd, nil
 }
 
-// load runs a plan against s, ramp first, and returns its phases by name.
-func load(t *testing.T, s *testServer, p Plan, phases ...Phase) (*Report, map[string]*PhaseReport) {
+// load runs a plan against s, ramp first, and returns its phases by name. Where
+// answers are to be lost the plan says for how long they are waited for.
+func load(t *testing.T, s *testServer, p Plan, phases ...Phase) (*report.Report, map[string]*report.Phase) {
+	t.Helper()
+	return loadWith(t, s, Options{}, p, phases...)
+}
+
+func loadWith(t *testing.T, s *testServer, opt Options, p Plan, phases ...Phase) (*report.Report, map[string]*report.Phase) {
 	t.Helper()
 	p.Targets = append(p.Targets, s.url())
 	p.Phases = append([]Phase{{Kind: Ramp}}, phases...)
 	if p.Grace == 0 {
-		p.Grace = Duration(300 * time.Millisecond)
+		p.Grace = Duration(20 * time.Second)
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	r, err := Run(ctx, &p, Options{Worker: selfAsWorker})
+	if u, ok := opt.Observer.(*until); ok {
+		u.cancel = cancel
+	}
+	opt.Worker = selfAsWorker
+	r, err := Run(ctx, &p, opt)
 	if err != nil {
 		t.Fatal(err)
 	}
-	byName := make(map[string]*PhaseReport)
+	byName := make(map[string]*report.Phase)
 	for i := range r.Phases {
 		byName[r.Phases[i].Name] = &r.Phases[i]
 	}
@@ -63,9 +76,9 @@ func openLoop(rate float64) Phase {
 	return Phase{Kind: Open, Rate: rate, Duration: Duration(300 * time.Millisecond), Payload: numbered}
 }
 
-func wantClean(t *testing.T, p *PhaseReport) {
+func wantClean(t *testing.T, p *report.Phase) {
 	t.Helper()
-	if p.errors() != 0 || p.Late != 0 || p.Unsolicited != 0 || p.Unsent != 0 || p.Retries != 0 {
+	if p.Faults() != 0 || p.Late != 0 || p.Unsolicited != 0 || p.Unsent != 0 || p.Retries != 0 {
 		t.Errorf("phase %s: %+v", p.Name, p.Counts)
 	}
 }
@@ -74,6 +87,7 @@ func wantClean(t *testing.T, p *PhaseReport) {
 func TestCountsAreTheServers(t *testing.T) {
 	for _, workers := range []int{1, 3} {
 		t.Run(fmt.Sprint(workers), func(t *testing.T) {
+			t.Parallel()
 			s := start(t, &testServer{})
 			depth := closedLoop(20)
 			depth.Name, depth.Depth, depth.Bytes, depth.Payload = "deep", 4, 1000, ""
@@ -103,10 +117,10 @@ func TestCountsAreTheServers(t *testing.T) {
 			if n := p["beats"].Sent; n < 150 || n > 300 {
 				t.Errorf("50 clients with a beat each 0.1 s for 0.5 s sent %d", n)
 			}
-			for name, h := range map[string]*Hist{
+			for name, h := range map[string]*report.Hist{
 				"connect": p["ramp"].Connect, "upgrade": p["ramp"].Upgrade, "handshake": p["ramp"].Latency} {
-				if h.count() != 50 {
-					t.Errorf("%s has %d values", name, h.count())
+				if h.Count() != 50 {
+					t.Errorf("%s has %d values", name, h.Count())
 				}
 			}
 		})
@@ -115,12 +129,13 @@ func TestCountsAreTheServers(t *testing.T) {
 
 // A server that takes its time is reported to take that time.
 func TestDelay(t *testing.T) {
+	t.Parallel()
 	const delay = 30 * time.Millisecond
 	s := start(t, &testServer{delay: delay})
 	_, p := load(t, s, Plan{Clients: 20, Grace: Duration(10 * time.Second)}, openLoop(200), closedLoop(20))
 	for _, name := range []string{"open", "closed"} {
 		wantClean(t, p[name])
-		if low := time.Duration(p[name].Latency.min); low < delay {
+		if low := time.Duration(p[name].Latency.Min()); low < delay {
 			t.Errorf("%s: a latency of %v is below the server's delay", name, low)
 		}
 	}
@@ -128,13 +143,14 @@ func TestDelay(t *testing.T) {
 	if most := uint64(20 * (300/30 + 1)); p["closed"].Messages > most {
 		t.Errorf("closed loop had %d answers, %d are possible", p["closed"].Messages, most)
 	}
-	if u := p["open"].Uncorrected; u.min < int64(delay) || u.Count() != p["open"].Latency.Count() {
-		t.Errorf("uncorrected: %d values from %v", u.Count(), time.Duration(u.min))
+	if u := p["open"].Uncorrected; u.Min() < int64(delay) || u.Count() != p["open"].Latency.Count() {
+		t.Errorf("uncorrected: %d values from %v", u.Count(), time.Duration(u.Min()))
 	}
 }
 
 // Requests that leave late count from when they were due.
 func TestLagIsNotForgiven(t *testing.T) {
+	t.Parallel()
 	s := start(t, &testServer{})
 	const late = 200 * time.Millisecond
 	results := make(chan *WorkerResult, 2)
@@ -172,9 +188,9 @@ func TestLagIsNotForgiven(t *testing.T) {
 			t.Errorf("at %v the uncorrected latency is the larger one", q)
 		}
 	}
-	phase := PhaseReport{Name: "x", Kind: Open}
-	phase.merge([]*WorkerResult{r})
-	if len(phase.limits()) == 0 {
+	whole := report.Report{Phases: []report.Phase{{Name: "x", Kind: Open}}}
+	merge(&whole.Phases[0], []*WorkerResult{r})
+	if whole.Judge(); len(whole.Limits) == 0 {
 		t.Error("a generator that far behind is not called limited")
 	}
 }
@@ -182,36 +198,60 @@ func TestLagIsNotForgiven(t *testing.T) {
 // The end of the context is the end of the phase, and there is a report.
 func TestInterrupt(t *testing.T) {
 	for _, workers := range []int{1, 2} {
-		s := start(t, &testServer{})
-		ctx, cancel := context.WithCancel(t.Context())
-		p := &Plan{Targets: []string{s.url()}, Clients: 10, Workers: workers, Phases: []Phase{
-			{Kind: Ramp}, {Name: "long", Kind: Open, Rate: 100, Duration: Duration(time.Hour), Bytes: 20}, {Kind: Hold, Duration: Duration(time.Hour)}}}
-		r, err := Run(ctx, p, Options{Worker: selfAsWorker, Observer: &interrupter{cancel: cancel}})
-		if err != nil {
-			t.Fatal(err)
-		}
-		if !r.Interrupted || len(r.Phases) != 2 || !r.Phases[1].Interrupted {
-			t.Errorf("interrupted %v, %d phases", r.Interrupted, len(r.Phases))
-		}
-		if long := &r.Phases[1]; long.Messages == 0 || long.Seconds > 60 {
-			t.Errorf("%d answers in %v s", long.Messages, long.Seconds)
-		}
+		t.Run(fmt.Sprint(workers), func(t *testing.T) {
+			t.Parallel()
+			s := start(t, &testServer{})
+			ctx, cancel := context.WithCancel(t.Context())
+			p := &Plan{Targets: []string{s.url()}, Clients: 10, Workers: workers, Phases: []Phase{
+				{Kind: Ramp}, {Name: "long", Kind: Open, Rate: 100, Duration: Duration(time.Hour), Bytes: 20}, {Kind: Hold, Duration: Duration(time.Hour)}}}
+			r, err := Run(ctx, p, Options{Worker: selfAsWorker, Observer: &until{ok: answered, cancel: cancel}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !r.Interrupted || len(r.Phases) != 2 || !r.Phases[1].Interrupted {
+				t.Errorf("interrupted %v, %d phases", r.Interrupted, len(r.Phases))
+			}
+			if long := &r.Phases[1]; long.Messages == 0 || long.Seconds > 60 {
+				t.Errorf("%d answers in %v s", long.Messages, long.Seconds)
+			}
+		})
 	}
 }
 
-type interrupter struct {
-	silent
+// until ends a run as soon as what ok looks for is seen; it looks once a second.
+type until struct {
+	noObserver
+	begin  func(phase string) // may be nil
+	ok     func(p *report.Progress) bool
 	cancel func()
 }
 
-func (i *interrupter) Progress(p *Progress) {
-	if p.Counts.Messages > 0 {
-		i.cancel()
+func (u *until) Begin(phase string) {
+	if u.begin != nil {
+		u.begin(phase)
 	}
 }
 
+func (u *until) Progress(p *report.Progress) {
+	if u.ok(p) {
+		u.cancel()
+	}
+}
+
+// onHold is what to do as the hold begins.
+func onHold(do func()) func(phase string) {
+	return func(phase string) {
+		if phase == "hold" {
+			do()
+		}
+	}
+}
+
+func answered(p *report.Progress) bool { return p.Counts.Messages > 0 }
+
 // A worker that does not start, or ends too soon, ends the run.
 func TestWorkerDies(t *testing.T) {
+	t.Parallel()
 	s := start(t, &testServer{})
 	for name, worker := range map[string]func() (*exec.Cmd, error){
 		"no such program": func() (*exec.Cmd, error) { return exec.Command("/nowhere/wsd"), nil },
@@ -228,7 +268,9 @@ func TestWorkerDies(t *testing.T) {
 // A run leaves neither goroutines nor descriptors behind.
 func TestNothingLeaks(t *testing.T) {
 	s := start(t, &testServer{})
-	once := func(workers int) { load(t, s, Plan{Clients: 20, Workers: workers}, closedLoop(20)) }
+	short := closedLoop(20)
+	short.Duration = Duration(20 * time.Millisecond)
+	once := func(workers int) { load(t, s, Plan{Clients: 20, Workers: workers}, short) }
 	once(1)
 	once(2)
 	settled := func() bool { s.mu.Lock(); defer s.mu.Unlock(); return len(s.conns) == 0 }
@@ -247,6 +289,7 @@ func TestNothingLeaks(t *testing.T) {
 
 // Messages larger than any socket buffer go out and come in by pieces.
 func TestLargeMessages(t *testing.T) {
+	t.Parallel()
 	s := start(t, &testServer{})
 	large := Phase{Kind: Closed, Bytes: 900_000, Depth: 3, Duration: Duration(200 * time.Millisecond)}
 	_, p := load(t, s, Plan{Clients: 4, Grace: Duration(20 * time.Second)}, large)

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"wsd/bench/report"
 )
 
 // phaseRun is the coordinator's view of the phase that is running.
@@ -16,15 +18,15 @@ type phaseRun struct {
 	before  Sample
 	results []*WorkerResult
 	missing int // results still to come
-	counts  []Counts
-	heardOf []lastWord // of each worker
+	counts  []report.Counts
+	known   []lastKnown // of each worker
 
 	// Since the last point.
-	latency   Hist
+	latency   report.Hist
 	last      Sample
-	lastTotal Counts
+	lastTotal report.Counts
 	lastHeard float64
-	series    []Point
+	series    []report.Point
 	heard     float64 // seconds of the phase that the counts cover
 
 	fan       *fanRun // nil: nothing is published
@@ -40,11 +42,11 @@ func (r *run) lead() int64 {
 }
 
 // phase runs phase i on all workers.
-func (r *run) phase(ctx context.Context, i int) (*PhaseReport, error) {
+func (r *run) phase(ctx context.Context, i int) (*report.Phase, error) {
 	n := len(r.workers)
 	p := &phaseRun{
 		run: r, spec: &r.plan.Phases[i], index: i, results: make([]*WorkerResult, n), missing: n,
-		counts: make([]Counts, n), heardOf: make([]lastWord, n), upAtStart: append([]int(nil), r.up...),
+		counts: make([]report.Counts, n), known: make([]lastKnown, n), upAtStart: append([]int(nil), r.up...),
 	}
 	p.before = r.sample()
 	p.last = p.before
@@ -90,7 +92,7 @@ func (p *phaseRun) collect(ctx context.Context) error {
 				return err
 			}
 			p.point()
-			if err := p.silent(); err != nil {
+			if err := p.checkSilence(); err != nil {
 				return err
 			}
 			second.Reset(p.untilPoint())
@@ -99,7 +101,7 @@ func (p *phaseRun) collect(ctx context.Context) error {
 			p.end(endCommand{Now: p.spec.Kind == Publish})
 		case <-done:
 			done = nil
-			p.end(endCommand{Now: true, Hurry: true})
+			p.end(endCommand{Now: true, Interrupted: true})
 			late = time.After(endsWithin)
 		case <-late:
 			return fmt.Errorf("%d of %d workers did not report within %s of the interruption", p.missing, len(p.workers), endsWithin)
@@ -120,7 +122,7 @@ func (p *phaseRun) end(c endCommand) {
 }
 
 func (p *phaseRun) hear(ev tagged) error {
-	p.heardOf[ev.worker].hear(p.clock.now(), ev.Tick)
+	p.known[ev.worker].hear(p.clock.now(), ev.Tick)
 	switch {
 	case ev.Error != "":
 		return errors.New(ev.Error)
@@ -158,15 +160,15 @@ func (p *phaseRun) catchUp() error {
 	}
 }
 
-func (p *phaseRun) finish(interrupted bool) *PhaseReport {
+func (p *phaseRun) finish(interrupted bool) *report.Phase {
 	p.lastPoint()
-	out := &PhaseReport{Name: p.spec.Name, Kind: p.spec.Kind, Interrupted: interrupted, Series: p.series}
+	out := &report.Phase{Name: p.spec.Name, Kind: p.spec.Kind, Interrupted: interrupted, Series: p.series}
 	results := p.gathered()
-	out.merge(results)
+	merge(out, results)
 	if p.fan != nil {
 		p.fan.report(out, results)
 	}
-	out.account(p.base, p.before, p.last, p.emptyRSS)
+	account(out, p.base, p.before, p.last, p.emptyRSS)
 	out.Unreached = p.unreached(out)
 	return out
 }

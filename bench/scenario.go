@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"os"
 	"reflect"
 	"strings"
 
@@ -25,12 +26,13 @@ type scenario struct {
 // and expect for all phases that have requests and name no payload or bytes of
 // their own. An unknown key is an error that says where it stands.
 func LoadScenario(path string, p *Plan) error {
-	text, err := readText(path)
+	text, err := os.ReadFile(path)
 	if err != nil {
 		return err
 	}
 	var tree yaml.Node
-	if err := yaml.Unmarshal(text, &tree); err != nil {
+	// Some editors put a byte order mark in front of UTF-8.
+	if err := yaml.Unmarshal(bytes.TrimPrefix(text, []byte("\ufeff")), &tree); err != nil {
 		return fmt.Errorf("%s: %w", path, err)
 	}
 	s := scenario{Plan: p}

@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"encoding/json"
 	"os"
 	"path/filepath"
 	"strings"
@@ -78,19 +79,69 @@ func TestScenarioForms(t *testing.T) {
 	}
 }
 
-// Each line of the percentiles has a colour of its own, as long as there are some.
-func TestPercentileColors(t *testing.T) {
-	var h Hist
-	h.Record(time.Millisecond.Nanoseconds())
-	var r Report
-	for range chartColors {
-		r.Phases = append(r.Phases, PhaseReport{Name: "idle"}, PhaseReport{Name: "load", Latency: &h})
+func TestScenario(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "s.yaml")
+	write := func(text string) { os.WriteFile(path, []byte(text), 0o600) }
+	write("clients: 7\nphases:\n- kind: ramp\n  concurrency: 3\n- {name: beats, kind: open, interval: 30s, jitter: 1.5s, duration: 2m, payload: x}\n")
+	p := Plan{Clients: 5, Targets: []string{"ws://a/"}}
+	if err := LoadScenario(path, &p); err != nil {
+		t.Fatal(err)
 	}
-	seen := make(map[int]bool)
-	for _, l := range r.percentiles().lines {
-		seen[l.color] = true
+	if p.Clients != 7 || p.Targets[0] != "ws://a/" || p.Phases[1].Jitter != Duration(1500*time.Millisecond) || p.Phases[0].Concurrency != 3 {
+		t.Errorf("%+v", p)
 	}
-	if len(seen) != chartColors {
-		t.Errorf("%d colours for %d phases with latencies", len(seen), chartColors)
+	if err := p.Complete(); err != nil {
+		t.Error(err)
+	}
+	for _, bad := range []string{"phase: []", "phases: [{kind: ramp, duration: soon}]", "phases: [{kindd: ramp}]", "a: b: c", "clients: many"} {
+		write(bad)
+		if err := LoadScenario(path, &Plan{}); err == nil || !strings.Contains(err.Error(), "s.yaml") {
+			t.Errorf("%q: %v", bad, err)
+		}
+	}
+	for _, bad := range []Phase{{Kind: "nap"}, {Kind: Hold}, {Kind: Open, Duration: 1, Payload: "x"}, {Kind: Closed, Duration: 1},
+		{Kind: Open, Duration: 1, Payload: "x", Rate: 1, Interval: 1}, {Kind: Storm}, {Kind: Storm, Share: 2}, {Kind: Publish, Bytes: 5}, {Kind: Publish}} {
+		p := Plan{Clients: 1, Targets: []string{"ws://a/"}, Phases: []Phase{bad}}
+		if bad.Bytes > 0 {
+			p.Publish = []string{"http://a/"}
+		}
+		if err := p.Complete(); err == nil {
+			t.Errorf("%+v was taken", bad)
+		}
+	}
+}
+
+// A report's plan is a scenario, so that a run can be repeated: its keys are as
+// public as the report's.
+func TestGoldenPlan(t *testing.T) {
+	var p Plan
+	path := filepath.Join("testdata", "golden", "plan.json")
+	if err := LoadScenario(path, &p); err != nil {
+		t.Fatal(err)
+	}
+	got, err := json.MarshalIndent(&p, "", " ")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want, err := os.ReadFile(path); err != nil || string(got)+"\n" != string(want) {
+		t.Errorf("%v\n%s", err, got)
+	}
+}
+
+// A byte order mark in front of a scenario is skipped.
+func TestByteOrderMark(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "file")
+	write := func(text string) {
+		t.Helper()
+		if err := os.WriteFile(file, []byte("\ufeff"+text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, text := range []string{"clients: 7\n", `{"clients": 7}`, "# seven\nclients: 7\n"} {
+		write(text)
+		var p Plan
+		if err := LoadScenario(file, &p); err != nil || p.Clients != 7 {
+			t.Errorf("%q: %d clients, %v", text, p.Clients, err)
+		}
 	}
 }

@@ -6,17 +6,12 @@ import (
 	"net/netip"
 	"os"
 	"slices"
+
+	"wsd/bench/report"
 )
 
 // listening is the state of a socket that listens, as the kernel numbers them.
 const listening = 10
-
-// Process is one whose memory and processor time are called the server's.
-type Process struct {
-	PID   int    `json:"pid"`
-	Name  string `json:"name"`
-	Found bool   `json:"found,omitempty"` // by its listening socket, not by the plan
-}
 
 // findServer looks for the processes that listen where the clients connect to,
 // one for each target, if that is on this machine. Why it cannot tell, though
@@ -103,7 +98,7 @@ func (r *run) servers() (warning string) {
 		found = true
 	}
 	for _, pid := range r.pids {
-		r.processes = append(r.processes, Process{PID: pid, Name: nameOf(pid), Found: found})
+		r.processes = append(r.processes, report.Process{PID: pid, Name: nameOf(pid), Found: found})
 	}
 	return warning
 }

@@ -184,6 +184,15 @@ func (k *testSink) Control(op ws.OpCode, payload []byte) error {
 	return nil
 }
 
+// each calls f for all clients' connections and the numbers that they came with.
+func (s *testServer) each(f func(c net.Conn, n int)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for c, n := range s.conns {
+		f(c, n)
+	}
+}
+
 // publisher is an HTTP endpoint that sends what is posted to all clients.
 func (s *testServer) publisher() string {
 	h := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

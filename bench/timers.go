@@ -18,7 +18,7 @@ const (
 	dueBeat                // the next heartbeat of this client
 	dueDeath               // its life is over (churn)
 	dueTrickle             // the next byte of a slow handshake
-	dueSip                 // the next read of a slow reader
+	dueSlowRead            // the next read of a slow reader
 	duePing                // the next ping of a flood
 )
 

@@ -1,15 +1,16 @@
 package bench
 
 import (
-	"errors"
 	"fmt"
 	"strings"
 	"time"
+
+	"wsd/bench/report"
 )
 
 // unreached says what the phase was for and did not come to; "" if it did, or
 // was interrupted.
-func (p *phaseRun) unreached(out *PhaseReport) string {
+func (p *phaseRun) unreached(out *report.Phase) string {
 	var all []string
 	say := func(format string, args ...any) { all = append(all, fmt.Sprintf(format, args...)) }
 	if p.missing > 0 {
@@ -19,11 +20,11 @@ func (p *phaseRun) unreached(out *PhaseReport) string {
 		switch p.spec.Kind {
 		case Ramp:
 			if want := p.wanted(); out.Up < want {
-				say("%s of %s clients are up%s", countText(uint64(out.Up)), countText(uint64(want)), p.why())
+				say("%s of %s clients are up%s", report.CountText(uint64(out.Up)), report.CountText(uint64(want)), p.why())
 			}
 		case Storm:
 			if out.Failed > 0 {
-				say("%s clients did not come back%s", countText(out.Failed), p.why())
+				say("%s clients did not come back%s", report.CountText(out.Failed), p.why())
 			}
 		case Publish:
 			if out.Publishes < uint64(p.spec.Count) {
@@ -32,7 +33,7 @@ func (p *phaseRun) unreached(out *PhaseReport) string {
 		case Open:
 			if out.Overdue > 0 {
 				say("%s of %s requests that were due were not sent: the generator was too far behind, and caught up for no more than the time that late answers are waited for (%s)",
-					countText(out.Overdue), countText(out.Sent+out.Unsent), p.plan.Grace)
+					report.CountText(out.Overdue), report.CountText(out.Sent+out.Unsent), p.plan.Grace)
 			}
 		}
 		if out.Sent == 0 && (p.spec.Kind == Closed || p.spec.Kind == Open && out.Unsent > 0) {
@@ -65,16 +66,4 @@ func (p *phaseRun) why() string {
 		return fmt.Sprintf(": its bound of %s was over", d)
 	}
 	return ""
-}
-
-// Unreached is an error that says what phases did not come to; nil if all came
-// to what they were for.
-func (r *Report) Unreached() error {
-	var errs []error
-	for i := range r.Phases {
-		if p := &r.Phases[i]; p.Unreached != "" {
-			errs = append(errs, fmt.Errorf("phase %q: %s", p.Name, p.Unreached))
-		}
-	}
-	return errors.Join(errs...)
 }

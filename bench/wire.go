@@ -1,6 +1,10 @@
 package bench
 
-import "net/netip"
+import (
+	"net/netip"
+
+	"wsd/bench/report"
+)
 
 // What coordinator and workers tell each other. A worker process gets its Part
 // and then commands on standard input, and writes events on standard output,
@@ -38,9 +42,9 @@ type startCommand struct {
 // endCommand says that nothing more will be published in the running phase
 // and, with Now, that it is over before its time.
 type endCommand struct {
-	Published int  `json:"published"`
-	Now       bool `json:"now"`
-	Hurry     bool `json:"hurry"` // the run is interrupted: report soon
+	Published   int  `json:"published"`
+	Now         bool `json:"now"`
+	Interrupted bool `json:"interrupted"` // the run is: report soon
 }
 
 // event is told by a worker. One field is set.
@@ -68,51 +72,32 @@ type fanEvent struct {
 // Tick is how a phase is going. Counts are since its begin, Latency and Fanout
 // since the last tick.
 type Tick struct {
-	At      Duration `json:"at"` // since the phase's begin
-	Up      int      `json:"up"`
-	Counts  Counts   `json:"counts"`
-	Latency Hist     `json:"latency"`
-	Fanout  Hist     `json:"fanout"`
-	LagP99  Duration `json:"lag_p99"`
+	At      Duration      `json:"at"` // since the phase's begin
+	Up      int           `json:"up"`
+	Counts  report.Counts `json:"counts"`
+	Latency report.Hist   `json:"latency"`
+	Fanout  report.Hist   `json:"fanout"`
+	LagP99  Duration      `json:"lag_p99"`
 }
 
 // WorkerResult is one worker's view of a finished phase.
 type WorkerResult struct {
-	Seconds     float64       `json:"seconds"`
-	Up          int           `json:"up"`
-	Stalled     bool          `json:"stalled,omitempty"` // it had no bound, and got on no more
-	Counts      Counts        `json:"counts"`
-	Connect     Hist          `json:"connect"`
-	Upgrade     Hist          `json:"upgrade"`
-	Handshake   Hist          `json:"handshake"`
-	First       Hist          `json:"first"`
-	Latency     Hist          `json:"latency"`
-	Uncorrected Hist          `json:"uncorrected"`
-	Lag         Hist          `json:"lag"`
-	Fanout      Hist          `json:"fanout"`
-	Back        Hist          `json:"back"`
-	Publishes   []fanSeen     `json:"publishes,omitempty"`
-	Groups      []GroupResult `json:"groups,omitempty"`
-	CPU         float64       `json:"cpu"`  // seconds
-	Wall        float64       `json:"wall"` // seconds that CPU was measured over
-	RSS         int64         `json:"rss"`
-}
-
-// GroupResult is what became of a group of badly-behaved clients in a phase.
-type GroupResult struct {
-	Manners string            `json:"manners"`
-	Count   int               `json:"count"`
-	Opened  int               `json:"opened"`
-	Refused int               `json:"refused"` // in the handshake
-	Closes  map[string]uint64 `json:"closes,omitempty"`
-	// ClosedAfter is how long they could misbehave.
-	ClosedAfter Hist `json:"closed_after_us"`
-}
-
-func (g *GroupResult) add(o *GroupResult) {
-	g.Count += o.Count
-	g.Opened += o.Opened
-	g.Refused += o.Refused
-	addKinds(&g.Closes, o.Closes)
-	g.ClosedAfter.Merge(&o.ClosedAfter)
+	Seconds     float64        `json:"seconds"`
+	Up          int            `json:"up"`
+	Stalled     bool           `json:"stalled,omitempty"` // it had no bound, and got on no more
+	Counts      report.Counts  `json:"counts"`
+	Connect     report.Hist    `json:"connect"`
+	Upgrade     report.Hist    `json:"upgrade"`
+	Handshake   report.Hist    `json:"handshake"`
+	First       report.Hist    `json:"first"`
+	Latency     report.Hist    `json:"latency"`
+	Uncorrected report.Hist    `json:"uncorrected"`
+	Lag         report.Hist    `json:"lag"`
+	Fanout      report.Hist    `json:"fanout"`
+	Back        report.Hist    `json:"back"`
+	Publishes   []fanSeen      `json:"publishes,omitempty"`
+	Groups      []report.Group `json:"groups,omitempty"`
+	CPU         float64        `json:"cpu"`  // seconds
+	Wall        float64        `json:"wall"` // seconds that CPU was measured over
+	RSS         int64          `json:"rss"`
 }

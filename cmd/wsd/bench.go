@@ -11,6 +11,7 @@ import (
 	"syscall"
 
 	"wsd/bench"
+	"wsd/bench/report"
 )
 
 // benchCmd is `wsd bench`: flags and output around package bench.
@@ -21,11 +22,11 @@ type benchCmd struct {
 }
 
 type benchRunCmd struct {
-	benchClients `embed:"" group:"Clients"`
-	benchPhases  `embed:"" group:"Phases"`
-	benchManners `embed:"" group:"Bad manners"`
-	benchServer  `embed:"" group:"Server"`
-	benchOutput  `embed:"" group:"Output"`
+	benchClients     `embed:"" group:"Clients"`
+	benchPhases      `embed:"" group:"Phases"`
+	benchMisbehaving `embed:"" group:"Misbehaving clients"`
+	benchServer      `embed:"" group:"Server"`
+	benchOutput      `embed:"" group:"Output"`
 }
 
 // Run carries the load out. Its exit code is 1 if it could not, if an
@@ -35,7 +36,7 @@ func (c *benchRunCmd) Run(stdout io.Writer, stderr diagnostics) error {
 	if err != nil {
 		return err
 	}
-	checks, err := bench.ParseAssertions(c.Assert)
+	checks, err := report.ParseAssertions(c.Assert)
 	if err != nil {
 		return fmt.Errorf("--assert: %w", err)
 	}
@@ -45,14 +46,18 @@ func (c *benchRunCmd) Run(stdout io.Writer, stderr diagnostics) error {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	context.AfterFunc(ctx, stop) // a second signal ends the process at once
-	view := bench.NewView(stderr)
-	report, err := bench.Run(ctx, plan, bench.Options{Worker: benchWorker, Observer: view, Command: append([]string{"wsd"}, os.Args[1:]...)})
+	width := 0
+	if f, ok := stderr.(*os.File); ok {
+		width = terminalWidth(f)
+	}
+	view := report.NewView(stderr, width)
+	found, err := bench.Run(ctx, plan, bench.Options{Worker: benchWorker, Observer: view, Command: append([]string{"wsd"}, os.Args[1:]...)})
 	view.Close()
-	if report == nil {
+	if found == nil {
 		return err
 	}
-	report.WriteTable(stdout)
-	return errors.Join(err, c.write(report), report.Check(stdout, checks), report.Unreached())
+	found.WriteTable(stdout)
+	return errors.Join(err, c.write(found), found.Check(stdout, checks), found.Unreached())
 }
 
 // benchWorker is this program again, as a worker.
@@ -78,13 +83,13 @@ type benchCompareCmd struct {
 }
 
 func (c *benchCompareCmd) Run(stdout io.Writer) error {
-	a, err := bench.ReadReport(c.Before)
+	a, err := readReport(c.Before)
 	if err != nil {
 		return err
 	}
-	b, err := bench.ReadReport(c.After)
+	b, err := readReport(c.After)
 	if err != nil {
 		return err
 	}
-	return bench.Compare(stdout, a, b)
+	return report.Compare(stdout, a, b)
 }

@@ -2,15 +2,28 @@ package main
 
 import (
 	"bufio"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
 
-	"wsd/bench"
+	"wsd/bench/report"
 )
+
+// readReport reads a report that a run has written.
+func readReport(file string) (*report.Report, error) {
+	f, err := os.Open(file)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	r, err := report.Read(f)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", file, err)
+	}
+	return r, nil
+}
 
 // A report's files are written aside and renamed at the end: what they hold
 // stays until there is something better, and a run that fails leaves nothing.
@@ -53,19 +66,13 @@ func createAside(file string) (*os.File, error) {
 }
 
 // write writes the files that were asked for.
-func (c *benchOutput) write(report *bench.Report) error {
+func (c *benchOutput) write(r *report.Report) error {
 	var errs []error
 	if c.JSON != "" {
-		errs = append(errs, writeAside(c.JSON, func(w io.Writer) error {
-			text, err := json.MarshalIndent(report, "", " ")
-			if err == nil {
-				_, err = w.Write(append(text, '\n'))
-			}
-			return err
-		}))
+		errs = append(errs, writeAside(c.JSON, r.WriteJSON))
 	}
 	if c.HTML != "" {
-		errs = append(errs, writeAside(c.HTML, report.WriteHTML))
+		errs = append(errs, writeAside(c.HTML, r.WriteHTML))
 	}
 	return errors.Join(errs...)
 }

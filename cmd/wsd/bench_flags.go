@@ -56,12 +56,12 @@ type benchPhases struct {
 	Churn       span  `env:"-" default:"0s" help:"Mean life of a client while the phases with messages run; another takes its place."`
 }
 
-type benchManners struct {
-	SlowReaders    rude `env:"-" default:"0" help:"Clients that read slowly: a number or a share of --clients, with bytes per second as in 1%@100."`
-	StoppedReaders rude `env:"-" default:"0" help:"Clients that never read."`
-	HalfFrames     rude `env:"-" default:"0" help:"Clients that send half a message and nothing more."`
-	SlowHandshakes rude `env:"-" default:"0" help:"Clients that send their handshake slowly; bytes per second as in 100@2."`
-	PingFloods     rude `env:"-" default:"0" help:"Clients that send pings; per second as in 10@500."`
+type benchMisbehaving struct {
+	SlowReaders    misbehaving `env:"-" default:"0" help:"Clients that read slowly: a number or a share of --clients, with bytes per second as in 1%@100."`
+	StoppedReaders misbehaving `env:"-" default:"0" help:"Clients that never read."`
+	HalfFrames     misbehaving `env:"-" default:"0" help:"Clients that send half a message and nothing more."`
+	SlowHandshakes misbehaving `env:"-" default:"0" help:"Clients that send their handshake slowly; bytes per second as in 100@2."`
+	PingFloods     misbehaving `env:"-" default:"0" help:"Clients that send pings; per second as in 10@500."`
 }
 
 type benchServer struct {
@@ -107,26 +107,27 @@ func (s *share) UnmarshalText(text []byte) error {
 
 func (s share) String() string { return strconv.FormatFloat(float64(s)*100, 'g', -1, 64) + "%" }
 
-// rude is a number of badly-behaved clients, or a share, and what they do per second.
-type rude struct {
+// misbehaving is a number of clients that misbehave, or a share of all, and what
+// they do per second.
+type misbehaving struct {
 	count int
 	share share
 	rate  float64
 }
 
-func (r *rude) UnmarshalText(text []byte) (err error) {
+func (m *misbehaving) UnmarshalText(text []byte) (err error) {
 	number, perSecond, rated := strings.Cut(string(text), "@")
 	if rated {
-		r.rate, err = strconv.ParseFloat(perSecond, 64)
+		m.rate, err = strconv.ParseFloat(perSecond, 64)
 	}
 	if strings.HasSuffix(number, "%") {
-		err = errorsFirst(err, r.share.UnmarshalText([]byte(number)))
+		err = errorsFirst(err, m.share.UnmarshalText([]byte(number)))
 	} else {
 		var n count
 		err = errorsFirst(err, n.UnmarshalText([]byte(number)))
-		r.count = int(n)
+		m.count = int(n)
 	}
-	if err != nil || rated && !(r.rate > 0 && r.rate <= 1e9) {
+	if err != nil || rated && !(m.rate > 0 && m.rate <= 1e9) {
 		return fmt.Errorf("%q is no number of clients: write one as 100, a share as 1%%, and a rate behind it as 1%%@500", text)
 	}
 	return nil
@@ -141,7 +142,9 @@ func errorsFirst(errs ...error) error {
 	return nil
 }
 
-func (r rude) of(clients count) int { return r.count + int(float64(r.share)*float64(clients)+.5) }
+func (m misbehaving) of(clients count) int {
+	return m.count + int(float64(m.share)*float64(clients)+.5)
+}
 
 // The heartbeat of the action protocol, and what its answer has in it.
 const (
@@ -170,16 +173,16 @@ func (c *benchRunCmd) plan() (*bench.Plan, error) {
 	return p, p.Complete()
 }
 
-func (c *benchManners) groups(clients count) (all []bench.Group) {
+func (c *benchMisbehaving) groups(clients count) (all []bench.Group) {
 	for _, g := range []struct {
-		manners string
-		rude    rude
+		behaviour string
+		clients   misbehaving
 	}{
 		{"slow-reader", c.SlowReaders}, {"stopped-reader", c.StoppedReaders}, {"half-frame", c.HalfFrames},
 		{"slow-handshake", c.SlowHandshakes}, {"ping-flood", c.PingFloods},
 	} {
-		if n := g.rude.of(clients); n > 0 {
-			all = append(all, bench.Group{Manners: g.manners, Count: n, Rate: g.rude.rate})
+		if n := g.clients.of(clients); n > 0 {
+			all = append(all, bench.Group{Behaviour: g.behaviour, Count: n, Rate: g.clients.rate})
 		}
 	}
 	return all

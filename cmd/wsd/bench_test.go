@@ -7,8 +7,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-
-	"wsd/bench"
 )
 
 // serveForBench runs the server and returns its URL and that for publishes.
@@ -48,7 +46,7 @@ func TestBench(t *testing.T) {
 	if got.code != exitOK || !strings.Contains(got.stdout, "deliveries") || !strings.Contains(got.stdout, "ok   errors=0") {
 		t.Fatalf("exit %d\n%s\n%s", got.code, got.stdout, got.stderr)
 	}
-	r, err := bench.ReadReport(report)
+	r, err := readReport(report)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -3,6 +3,8 @@ package bench
 import (
 	"fmt"
 	"time"
+
+	"wsd/bench/report"
 )
 
 // How long a worker may be silent in a phase, and how long all may take to end
@@ -12,14 +14,15 @@ const (
 	endsWithin   = 10 * time.Second
 )
 
-// lastWord is what is known of a worker in case that it never reports.
-type lastWord struct {
+// lastKnown is what a worker has said of a phase so far; it stands in for the
+// worker's result if that never comes.
+type lastKnown struct {
 	at              int64 // when it last said something
 	tick            Tick  // its last, with the latencies of all of them
-	latency, fanout Hist
+	latency, fanout report.Hist
 }
 
-func (l *lastWord) hear(now int64, t *Tick) {
+func (l *lastKnown) hear(now int64, t *Tick) {
 	l.at = now
 	if t != nil {
 		l.tick = *t
@@ -28,11 +31,11 @@ func (l *lastWord) hear(now int64, t *Tick) {
 	}
 }
 
-// silent is an error if a worker should have spoken long ago.
-func (p *phaseRun) silent() error {
+// checkSilence is an error if a worker should have spoken long ago.
+func (p *phaseRun) checkSilence() error {
 	now := p.clock.now()
-	for i := range p.heardOf {
-		since := max(p.heardOf[i].at, p.start)
+	for i := range p.known {
+		since := max(p.known[i].at, p.start)
 		if p.results[i] == nil && now-since > int64(silentAtMost) {
 			return fmt.Errorf("worker %d has said nothing for %s", i, silentAtMost)
 		}
@@ -40,13 +43,13 @@ func (p *phaseRun) silent() error {
 	return nil
 }
 
-// gathered are the workers' results; of one that did not report, what it had
-// told until then.
+// gathered are the workers' results; of one that did not report, what it
+// had said until then.
 func (p *phaseRun) gathered() []*WorkerResult {
 	all := make([]*WorkerResult, len(p.results))
 	for i, r := range p.results {
 		if all[i] = r; r == nil {
-			l := &p.heardOf[i]
+			l := &p.known[i]
 			all[i] = &WorkerResult{Seconds: time.Duration(l.tick.At).Seconds(), Up: l.tick.Up, Counts: l.tick.Counts,
 				Latency: l.latency, Fanout: l.fanout}
 		}

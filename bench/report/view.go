@@ -1,9 +1,8 @@
-package bench
+package report
 
 import (
 	"fmt"
 	"io"
-	"os"
 	"strings"
 	"time"
 )
@@ -21,32 +20,36 @@ type View struct {
 // plainEvery is how often a view that is no terminal says something.
 const plainEvery = 5 * time.Second
 
-// NewView shows on w.
-func NewView(w io.Writer) *View {
-	v := &View{w: w, width: 100}
-	if f, ok := w.(*os.File); ok && os.Getenv("TERM") != "dumb" {
-		if n, ok := terminalWidth(f); ok {
-			v.terminal, v.width = true, n
-		}
-	}
-	return v
+// Progress is how the running phase is going.
+type Progress struct {
+	Phase   string // its name
+	Elapsed time.Duration
+	Done    float64 // the share of the phase that is over, from 0 to 1
+	Counts  Counts
+	Point   Point
+}
+
+// NewView shows on w. If that is a terminal, width is how many characters a
+// line of it takes; otherwise 0.
+func NewView(w io.Writer, width int) *View {
+	return &View{w: w, terminal: width > 0, width: width}
 }
 
 // Warn tells of something that does not stop the run.
 func (v *View) Warn(text string) { v.line("warning: " + text) }
 
 // Begin is the begin of a phase.
-func (v *View) Begin(i int, ph *Phase) {
+func (v *View) Begin(phase string) {
 	v.plain = 0
 	if !v.terminal {
-		v.line(fmt.Sprintf("%s: begins", ph.Name))
+		v.line(fmt.Sprintf("%s: begins", phase))
 	}
 }
 
 // Progress shows how the phase is going.
 func (v *View) Progress(p *Progress) {
 	if v.terminal {
-		v.draw(v.bar(p) + " " + progressText(p))
+		v.draw(bar(p.Done) + " " + progressText(p))
 		return
 	}
 	if p.Elapsed >= v.plain+plainEvery {
@@ -56,17 +59,17 @@ func (v *View) Progress(p *Progress) {
 }
 
 // End leaves one line about the phase.
-func (v *View) End(p *PhaseReport) {
+func (v *View) End(p *Phase) {
 	what, n := p.what()
-	text := fmt.Sprintf("%s: %s up, %.1f s", p.Name, countText(uint64(p.Up)), p.Seconds)
+	text := fmt.Sprintf("%s: %s up, %.1f s", p.Name, CountText(uint64(p.Up)), p.Seconds)
 	if n > 0 {
-		text += fmt.Sprintf(", %s %s (%s/s)", countText(n), what, rateText(n, p.Seconds))
+		text += fmt.Sprintf(", %s %s (%s/s)", CountText(n), what, p.rateText())
 	}
 	if p.Latency != nil {
 		text += fmt.Sprintf(", p50 %s p99 %s max %s", micros(p.Latency.Quantile(.5)), micros(p.Latency.Quantile(.99)), micros(p.Latency.Max()))
 	}
-	if bad := p.errors(); bad > 0 {
-		text += fmt.Sprintf(", %s ERRORS", countText(bad))
+	if bad := p.Faults(); bad > 0 {
+		text += fmt.Sprintf(", %s ERRORS", CountText(bad))
 	}
 	if p.Unreached != "" {
 		text += ", NOT REACHED: " + p.Unreached
@@ -97,48 +100,41 @@ func (v *View) draw(text string) {
 	v.drawn = true
 }
 
-// bar is how far the phase is: of its clients in a ramp, of its time otherwise.
-func (v *View) bar(p *Progress) string {
+// bar shows a share from 0 to 1.
+func bar(done float64) string {
 	const cells = 12
-	done := float64(p.Elapsed) / float64(p.Phase.Duration)
-	switch p.Phase.Kind {
-	case Ramp, Storm:
-		done = float64(p.Point.Up) / float64(p.Clients)
-	case Publish:
-		done = ratio(float64(p.Counts.Deliveries), float64(p.Phase.Count*p.Point.Up))
-	}
 	n := min(max(int(done*cells), 0), cells)
 	return strings.Repeat("█", n) + strings.Repeat("░", cells-n)
 }
 
 func progressText(p *Progress) string {
 	pt := &p.Point
-	text := fmt.Sprintf("%s %.0fs: %s up", p.Phase.Name, p.Elapsed.Seconds(), countText(uint64(pt.Up)))
+	text := fmt.Sprintf("%s %.0fs: %s up", p.Phase, p.Elapsed.Seconds(), CountText(uint64(pt.Up)))
 	for _, r := range []struct {
 		rate float64
 		name string
 	}{{pt.Handshakes, "handshakes"}, {pt.Messages, "answers"}, {pt.Deliveries, "deliveries"}} {
 		if r.rate > 0 {
-			text += fmt.Sprintf(", %s %s/s", countText(uint64(r.rate+.5)), r.name)
+			text += fmt.Sprintf(", %s %s/s", CountText(uint64(r.rate+.5)), r.name)
 		}
 	}
 	if pt.P99 > 0 {
 		text += fmt.Sprintf(", p50 %s p99 %s", micros(int64(pt.P50*1e3)), micros(int64(pt.P99*1e3)))
 	}
-	if server := strings.TrimSpace(textOf(pt.ServerCPU, percent) + " " + textOf(pt.ServerRSS, byteText)); server != "" {
+	if server := strings.TrimSpace(textOf(pt.ServerCPU, percent) + " " + textOf(pt.ServerRSS, ByteText)); server != "" {
 		text += ", server " + server
 	}
-	if bad := p.Counts.errors(); bad > 0 {
-		text += fmt.Sprintf(", %s errors", countText(bad))
+	if bad := p.Counts.Faults(); bad > 0 {
+		text += fmt.Sprintf(", %s errors", CountText(bad))
 	}
-	return text + refusal(&p.Counts)
+	return text + p.Counts.Refusal()
 }
 
-// refusal says what most attempts to connect came to that failed, so that
-// nobody has to wait for the report of a ramp that cannot succeed.
-func refusal(c *Counts) string {
+// Refusal says what most attempts to connect came to that failed, "" if none
+// did, so that nobody has to wait for the report of a ramp that cannot succeed.
+func (c *Counts) Refusal() string {
 	most, n := "", uint64(0)
-	for what, kinds := range map[string]map[string]uint64{"": c.Errors, "HTTP status ": c.Statuses} {
+	for what, kinds := range map[string]Kinds{"": c.Errors, "HTTP status ": c.Statuses} {
 		for kind, k := range kinds {
 			if strings.HasSuffix(kind, "did not switch protocols") {
 				continue // its status says more
@@ -151,5 +147,5 @@ func refusal(c *Counts) string {
 	if n == 0 {
 		return ""
 	}
-	return fmt.Sprintf(", %s attempts failed: %s", countText(n), most)
+	return fmt.Sprintf(", %s attempts failed: %s", CountText(n), most)
 }

@@ -1,6 +1,7 @@
-package bench
+package report
 
 import (
+	"cmp"
 	"fmt"
 	"html"
 	"html/template"
@@ -18,7 +19,7 @@ type chart struct {
 	lines []chartLine
 	ticks []chartTick // of the horizontal axis
 	bands []chartBand
-	x     func(float64) string // how a point's place is told
+	x     func(float64) string // text of a point's place on the horizontal axis
 }
 
 type chartLine struct {
@@ -77,7 +78,7 @@ func (c *chart) empty() bool {
 
 // svg draws the chart.
 func (c *chart) svg() template.HTML {
-	orDefault(&c.width, chartW)
+	c.width = cmp.Or(c.width, chartW)
 	xs, ys, grid := c.scales()
 	var b strings.Builder
 	fmt.Fprintf(&b, `<svg viewBox="0 0 %g %g" role="img" aria-label="%s">`, c.width, chartH, html.EscapeString(c.title))

@@ -1,4 +1,4 @@
-package bench
+package report
 
 import (
 	"fmt"
@@ -12,7 +12,7 @@ import (
 // WriteTable writes a report for people.
 func (r *Report) WriteTable(w io.Writer) {
 	fmt.Fprintf(w, "\n%s clients, %d generator %s, %s, Linux %s, %d processors\n\n",
-		countText(uint64(r.Plan.Clients)), r.Workers, plural(r.Workers, "process", "processes"),
+		CountText(uint64(r.Plan.Clients)), r.Workers, plural(r.Workers, "process", "processes"),
 		r.against(), r.Host.Kernel, r.Host.Processors)
 	for _, p := range r.Servers {
 		if p.Found {
@@ -57,9 +57,9 @@ func (r *Report) writeLatencies(w io.Writer) {
 	for i := range r.Phases {
 		p := &r.Phases[i]
 		what, n := p.what()
-		row(t, append([]string{p.Name, what, someText(n), rateText(n, p.Seconds)}, p.Latency.cells()...)...)
+		row(t, append([]string{p.Name, what, someText(n), p.rateText()}, p.Latency.cells()...)...)
 		for _, extra := range p.extras() {
-			row(t, append([]string{"", extra.name, countText(uint64(extra.h.Count())), ""}, extra.h.cells()...)...)
+			row(t, append([]string{"", extra.name, CountText(uint64(extra.h.Count())), ""}, extra.h.cells()...)...)
 		}
 	}
 	t.Flush()
@@ -72,7 +72,7 @@ type namedHist struct {
 }
 
 // extras are the histograms that a phase has beside its main one.
-func (p *PhaseReport) extras() []namedHist {
+func (p *Phase) extras() []namedHist {
 	return slices.DeleteFunc([]namedHist{
 		{"tcp connect", p.Connect}, {"upgrade", p.Upgrade}, {"first answer", p.First},
 		{"uncorrected", p.Uncorrected}, {"own lag", p.Lag},
@@ -81,7 +81,7 @@ func (p *PhaseReport) extras() []namedHist {
 }
 
 // besideFanout is the fan-out of a phase that is about something else.
-func (p *PhaseReport) besideFanout() *Hist {
+func (p *Phase) besideFanout() *Hist {
 	if p.Kind == Publish {
 		return nil
 	}
@@ -89,32 +89,25 @@ func (p *PhaseReport) besideFanout() *Hist {
 }
 
 // what names what a phase's main line counts.
-func (p *PhaseReport) what() (string, uint64) {
+func (p *Phase) what() (string, uint64) {
 	switch p.Kind {
 	case Ramp:
 		return "handshakes", p.Handshakes
 	case Publish:
 		return "deliveries", p.Deliveries
 	case Storm:
-		return "came back", uint64(p.Latency.count())
+		return "came back", uint64(p.Latency.Count())
 	case Hold:
 		return "idle", 0
 	}
 	return "answers", p.Messages
 }
 
-func (h *Hist) count() int64 {
-	if h == nil {
-		return 0
-	}
-	return h.Count()
-}
-
-func rateText(n uint64, seconds float64) string {
-	if n == 0 || seconds == 0 {
+func (p *Phase) rateText() string {
+	if p.rate() == 0 {
 		return ""
 	}
-	return countText(uint64(float64(n)/seconds + .5))
+	return CountText(uint64(p.rate() + .5))
 }
 
 // someText leaves a count of nothing out.
@@ -122,11 +115,11 @@ func someText(n uint64) string {
 	if n == 0 {
 		return ""
 	}
-	return countText(n)
+	return CountText(n)
 }
 
 func (h *Hist) cells() []string {
-	if h.count() == 0 {
+	if h.Count() == 0 {
 		return []string{"", "", "", "", ""}
 	}
 	return []string{micros(h.Quantile(.5)), micros(h.Quantile(.9)), micros(h.Quantile(.99)), micros(h.Quantile(.999)), micros(h.Max())}
@@ -167,24 +160,24 @@ func (r *Report) costs() (head []string, rows [][]string) {
 
 var costColumns = []struct {
 	name string
-	of   func(*PhaseReport) string
+	of   func(*Phase) string
 }{
-	{"phase", func(p *PhaseReport) string { return p.Name }},
-	{"up", func(p *PhaseReport) string { return countText(uint64(p.Up)) }},
-	{"seconds", func(p *PhaseReport) string { return fmt.Sprintf("%.1f", p.Seconds) }},
-	{"server cpu", func(p *PhaseReport) string { return textOf(p.Server.CPUShare, percent) }},
-	{"waits", func(p *PhaseReport) string { return textOf(p.Server.WaitShare, percent) }},
-	{"per event", func(p *PhaseReport) string { return textOf(p.Server.CPUPerEvent, perEvent) }},
-	{"rss", func(p *PhaseReport) string { return textOf(p.Server.RSSBytes, byteText) }},
-	{"per client", func(p *PhaseReport) string { return textOf(p.Server.RSSPerClient, byteText) }},
-	{"kernel/client", func(p *PhaseReport) string { return textOf(p.Machine.KernelPerClient, byteText) }},
-	{"generator cpu", func(p *PhaseReport) string { return percent(p.Generator.CPUShare) }},
-	{"per event", func(p *PhaseReport) string { return perEvent(p.Generator.CPUPerEvent) }},
-	{"rss/client", func(p *PhaseReport) string {
+	{"phase", func(p *Phase) string { return p.Name }},
+	{"up", func(p *Phase) string { return CountText(uint64(p.Up)) }},
+	{"seconds", func(p *Phase) string { return fmt.Sprintf("%.1f", p.Seconds) }},
+	{"server cpu", func(p *Phase) string { return textOf(p.Server.CPUShare, percent) }},
+	{"waits", func(p *Phase) string { return textOf(p.Server.WaitShare, percent) }},
+	{"per event", func(p *Phase) string { return textOf(p.Server.CPUPerEvent, perEvent) }},
+	{"rss", func(p *Phase) string { return textOf(p.Server.RSSBytes, ByteText) }},
+	{"per client", func(p *Phase) string { return textOf(p.Server.RSSPerClient, ByteText) }},
+	{"kernel/client", func(p *Phase) string { return textOf(p.Machine.KernelPerClient, ByteText) }},
+	{"generator cpu", func(p *Phase) string { return percent(p.Generator.CPUShare) }},
+	{"per event", func(p *Phase) string { return perEvent(p.Generator.CPUPerEvent) }},
+	{"rss/client", func(p *Phase) string {
 		if p.Up == 0 {
 			return ""
 		}
-		return byteText(p.Generator.RSSPerClient)
+		return ByteText(p.Generator.RSSPerClient)
 	}},
 }
 
@@ -198,7 +191,7 @@ func perEvent(us float64) string {
 }
 
 // writeTrouble has a line for everything that went wrong or was provoked.
-func (p *PhaseReport) writeTrouble(w io.Writer) {
+func (p *Phase) writeTrouble(w io.Writer) {
 	if h := p.Latency; p.Kind == Storm && h != nil {
 		fmt.Fprintf(w, "  %s: 50 %% were back after %s, 95 %% after %s, 100 %% after %s\n",
 			p.Name, micros(h.Quantile(.5)), micros(h.Quantile(.95)), micros(h.Max()))
@@ -215,7 +208,7 @@ func (p *PhaseReport) writeTrouble(w io.Writer) {
 		{p.Overflows, "connections ended because too much was half received or half sent (max_buffered)"},
 	} {
 		if c.n > 0 {
-			fmt.Fprintf(w, "! %s: %s %s\n", p.Name, countText(c.n), c.text)
+			fmt.Fprintf(w, "! %s: %s %s\n", p.Name, CountText(c.n), c.text)
 		}
 	}
 	writeKinds(w, p.Name+": closed with", p.Closes)
@@ -223,21 +216,21 @@ func (p *PhaseReport) writeTrouble(w io.Writer) {
 	writeKinds(w, p.Name+": refused with HTTP status", p.Statuses)
 	for i := range p.Groups {
 		g := &p.Groups[i]
-		// Where the group comes in, it is told even if nobody has got through yet.
+		// In the ramp the group has its line even if nobody has got through yet.
 		if g.Opened+g.Refused+len(g.Closes) == 0 && p.Kind != Ramp {
 			continue
 		}
-		fmt.Fprintf(w, "  %s: %d %s: %d connected, %d refused in the handshake", p.Name, g.Count, g.Manners, g.Opened, g.Refused)
+		fmt.Fprintf(w, "  %s: %d %s: %d connected, %d refused in the handshake", p.Name, g.Count, g.Behaviour, g.Opened, g.Refused)
 		if g.ClosedAfter.Count() > 0 {
-			fmt.Fprintf(w, ", %d ended after %s to %s", g.ClosedAfter.Count(), micros(g.ClosedAfter.min), micros(g.ClosedAfter.Max()))
+			fmt.Fprintf(w, ", %d ended after %s to %s", g.ClosedAfter.Count(), micros(g.ClosedAfter.Min()), micros(g.ClosedAfter.Max()))
 		}
 		fmt.Fprintln(w)
-		writeKinds(w, p.Name+": "+g.Manners+" ended with", g.Closes)
+		writeKinds(w, p.Name+": "+g.Behaviour+" ended with", g.Closes)
 	}
 }
 
 func writeKinds(w io.Writer, what string, kinds map[string]uint64) {
 	for _, k := range slices.Sorted(maps.Keys(kinds)) {
-		fmt.Fprintf(w, "  %s %s: %s\n", what, k, countText(kinds[k]))
+		fmt.Fprintf(w, "  %s %s: %s\n", what, k, CountText(kinds[k]))
 	}
 }

@@ -1,4 +1,4 @@
-package bench
+package report
 
 import (
 	"errors"
@@ -21,7 +21,7 @@ type Assertion struct {
 }
 
 // The figures that can be asserted. Times are nanoseconds; absent: not in this phase.
-var figures = map[string]func(p *PhaseReport) (v float64, ok bool){
+var figures = map[string]func(p *Phase) (v float64, ok bool){
 	"p50":   quantileOf(.5),
 	"p90":   quantileOf(.9),
 	"p95":   quantileOf(.95),
@@ -29,14 +29,14 @@ var figures = map[string]func(p *PhaseReport) (v float64, ok bool){
 	"p999":  quantileOf(.999),
 	"p9999": quantileOf(.9999),
 	"max":   quantileOf(1),
-	"mean": func(p *PhaseReport) (float64, bool) {
+	"mean": func(p *Phase) (float64, bool) {
 		if p.Latency == nil {
 			return 0, false
 		}
 		return p.Latency.Mean(), true
 	},
-	"lag":        func(p *PhaseReport) (float64, bool) { return float64(p.Lag.quantile(.99)), p.Lag != nil },
-	"last":       func(p *PhaseReport) (float64, bool) { return float64(p.ToLast.quantile(1)), p.ToLast != nil },
+	"lag":        func(p *Phase) (float64, bool) { return float64(p.Lag.Quantile(.99)), p.Lag != nil },
+	"last":       func(p *Phase) (float64, bool) { return float64(p.ToLast.Quantile(1)), p.ToLast != nil },
 	"loss":       countOf(func(c *Counts) uint64 { return c.Lost }),
 	"failed":     countOf(func(c *Counts) uint64 { return c.Failed }),
 	"retries":    countOf(func(c *Counts) uint64 { return c.Retries }),
@@ -44,27 +44,26 @@ var figures = map[string]func(p *PhaseReport) (v float64, ok bool){
 	"reordered":  countOf(func(c *Counts) uint64 { return c.Reordered }),
 	"wrong":      countOf(func(c *Counts) uint64 { return c.WrongAnswers }),
 	"closes":     countOf(func(c *Counts) uint64 { return c.UnexpectedCloses }),
-	"errors":     countOf((*Counts).errors),
-	"up":         func(p *PhaseReport) (float64, bool) { return float64(p.Up), true },
-	"rate": func(p *PhaseReport) (float64, bool) {
-		_, n := p.what()
-		return ratio(float64(n), p.Seconds), p.Kind != Hold
+	"errors":     countOf((*Counts).Faults),
+	"up":         func(p *Phase) (float64, bool) { return float64(p.Up), true },
+	"rate": func(p *Phase) (float64, bool) {
+		return p.rate(), p.Kind != Hold
 	},
-	"cpu":    measuredOf(func(p *PhaseReport) *float64 { return p.Server.CPUPerEvent }, 1e3),
-	"rss":    measuredOf(func(p *PhaseReport) *float64 { return p.Server.RSSPerClient }, 1),
-	"kernel": measuredOf(func(p *PhaseReport) *float64 { return p.Machine.KernelPerClient }, 1),
+	"cpu":    measuredOf(func(p *Phase) *float64 { return p.Server.CPUPerEvent }, 1e3),
+	"rss":    measuredOf(func(p *Phase) *float64 { return p.Server.RSSPerClient }, 1),
+	"kernel": measuredOf(func(p *Phase) *float64 { return p.Machine.KernelPerClient }, 1),
 }
 
-func measuredOf(of func(*PhaseReport) *float64, times float64) func(*PhaseReport) (float64, bool) {
-	return func(p *PhaseReport) (float64, bool) { v := of(p); return number(v) * times, v != nil }
+func measuredOf(of func(*Phase) *float64, times float64) func(*Phase) (float64, bool) {
+	return func(p *Phase) (float64, bool) { v := of(p); return number(v) * times, v != nil }
 }
 
-func quantileOf(q float64) func(*PhaseReport) (float64, bool) {
-	return func(p *PhaseReport) (float64, bool) { return float64(p.Latency.quantile(q)), p.Latency != nil }
+func quantileOf(q float64) func(*Phase) (float64, bool) {
+	return func(p *Phase) (float64, bool) { return float64(p.Latency.Quantile(q)), p.Latency != nil }
 }
 
-func countOf(n func(*Counts) uint64) func(*PhaseReport) (float64, bool) {
-	return func(p *PhaseReport) (float64, bool) { return float64(n(&p.Counts)), true }
+func countOf(n func(*Counts) uint64) func(*Phase) (float64, bool) {
+	return func(p *Phase) (float64, bool) { return float64(n(&p.Counts)), true }
 }
 
 // ParseAssertions reads lists of [PHASE.]FIGURE OP VALUE; a value is a number

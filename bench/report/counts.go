@@ -1,4 +1,4 @@
-package bench
+package report
 
 import "maps"
 
@@ -39,12 +39,12 @@ type Counts struct {
 	BytesOut     uint64 `json:"bytes_out"`
 	// UnexpectedCloses were not asked for by the plan; Closes has them by close
 	// code, errno, or "EOF" for an end without a close frame.
-	UnexpectedCloses uint64            `json:"unexpected_closes"`
-	Closes           map[string]uint64 `json:"closes,omitempty"`
+	UnexpectedCloses uint64 `json:"unexpected_closes"`
+	Closes           Kinds  `json:"closes,omitempty"`
 	// Errors has failed attempts to connect by errno, or in a few words;
 	// Statuses those that got an HTTP answer, by its status.
-	Errors   map[string]uint64 `json:"errors,omitempty"`
-	Statuses map[string]uint64 `json:"statuses,omitempty"`
+	Errors   Kinds `json:"errors,omitempty"`
+	Statuses Kinds `json:"statuses,omitempty"`
 }
 
 // Add adds o to c.
@@ -71,31 +71,46 @@ func (c *Counts) Add(o *Counts) {
 	c.BytesIn += o.BytesIn
 	c.BytesOut += o.BytesOut
 	c.UnexpectedCloses += o.UnexpectedCloses
-	addKinds(&c.Closes, o.Closes)
-	addKinds(&c.Errors, o.Errors)
-	addKinds(&c.Statuses, o.Statuses)
+	c.Closes.Merge(o.Closes)
+	c.Errors.Merge(o.Errors)
+	c.Statuses.Merge(o.Statuses)
 }
 
-func addKinds(to *map[string]uint64, from map[string]uint64) {
-	for k, n := range from {
-		bump(to, k, n)
-	}
+// Faults is how much went wrong in all.
+func (c *Counts) Faults() uint64 {
+	return c.Failed + c.Lost + c.Duplicates + c.Reordered + c.WrongAnswers + c.UnexpectedCloses
 }
+
+// Events is what CPU time is divided by: the messages, deliveries and handshakes.
+func (c *Counts) Events() uint64 { return c.Messages + c.Deliveries + c.Handshakes }
+
+// Kinds counts by kind, such as a close code or an errno. The zero value is
+// empty and ready.
+type Kinds map[string]uint64
 
 // kindsAtMost bounds the kinds that are told apart: a server chooses them.
 const kindsAtMost = 64
 
-func bump(to *map[string]uint64, kind string, n uint64) {
-	if *to == nil {
-		*to = make(map[string]uint64)
+// Add counts n of a kind; when there are too many kinds, as "other".
+func (k *Kinds) Add(kind string, n uint64) {
+	if *k == nil {
+		*k = make(Kinds)
 	}
-	if _, known := (*to)[kind]; !known && len(*to) >= kindsAtMost {
+	if _, known := (*k)[kind]; !known && len(*k) >= kindsAtMost {
 		kind = "other"
 	}
-	(*to)[kind] += n
+	(*k)[kind] += n
 }
 
-func (c *Counts) clone() Counts {
+// Merge adds what o has.
+func (k *Kinds) Merge(o Kinds) {
+	for kind, n := range o {
+		k.Add(kind, n)
+	}
+}
+
+// Clone is a copy that shares nothing with c.
+func (c *Counts) Clone() Counts {
 	out := *c
 	out.Closes = maps.Clone(c.Closes)
 	out.Errors = maps.Clone(c.Errors)

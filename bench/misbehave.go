@@ -7,8 +7,7 @@ import (
 	"wsd/netpoll"
 )
 
-// trickle sends the next byte of a handshake. Where it is in the request is
-// told by how long it has been at it.
+// trickle sends the next byte of a handshake; c.missing counts those sent.
 func (e *engine) trickle(t timer, c *client, rate float64) {
 	if c.phase != upgrading {
 		return
@@ -26,9 +25,9 @@ func (e *engine) trickle(t timer, c *client, rate float64) {
 	e.timers.push(t)
 }
 
-// sip reads a little.
-func (e *engine) sip(t timer, c *client, rate float64) {
-	n := min(max(1, int(rate*float64(sipEvery)/1e9)), len(e.inbuf))
+// slowRead reads a little.
+func (e *engine) slowRead(t timer, c *client, rate float64) {
+	n := min(max(1, int(rate*float64(slowReadEvery)/1e9)), len(e.inbuf))
 	n, err := netpoll.Read(int(c.fd), e.inbuf[:n])
 	switch {
 	case err == netpoll.EAGAIN:
@@ -40,17 +39,17 @@ func (e *engine) sip(t timer, c *client, rate float64) {
 		return
 	default:
 		gen := c.gen
-		e.feedRude(t.slot, c, n)
+		e.feedSlowRead(t.slot, c, n)
 		if c.gen != gen {
 			return
 		}
 	}
-	t.at += sipEvery
+	t.at += slowReadEvery
 	e.timers.push(t)
 }
 
-// feedRude gives n bytes read into inbuf to the protocol, behind its leftovers.
-func (e *engine) feedRude(slot uint32, c *client, n int) {
+// feedSlowRead gives n bytes read into inbuf to the protocol, behind its leftovers.
+func (e *engine) feedSlowRead(slot uint32, c *client, n int) {
 	if c.in == 0 {
 		e.consume(slot, c, e.inbuf[:n])
 		return

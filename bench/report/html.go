@@ -1,4 +1,4 @@
-package bench
+package report
 
 import (
 	_ "embed"
@@ -52,7 +52,7 @@ type pageTable struct {
 func (r *Report) WriteHTML(w io.Writer) error {
 	p := page{
 		Report: r, When: r.Started.Format("2006-01-02 15:04 UTC"), Line: strings.Join(r.Command, " "),
-		Title: fmt.Sprintf("%s clients, %s", countText(uint64(r.Plan.Clients)), r.against()),
+		Title: fmt.Sprintf("%s clients, %s", CountText(uint64(r.Plan.Clients)), r.against()),
 		Tiles: r.tiles(), Tables: []pageTable{r.latencyTable(), r.costTable()}, Trouble: r.trouble(),
 	}
 	for _, c := range r.charts() {
@@ -89,11 +89,11 @@ func (c *chart) plot() plot {
 
 // tiles are the few figures to see first.
 func (r *Report) tiles() []tile {
-	t := []tile{{countText(uint64(r.Plan.Clients)), "clients"}}
+	t := []tile{{CountText(uint64(r.Plan.Clients)), "clients"}}
 	var bad uint64
 	for i := range r.Phases {
 		p := &r.Phases[i]
-		bad += p.errors()
+		bad += p.Faults()
 		if p.Latency != nil && p.Kind != Ramp {
 			t = append(t, tile{micros(p.Latency.Quantile(.99)), p.Name + ", p99"})
 		}
@@ -105,11 +105,11 @@ func (r *Report) tiles() []tile {
 			name string
 		}{{last.Server.RSSPerClient, "server memory per client"}, {last.Machine.KernelPerClient, "kernel memory per client"}} {
 			if f.v != nil {
-				t = append(t, tile{byteText(*f.v), f.name})
+				t = append(t, tile{ByteText(*f.v), f.name})
 			}
 		}
 	}
-	return append(t, tile{countText(bad), "errors"})
+	return append(t, tile{CountText(bad), "errors"})
 }
 
 func (r *Report) latencyTable() pageTable {
@@ -117,9 +117,9 @@ func (r *Report) latencyTable() pageTable {
 	for i := range r.Phases {
 		p := &r.Phases[i]
 		what, n := p.what()
-		t.Rows = append(t.Rows, append([]string{p.Name, what, someText(n), rateText(n, p.Seconds)}, p.Latency.cells()...))
+		t.Rows = append(t.Rows, append([]string{p.Name, what, someText(n), p.rateText()}, p.Latency.cells()...))
 		for _, extra := range p.extras() {
-			t.Rows = append(t.Rows, append([]string{"", extra.name, countText(uint64(extra.h.Count())), ""}, extra.h.cells()...))
+			t.Rows = append(t.Rows, append([]string{"", extra.name, CountText(uint64(extra.h.Count())), ""}, extra.h.cells()...))
 		}
 	}
 	return t

@@ -1,4 +1,4 @@
-package bench
+package report
 
 import (
 	"fmt"
@@ -11,16 +11,16 @@ const (
 	tooLateLag = time.Millisecond
 )
 
-// judge says where the generator itself held things up.
-func (r *run) judge() {
-	for i := range r.report.Phases {
-		r.report.Limits = append(r.report.Limits, r.report.Phases[i].limits()...)
+// Judge fills in Limits, once the phases are there.
+func (r *Report) Judge() {
+	for i := range r.Phases {
+		r.Limits = append(r.Limits, r.Phases[i].limits()...)
 	}
 }
 
 // limits are the phase's; in an open loop lateness counts, in a closed one who
 // had more to do.
-func (p *PhaseReport) limits() (out []string) {
+func (p *Phase) limits() (out []string) {
 	say := func(format string, args ...any) {
 		out = append(out, fmt.Sprintf("phase %q: ", p.Name)+fmt.Sprintf(format, args...))
 	}
@@ -29,7 +29,7 @@ func (p *PhaseReport) limits() (out []string) {
 		if busy > busyShare {
 			say("a worker of the generator used %.0f %% of a processor; use more workers or a lower rate", busy*100)
 		}
-		if lag := time.Duration(p.Lag.quantile(.99)); lag > tooLateLag {
+		if lag := time.Duration(p.Lag.Quantile(.99)); lag > tooLateLag {
 			say("requests left up to %s late (p99): latencies near that are the generator's, not the server's", round(lag))
 		}
 		if p.Unsent > 0 {
@@ -45,12 +45,4 @@ func (p *PhaseReport) limits() (out []string) {
 		}
 	}
 	return out
-}
-
-// quantile is Quantile for a histogram that may be missing.
-func (h *Hist) quantile(q float64) int64 {
-	if h == nil {
-		return 0
-	}
-	return h.Quantile(q)
 }

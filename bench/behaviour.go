@@ -6,44 +6,45 @@ import (
 
 	"github.com/gobwas/ws"
 
+	"wsd/bench/report"
 	"wsd/conn"
 	"wsd/netpoll"
 )
 
-// manners are how a client behaves. All but polite ones are in groups of their
-// own: their fate is reported, their messages are not measured.
-type manners uint8
+// behaviour is what a client does. All but the well-behaved are in groups of
+// their own: what becomes of them is reported, their messages are not measured.
+type behaviour uint8
 
 const (
-	polite        manners = iota
-	slowReader            // reads Rate bytes a second
-	stoppedReader         // never reads
-	halfFrame             // sends half a message and nothing more
-	slowHandshake         // sends its request at Rate bytes a second
-	pingFlood             // sends Rate pings a second
+	wellBehaved   behaviour = iota
+	slowReader              // reads Rate bytes a second
+	stoppedReader           // never reads
+	halfFrame               // sends half a message and nothing more
+	slowHandshake           // sends its request at Rate bytes a second
+	pingFlood               // sends Rate pings a second
 )
 
-var mannersNames = [...]string{"polite", "slow-reader", "stopped-reader", "half-frame", "slow-handshake", "ping-flood"}
+var behaviourNames = [...]string{"well-behaved", "slow-reader", "stopped-reader", "half-frame", "slow-handshake", "ping-flood"}
 
 // What a group does per second if its plan does not say.
-var mannersRates = [...]float64{slowReader: 1024, slowHandshake: 1, pingFlood: 100}
+var behaviourRates = [...]float64{slowReader: 1024, slowHandshake: 1, pingFlood: 100}
 
-func mannersOf(name string) manners {
-	for i, n := range mannersNames {
+func behaviourOf(name string) behaviour {
+	for i, n := range behaviourNames {
 		if n == name {
-			return manners(i)
+			return behaviour(i)
 		}
 	}
-	return polite
+	return wellBehaved
 }
 
-func mannersList() string { return strings.Join(mannersNames[1:], ", ") }
+func behaviourList() string { return strings.Join(behaviourNames[1:], ", ") }
 
-func (m manners) readsLate() bool { return m == slowReader || m == stoppedReader }
+func (m behaviour) readsLate() bool { return m == slowReader || m == stoppedReader }
 
 // dialed gives late readers a small receive buffer, so that the server soon
 // sees that they do not read.
-func (m manners) dialed(c *client) {
+func (m behaviour) dialed(c *client) {
 	if m.readsLate() {
 		netpoll.SetReceiveBuffer(int(c.fd), 2048)
 	}
@@ -53,21 +54,21 @@ func (m manners) dialed(c *client) {
 type groupState struct {
 	spec   Group
 	from   int
-	result GroupResult
+	result report.Group
 }
 
-// placeGroups gives the groups their records, behind the polite clients'.
+// placeGroups gives the groups their records, behind the well-behaved clients'.
 func (e *engine) placeGroups() {
-	at := e.polite
+	at := e.wellBehaved
 	for _, g := range e.part.Plan.Groups {
-		m := mannersOf(g.Manners)
-		if g.Rate <= 0 && int(m) < len(mannersRates) {
-			g.Rate = mannersRates[m]
+		m := behaviourOf(g.Behaviour)
+		if g.Rate <= 0 && int(m) < len(behaviourRates) {
+			g.Rate = behaviourRates[m]
 		}
 		for i := range g.Count {
-			e.clients[at+i].manners = m
+			e.clients[at+i].behaviour = m
 		}
-		e.groups = append(e.groups, groupState{spec: g, from: at, result: GroupResult{Manners: g.Manners, Count: g.Count}})
+		e.groups = append(e.groups, groupState{spec: g, from: at, result: report.Group{Behaviour: g.Behaviour, Count: g.Count}})
 		at += g.Count
 	}
 	for i := range e.clients {
@@ -87,13 +88,13 @@ func (e *engine) groupOf(slot uint32) *groupState {
 func (e *engine) begun(slot uint32, c *client) {
 	g := e.groupOf(slot)
 	g.result.Opened++
-	if c.manners != slowHandshake {
+	if c.behaviour != slowHandshake {
 		e.dialer.inflight--
 	}
 	c.since = e.now
-	switch c.manners {
+	switch c.behaviour {
 	case slowReader:
-		e.after(sipEvery, slot, c, dueSip)
+		e.after(slowReadEvery, slot, c, dueSlowRead)
 	case halfFrame:
 		frame := conn.AppendMasked(nil, ws.OpText, true, make([]byte, 100), [4]byte{1, 2, 3, 4})
 		e.write(slot, c, frame[:len(frame)/2])
@@ -107,41 +108,41 @@ func (e *engine) refused(slot uint32, c *client, kind string) {
 	r := &e.groupOf(slot).result
 	if c.phase == dialing || c.phase == upgrading {
 		r.Refused++
-		if c.phase == dialing || c.manners != slowHandshake {
+		if c.phase == dialing || c.behaviour != slowHandshake {
 			e.dialer.inflight--
 		}
 	}
-	bump(&r.Closes, kind, 1)
+	r.Closes.Add(kind, 1)
 	r.ClosedAfter.Record(e.now - c.since)
 	e.shut(c)
 	c.phase = gone
 }
 
 // Slow readers read this often.
-const sipEvery = int64(100 * time.Millisecond)
+const slowReadEvery = int64(100 * time.Millisecond)
 
-// misbehave does the next bad thing of a client.
+// misbehave does the next thing that a client of a group is there for.
 func (e *engine) misbehave(t timer, c *client) {
 	g := e.groupOf(t.slot)
 	switch t.what {
 	case dueTrickle:
 		e.trickle(t, c, g.spec.Rate)
-	case dueSip:
-		e.sip(t, c, g.spec.Rate)
+	case dueSlowRead:
+		e.slowRead(t, c, g.spec.Rate)
 	case duePing:
 		e.flood(t, c, g.spec.Rate)
 	}
 }
 
 // groupResults is what became of the groups' clients in the phase.
-func (e *engine) groupResults() []GroupResult {
-	var all []GroupResult
+func (e *engine) groupResults() []report.Group {
+	var all []report.Group
 	for i := range e.groups {
 		r := &e.groups[i].result
 		out := *r
-		out.ClosedAfter = r.ClosedAfter.take()
+		out.ClosedAfter = r.ClosedAfter.Take()
 		all = append(all, out)
-		*r = GroupResult{Manners: r.Manners, Count: r.Count}
+		*r = report.Group{Behaviour: r.Behaviour, Count: r.Count}
 	}
 	return all
 }

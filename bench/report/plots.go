@@ -1,4 +1,4 @@
-package bench
+package report
 
 import (
 	"fmt"
@@ -10,7 +10,7 @@ import (
 // charts are the page's plots: percentiles, and what happened over time.
 func (r *Report) charts() []*chart {
 	ns := func(v float64) string { return micros(int64(v*1e3 + .5)) }
-	count := func(v float64) string { return countText(uint64(v + .5)) }
+	count := func(v float64) string { return CountText(uint64(v + .5)) }
 	all := []*chart{r.percentiles()}
 	for _, s := range []struct {
 		title string
@@ -26,7 +26,7 @@ func (r *Report) charts() []*chart {
 			{"errors", func(p *Point) float64 { return p.Errors }}}},
 		{"Latency over time", ns, true, []seriesLine{
 			{"p50", func(p *Point) float64 { return p.P50 }}, {"p99", func(p *Point) float64 { return p.P99 }}}},
-		{memoryTitle, byteText, false, []seriesLine{
+		{memoryTitle, ByteText, false, []seriesLine{
 			{"server, resident", func(p *Point) float64 { return seen(p.ServerRSS) }},
 			{"kernel, growth", func(p *Point) float64 { return max(0, seen(p.KernelBytes)) }}}},
 		{"Server processor time", wholePercent, false, []seriesLine{{"of one processor", func(p *Point) float64 { return seen(p.ServerCPU) }}}},
@@ -108,7 +108,7 @@ func (r *Report) percentiles() *chart {
 	color := 0 // phases without latencies take none
 	for i := range r.Phases {
 		p := &r.Phases[i]
-		if p.Latency.count() > 0 {
+		if p.Latency.Count() > 0 {
 			color = color%chartColors + 1
 		}
 		for _, l := range []struct {
@@ -116,7 +116,7 @@ func (r *Report) percentiles() *chart {
 			name   string
 			dashed bool
 		}{{p.Latency, p.Name, false}, {p.Uncorrected, p.Name + ", uncorrected", true}} {
-			if l.h.count() == 0 {
+			if l.h.Count() == 0 {
 				continue
 			}
 			line := percentileLine(l.h)
@@ -137,7 +137,7 @@ func percentileLine(h *Hist) (l chartLine) {
 	for x := 0.0; x < deepest; x += 1.0 / 12 {
 		l.points = append(l.points, [2]float64{x, float64(h.Quantile(1-math.Pow(10, -x))) / 1e3})
 	}
-	l.points[0][1] = float64(h.min) / 1e3
+	l.points[0][1] = float64(h.Min()) / 1e3
 	l.points = append(l.points, [2]float64{deepest, float64(h.Max()) / 1e3})
 	return l
 }

@@ -1,4 +1,4 @@
-package bench
+package report
 
 import (
 	"fmt"
@@ -23,8 +23,8 @@ func micros(ns int64) string {
 	return round(time.Duration(ns)).String()
 }
 
-// byteText writes a number of bytes with a unit.
-func byteText(n float64) string {
+// ByteText writes a number of bytes with a unit.
+func ByteText(n float64) string {
 	for _, unit := range []string{"B", "KiB", "MiB", "GiB"} {
 		if n < 1000 && n > -1000 {
 			return strconv.FormatFloat(n, 'f', digitsAfter(n), 64) + " " + unit
@@ -44,8 +44,8 @@ func digitsAfter(n float64) int {
 	return 2
 }
 
-// countText writes a number with thin groups: 1,234,567.
-func countText(n uint64) string {
+// CountText writes a number with thin groups: 1,234,567.
+func CountText(n uint64) string {
 	s := strconv.FormatUint(n, 10)
 	for i := len(s) - 3; i > 0; i -= 3 {
 		s = s[:i] + "," + s[i:]

@@ -1,4 +1,4 @@
-package bench
+package report
 
 import (
 	"encoding/json"
@@ -37,21 +37,29 @@ func (h *Hist) Record(v int64) {
 	h.h.RecordValue(v) // cannot fail: v is within the bounds
 }
 
-// Count is how many values were recorded.
+// Count is how many values were recorded; 0 for a histogram that is nil.
 func (h *Hist) Count() int64 {
-	if h.h == nil {
+	if h == nil || h.h == nil {
 		return 0
 	}
 	return h.h.TotalCount()
 }
 
 // Quantile returns the value below or at which the share q (0 to 1) of all lie,
-// in nanoseconds; 0 if there are none. It is never above Max.
+// in nanoseconds; 0 if there are none, or h is nil. It is never above Max.
 func (h *Hist) Quantile(q float64) int64 {
 	if h.Count() == 0 {
 		return 0
 	}
 	return min(h.h.ValueAtPercentile(q*100), h.max)
+}
+
+// Min is exact; 0 if there are no values.
+func (h *Hist) Min() int64 {
+	if h.Count() == 0 {
+		return 0
+	}
+	return h.min
 }
 
 // Max is exact; 0 if there are no values.
@@ -78,17 +86,18 @@ func (h *Hist) Merge(o *Hist) {
 	h.min, h.max, h.sum = min(h.min, o.min), max(h.max, o.max), h.sum+o.sum
 }
 
-// take returns what h has and empties h, whose memory stays.
-func (h *Hist) take() Hist {
+// Take returns what h has and empties h, whose memory stays.
+func (h *Hist) Take() Hist {
 	if h.Count() == 0 {
 		return Hist{}
 	}
 	out := Hist{h: h.h.Clone(), min: h.min, max: h.max, sum: h.sum}
-	h.reset()
+	h.Reset()
 	return out
 }
 
-func (h *Hist) reset() {
+// Reset empties h, whose memory stays.
+func (h *Hist) Reset() {
 	if h.h != nil {
 		h.h.Reset()
 	}

@@ -1,20 +1,24 @@
 package bench
 
 import (
+	"net"
 	"testing"
 	"time"
 
 	"github.com/gobwas/ws"
+
+	"wsd/bench/report"
 )
 
 func hold(d time.Duration) Phase { return Phase{Kind: Hold, Duration: Duration(d)} }
 
 // Badly-behaved clients are beside the measured ones and do what they are for.
-func TestManners(t *testing.T) {
+func TestBehaviour(t *testing.T) {
+	t.Parallel()
 	s := start(t, &testServer{})
 	_, p := load(t, s, Plan{Clients: 5, Groups: []Group{
-		{Manners: "slow-reader", Count: 2}, {Manners: "stopped-reader", Count: 1}, {Manners: "half-frame", Count: 3},
-		{Manners: "slow-handshake", Count: 4, Rate: 100}, {Manners: "ping-flood", Count: 1, Rate: 1000},
+		{Behaviour: "slow-reader", Count: 2}, {Behaviour: "stopped-reader", Count: 1}, {Behaviour: "half-frame", Count: 3},
+		{Behaviour: "slow-handshake", Count: 4, Rate: 10}, {Behaviour: "ping-flood", Count: 1, Rate: 1000},
 	}}, hold(300*time.Millisecond), closedLoop(5))
 	wantClean(t, p["closed"])
 	if p["ramp"].Handshakes != 5 || p["ramp"].Up != 5 || s.opened.Load() != 12 {
@@ -22,7 +26,7 @@ func TestManners(t *testing.T) {
 	}
 	for i, opened := range []int{2, 1, 3, 0, 1} {
 		if g := p["ramp"].Groups[i]; g.Opened != opened || g.Refused != 0 {
-			t.Errorf("%s: %d opened, %d refused", g.Manners, g.Opened, g.Refused)
+			t.Errorf("%s: %d opened, %d refused", g.Behaviour, g.Opened, g.Refused)
 		}
 	}
 	if n := uint64(s.messages.Load()); n != p["closed"].Sent {
@@ -47,40 +51,28 @@ func TestManners(t *testing.T) {
 }
 
 // How long the server lets them is reported, and what it says.
-func TestMannersPunished(t *testing.T) {
+func TestBehaviourPunished(t *testing.T) {
+	t.Parallel()
 	s := start(t, &testServer{})
-	done := make(chan map[string]*PhaseReport)
-	go func() {
-		_, p := load(t, s, Plan{Clients: 1, Groups: []Group{{Manners: "stopped-reader", Count: 2}}}, hold(time.Second))
-		done <- p
-	}()
-	await(t, func() bool { return s.opened.Load() == 3 })
-	s.mu.Lock()
-	for c, n := range s.conns {
-		if n != 1 { // the measured client is the first to connect
-			c.Write(ws.CompiledCloseNormalClosure)
-			c.Close()
-		}
-	}
-	s.mu.Unlock()
-	p := <-done
-	var closes uint64
-	for _, name := range []string{"ramp", "hold"} {
-		g := p[name].Groups[0]
-		closes += g.Closes["1000"]
-		if p[name].errors() != 0 {
-			t.Errorf("%s: %+v", name, p[name].Counts)
-		}
-	}
-	if closes != 2 {
-		t.Errorf("%d of 2 ended with 1000: %+v %+v", closes, p["ramp"].Groups, p["hold"].Groups)
+	punish := &until{ok: func(*report.Progress) bool { return false }, begin: onHold(func() {
+		s.each(func(c net.Conn, n int) {
+			if n != 1 { // the measured client is the first to connect
+				c.Write(ws.CompiledCloseNormalClosure)
+				c.Close()
+			}
+		})
+	})}
+	_, p := loadWith(t, s, Options{Observer: punish}, Plan{Clients: 1, Groups: []Group{{Behaviour: "stopped-reader", Count: 2}}}, hold(300*time.Millisecond))
+	if g := p["hold"].Groups[0]; g.Closes["1000"] != 2 || p["hold"].Faults() != 0 {
+		t.Errorf("of 2 ended with 1000: %+v, %+v", g, p["hold"].Counts)
 	}
 }
 
 // A slow reader takes its bytes per second, no more.
 func TestSlowReader(t *testing.T) {
+	t.Parallel()
 	s := start(t, &testServer{})
-	_, p := load(t, s, Plan{Clients: 1, Publish: []string{s.publisher()}, Groups: []Group{{Manners: "slow-reader", Count: 1, Rate: 50}}},
+	_, p := load(t, s, Plan{Clients: 1, Publish: []string{s.publisher()}, Groups: []Group{{Behaviour: "slow-reader", Count: 1, Rate: 50}}},
 		Phase{Kind: Publish, Count: 3, PublishBytes: 1000})
 	wantClean(t, p["publish"])
 	if p["publish"].Deliveries != 3 {

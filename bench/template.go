@@ -21,9 +21,9 @@ const (
 	placeholder = "{seq}"
 )
 
-// stencil is the requests of a phase: built, masked and framed ahead, so that
+// template is the requests of a phase: built, masked and framed ahead, so that
 // sending one is writing its number over the last one's.
-type stencil struct {
+type template struct {
 	op      ws.OpCode
 	payload []byte // unmasked; also what an echo must bring back
 	at      int    // where the number is in payload; -1: not numbered
@@ -39,8 +39,8 @@ type maskedFrame struct {
 	key   [4]byte
 }
 
-func newStencil(ph *Phase) (*stencil, error) {
-	t := &stencil{op: ws.OpText, at: -1, expect: []byte(ph.Expect)}
+func newTemplate(ph *Phase) (*template, error) {
+	t := &template{op: ws.OpText, at: -1, expect: []byte(ph.Expect)}
 	if ph.Bytes > 0 {
 		t.fill(ph)
 	} else if err := t.parse(ph.Payload); err != nil {
@@ -55,7 +55,7 @@ func newStencil(ph *Phase) (*stencil, error) {
 }
 
 // fill makes a payload of a given size: printable, numbered where there is room.
-func (t *stencil) fill(ph *Phase) {
+func (t *template) fill(ph *Phase) {
 	if !ph.Text {
 		t.op = ws.OpBinary
 	}
@@ -68,7 +68,7 @@ func (t *stencil) fill(ph *Phase) {
 	}
 }
 
-func (t *stencil) parse(text string) error {
+func (t *template) parse(text string) error {
 	if text == "" {
 		return fmt.Errorf("nothing to send: give a payload, or a number of bytes")
 	}
@@ -91,7 +91,7 @@ func (t *stencil) parse(text string) error {
 
 // frame returns a whole masked frame with the given number in it. It is good
 // until the next call. It allocates nothing.
-func (t *stencil) frame(slot, number uint32) []byte {
+func (t *template) frame(slot, number uint32) []byte {
 	f := &t.frames[slot%uint32(len(t.frames))]
 	if t.at >= 0 {
 		start := len(f.bytes) - len(t.payload) + t.at
@@ -105,7 +105,7 @@ func (t *stencil) frame(slot, number uint32) []byte {
 }
 
 // numberIn finds the number in an answer; ok is false if there is none.
-func (t *stencil) numberIn(answer []byte) (n uint32, ok bool) {
+func (t *template) numberIn(answer []byte) (n uint32, ok bool) {
 	at := t.at
 	if len(t.expect) > 0 {
 		if at = bytes.Index(answer, t.before); at < 0 {
@@ -127,7 +127,7 @@ func (t *stencil) numberIn(answer []byte) (n uint32, ok bool) {
 }
 
 // right says whether an answer is as it has to be, the number apart.
-func (t *stencil) right(op ws.OpCode, answer []byte) bool {
+func (t *template) right(op ws.OpCode, answer []byte) bool {
 	if len(t.expect) > 0 {
 		return bytes.Contains(answer, t.expect)
 	}
