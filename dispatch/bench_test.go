@@ -63,6 +63,53 @@ func BenchmarkParse(b *testing.B) {
 	}
 }
 
+// BenchmarkParseLong is what 64 KiB can be made to cost: a loop does it in one go.
+func BenchmarkParseLong(b *testing.B) {
+	const most = 64 << 10
+	fill := func(head, unit, tail string) string {
+		return head + strings.Repeat(unit, (most-len(head)-len(tail))/len(unit)) + tail
+	}
+	const a = `"actioncode":"echo"`
+	for _, bb := range []struct{ name, msg string }{
+		{"numbers", fill(`{`+a+`,"data":[`, `1,`, `1]}`)},
+		{"arrays", fill(`{`+a+`,"data":[`, `[],`, `1]}`)},
+		{"deep", fill(`{`+a+`,"data":[`, strings.Repeat("[", 9000)+strings.Repeat("]", 9000)+",", `1]}`)},
+		{"fields", fill(`{`, `"data":1,`, a+`}`)},
+		{"odd_fields", fill(`{`, `"DATA":1,`, a+`}`)},
+		{"escaped_fields", fill(`{`, `"seq":1,`, a+`}`)},
+		{"not_quite_fields", fill(`{`, `"se":1,`, a+`}`)},
+		{"texts", fill(`{`+a+`,"data":[`, `"",`, `""]}`)},
+		{"escapes", fill(`{`+a+`,"token":"`, `a`, `"}`)},
+		{"not_ids", fill(`{`+a+`,"client_ids":[`, `"",`, `""]}`)},
+		{"ids", fill(`{`+a+`,"client_ids":[`, `"`+idA+`",`, `"`+idA+`"]}`)},
+		{"spaces", fill(`{`, ` `, a+`}`)},
+	} {
+		msg := []byte(bb.msg)
+		b.Run(bb.name, func(b *testing.B) {
+			var e Envelope
+			b.SetBytes(int64(len(msg)))
+			b.ReportAllocs()
+			for b.Loop() {
+				Parse(msg, &e)
+			}
+		})
+	}
+	for _, bb := range []struct{ name, data string }{
+		{"names/empty", fill(`{"topics":[`, `"",`, `""]}`)},
+		{"names/long_objects", fill(`{"x":[`, `1,`, `1],"topics":[]}`)},
+		{"names/escapes", fill(`{"topics":[`, `"a",`, `""]}`)},
+	} {
+		data := []byte(bb.data)
+		b.Run(bb.name, func(b *testing.B) {
+			b.SetBytes(int64(len(data)))
+			b.ReportAllocs()
+			for b.Loop() {
+				_, _ = names(data)
+			}
+		})
+	}
+}
+
 func BenchmarkLookup(b *testing.B) {
 	m := NewMux()
 	Builtins(m)

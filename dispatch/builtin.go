@@ -1,6 +1,7 @@
 package dispatch
 
 import (
+	"bytes"
 	"encoding/json"
 	"time"
 
@@ -36,23 +37,61 @@ func echo(_ *Context, data json.RawMessage) (json.RawMessage, error) {
 	return data, nil
 }
 
-// names reads the argument of subscribe and unsubscribe. One that is no text is refused, rather than
-// taken for the name that encoding/json makes of it.
-func names(data json.RawMessage) ([]string, error) {
-	var in struct {
-		Topics texts `json:"topics"`
+// names reads the argument of subscribe and unsubscribe, {"topics":[…]}. A name that is no text is refused,
+// rather than taken for the one that encoding/json makes of it; null is an empty name. The names are parts
+// of one string, since a message has room for 20,000.
+func names(data json.RawMessage) (list []string, err error) {
+	wrong := &Error{Code: InvalidParams}
+	if data == nil {
+		return nil, nil
 	}
-	if !ValidText(data) {
-		return nil, &Error{Code: InvalidParams}
+	if data[0] != '{' || !ValidText(data) {
+		return nil, wrong
 	}
-	if err := decode(data, &in); err != nil {
-		return nil, err
-	}
-	list := make([]string, len(in.Topics))
-	for i, name := range in.Topics {
-		list[i] = string(name)
+	text := string(data)
+	i, more := enter(data, 0, '}')
+	for more {
+		var key []byte
+		key, i = member(data, i)
+		if !isName(key, "topics") {
+			i = value(data, i, maxNesting)
+		} else if list, i = textList(data, text, i); i == bad {
+			return nil, wrong
+		}
+		i, more = step(data, i, '}')
 	}
 	return list, nil
+}
+
+// textList takes an array of strings and nulls, or null, which is none. text is the string of b, which is
+// valid JSON. It returns the index behind the array; bad: there is something else in it.
+func textList(b []byte, text string, i int) (list []string, next int) {
+	switch b[i] {
+	case 'n':
+		return nil, literal(b, i, "null")
+	case '[':
+	default:
+		return nil, bad
+	}
+	list = make([]string, 0, bytes.Count(b[i:], []byte{','})+1)
+	i, more := enter(b, i, ']')
+	for more {
+		start := i
+		switch i = scalar(b, i); {
+		case i == bad: // an array or object
+			return nil, bad
+		case b[start] == 'n':
+			list = append(list, "")
+		case b[start] != '"':
+			return nil, bad
+		case bytes.IndexByte(b[start:i], '\\') < 0:
+			list = append(list, text[start+1:i-1])
+		default:
+			list = append(list, string(appendText(nil, b[start+1:i-1])))
+		}
+		i, more = step(b, i, ']')
+	}
+	return list, i
 }
 
 func subscribe(ctx *Context, data json.RawMessage) ([]string, error) {

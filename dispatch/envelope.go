@@ -21,21 +21,34 @@ type Envelope struct {
 	Broadcast bool        // is_broadcast
 	ClientIDs []uuid.UUID // nil when absent or null; the next Parse reuses its storage
 
-	ids []uuid.UUID // the storage of ClientIDs, kept from Parse to Parse
+	ids   []uuid.UUID // the storage of ClientIDs, kept from Parse to Parse
+	badID bool        // not all that client_ids names are ids
 }
 
 // Parse reads msg into e, of which it first forgets everything. It returns OK or InvalidParams; after
 // InvalidParams only Action and Seq may be set, if they could be read, so that the answer can name them.
 //
-// A plain message, which is what clients send, costs some tens of nanoseconds and no allocation. One
-// with escapes, repeated fields, odd letter case or deep nesting goes through encoding/json.
+// It takes some tens of nanoseconds for what clients send, and no allocation but for the storage of
+// ClientIDs and for strings with escapes.
 func Parse(msg []byte, e *Envelope) Code {
 	e.reset()
-	if fast(msg, e) {
-		return OK
+	json, ok := e.read(msg)
+	if !json {
+		e.reset()
+		return InvalidParams
 	}
-	e.reset()
-	return slow(msg, e)
+	if e.Action = decoded(e.Action); len(e.Action) == 0 || len(e.Action) > MaxAction {
+		e.Action, ok = nil, false
+	}
+	if e.Seq != nil && !isSeq(e.Seq) {
+		e.Seq, ok = nil, false
+	}
+	if !ok || e.badID {
+		*e = Envelope{Action: e.Action, Seq: e.Seq, ids: e.ids[:0]}
+		return InvalidParams
+	}
+	e.Token, e.Company = decoded(e.Token), decoded(e.Company)
+	return OK
 }
 
 func (e *Envelope) reset() {

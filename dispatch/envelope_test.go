@@ -1,6 +1,8 @@
 package dispatch
 
 import (
+	"encoding/json"
+	"fmt"
 	"reflect"
 	"strings"
 	"testing"
@@ -38,7 +40,6 @@ func ids(texts ...string) []uuid.UUID {
 var parseTable = []struct {
 	name string
 	msg  string
-	slow bool // goes through encoding/json
 	want Envelope
 }{
 	{name: "heartbeat", msg: heartBeat, want: Envelope{Action: []byte("heart_beat")}},
@@ -58,23 +59,23 @@ var parseTable = []struct {
 	{name: "seq is big", msg: `{"actioncode":"a","seq":-123456789012345678901234567890}`,
 		want: Envelope{Action: []byte("a"), Seq: []byte("-123456789012345678901234567890")}},
 	{name: "unknown fields", msg: `{"x":{"y":[[],{}]},"":1,"actioncode":"a","datum":1,"seqs":{}}`, want: Envelope{Action: []byte("a")}},
-	{name: "unknown field with an escape", slow: true, msg: `{"a\u0062":1,"actioncode":"a"}`, want: Envelope{Action: []byte("a")}},
-	{name: "unknown field beyond ASCII", slow: true, msg: `{"é":1,"actioncode":"a"}`, want: Envelope{Action: []byte("a")}},
+	{name: "unknown field with an escape", msg: `{"a\u0062":1,"actioncode":"a"}`, want: Envelope{Action: []byte("a")}},
+	{name: "unknown field beyond ASCII", msg: `{"é":1,"actioncode":"a"}`, want: Envelope{Action: []byte("a")}},
 	{name: "data is false", msg: `{"actioncode":"a","data":false}`, want: Envelope{Action: []byte("a"), Data: []byte("false")}},
 	{name: "data is no UTF-8", msg: "{\"actioncode\":\"a\",\"data\":\"\xff\"}", want: Envelope{Action: []byte("a"), Data: []byte("\"\xff\"")}},
 	{name: "action of 64 bytes", msg: `{"actioncode":"` + strings.Repeat("a", 64) + `"}`, want: Envelope{Action: []byte(strings.Repeat("a", 64))}},
 
-	{name: "escaped key", slow: true, msg: `{"action\u0063ode":"a"}`, want: Envelope{Action: []byte("a")}},
-	{name: "escaped action", slow: true, msg: `{"actioncode":"heart\u005fbeat"}`, want: Envelope{Action: []byte("heart_beat")}},
-	{name: "letter case", slow: true, msg: `{"ActionCode":"a","SEQ":1,"daTa":2,"TOKEN":"t","cOmpany":"c","Is_Broadcast":true,"client_IDs":["` + idA + `"]}`,
+	{name: "escaped key", msg: `{"action\u0063ode":"a"}`, want: Envelope{Action: []byte("a")}},
+	{name: "escaped action", msg: `{"actioncode":"heart\u005fbeat"}`, want: Envelope{Action: []byte("heart_beat")}},
+	{name: "letter case", msg: `{"ActionCode":"a","SEQ":1,"daTa":2,"TOKEN":"t","cOmpany":"c","Is_Broadcast":true,"client_IDs":["` + idA + `"]}`,
 		want: Envelope{Action: []byte("a"), Seq: []byte("1"), Data: []byte("2"), Token: []byte("t"), Company: []byte("c"), Broadcast: true, ClientIDs: ids(idA)}},
-	{name: "Kelvin sign for k, long s for s", slow: true, msg: `{"actioncode":"a","to` + "\u212a" + `en":"t","` + "\u017f" + `eq":1}`,
+	{name: "Kelvin sign for k, long s for s", msg: `{"actioncode":"a","to` + "\u212a" + `en":"t","` + "\u017f" + `eq":1}`,
 		want: Envelope{Action: []byte("a"), Token: []byte("t"), Seq: []byte("1")}},
-	{name: "last one wins", slow: true, msg: `{"actioncode":"a","actioncode":"b","data":1,"data":2,"seq":{},"seq":3,"client_ids":["x"],"client_ids":["` + idA + `"]}`,
+	{name: "last one wins", msg: `{"actioncode":"a","actioncode":"b","data":1,"data":2,"seq":{},"seq":3,"client_ids":["x"],"client_ids":["` + idA + `"]}`,
 		want: Envelope{Action: []byte("b"), Data: []byte("2"), Seq: []byte("3"), ClientIDs: ids(idA)}},
-	{name: "null after a string changes nothing", slow: true, msg: `{"actioncode":"a","actioncode":null,"data":1,"data":null}`, want: Envelope{Action: []byte("a")}},
-	{name: "company is no UTF-8", slow: true, msg: "{\"actioncode\":\"a\",\"company\":\"\xff\"}", want: Envelope{Action: []byte("a"), Company: []byte("\ufffd")}},
-	{name: "deep data", slow: true, msg: `{"actioncode":"a","data":` + strings.Repeat("[", 1000) + strings.Repeat("]", 1000) + `}`,
+	{name: "null after a string changes nothing", msg: `{"actioncode":"a","actioncode":null,"data":1,"data":null}`, want: Envelope{Action: []byte("a")}},
+	{name: "company is no UTF-8", msg: "{\"actioncode\":\"a\",\"company\":\"\xff\"}", want: Envelope{Action: []byte("a"), Company: []byte("\ufffd")}},
+	{name: "deep data", msg: `{"actioncode":"a","data":` + strings.Repeat("[", 1000) + strings.Repeat("]", 1000) + `}`,
 		want: Envelope{Action: []byte("a"), Data: []byte(strings.Repeat("[", 1000) + strings.Repeat("]", 1000))}},
 }
 
@@ -82,9 +83,6 @@ func TestParse(t *testing.T) {
 	var e Envelope
 	for _, tt := range parseTable {
 		t.Run(tt.name, func(t *testing.T) {
-			if got := fast([]byte(tt.msg), new(Envelope)); got == tt.slow {
-				t.Errorf("fast = %v, want %v", got, !tt.slow)
-			}
 			if code := Parse([]byte(tt.msg), &e); code != OK {
 				t.Fatalf("code %d, want 0", code)
 			}
@@ -175,14 +173,54 @@ func TestCloneIsItsOwn(t *testing.T) {
 	}
 }
 
-// A name of a field in other letters is left to encoding/json, wherever it differs.
-func TestLetterCaseIsSeen(t *testing.T) {
-	for _, name := range []string{"actioncode", "data", "token", "company", "seq", "is_broadcast", "client_ids"} {
+// A name of a field is known in any letters, and written in any way.
+func TestLetterCase(t *testing.T) {
+	for f, name := range fieldNames[1:] {
 		for i := range name {
-			odd := name[:i] + strings.ToUpper(name[i:i+1]) + name[i+1:]
-			msg := `{"x":"` + odd + `","` + odd + `":null,"actioncode":"a"}`
-			if got, want := fast([]byte(msg), new(Envelope)), odd == name; got != want {
-				t.Errorf("%s: fast = %v, want %v", odd, got, want)
+			for _, odd := range []string{
+				name[:i] + strings.ToUpper(name[i:i+1]) + name[i+1:],
+				fmt.Sprintf(`%s\u%04X%s`, name[:i], name[i], name[i+1:]),
+			} {
+				if got := fieldOf([]byte(odd)); got != field(f+1) {
+					t.Errorf("%s is field %d, want %d", odd, got, f+1)
+				}
+			}
+			for _, other := range []string{name[:i] + name[i+1:], name[:i] + "x" + name[i:], name[:i] + "\x7f" + name[i+1:]} {
+				if got := fieldOf([]byte(other)); got != fieldUnknown {
+					t.Errorf("%s is field %d", other, got)
+				}
+			}
+		}
+	}
+	var long strings.Builder
+	for _, c := range "IS_BROADCAST" {
+		fmt.Fprintf(&long, `\u%04x`, c)
+	}
+	if got := fieldOf([]byte(long.String())); got != fieldBroadcast {
+		t.Errorf("is_broadcast, written as long as can be, is field %d", got)
+	}
+}
+
+// An id may be written as long as can be, too.
+func TestEscapedID(t *testing.T) {
+	var long strings.Builder
+	for _, c := range idA {
+		fmt.Fprintf(&long, `\u%04x`, c)
+	}
+	var e Envelope
+	msg := `{"actioncode":"a","client_ids":["` + long.String() + `"]}`
+	if code := Parse([]byte(msg), &e); code != OK || len(e.ClientIDs) != 1 || e.ClientIDs[0] != uuid.MustParse(idA) {
+		t.Errorf("code %d, %v", code, e.ClientIDs)
+	}
+}
+
+// Values nest as deep as encoding/json lets them, in objects and in arrays.
+func TestNesting(t *testing.T) {
+	for _, level := range [][2]string{{"[", "]"}, {`{"a":`, "}"}, {`[{"a":`, "}]"}} {
+		for _, n := range []int{1, 63, 64, 65, 4998, 4999, 5000, 9998, 9999, 10000} {
+			msg := []byte(`{"actioncode":"a","data":` + strings.Repeat(level[0], n) + "1" + strings.Repeat(level[1], n) + `}`)
+			if got, want := Parse(msg, new(Envelope)) == OK, json.Valid(msg); got != want {
+				t.Errorf("%d levels of %s: taken is %v, by encoding/json %v", n, level[0], got, want)
 			}
 		}
 	}

@@ -9,9 +9,8 @@ import (
 // bad. They allocate nothing, and accept nothing that encoding/json refuses.
 const bad = -1
 
-// maxDepth is how deep values may nest before the fast path leaves them to encoding/json, whose own
-// bound is 10,000. It bounds the recursion below, which runs on the stack of a loop's worker.
-const maxDepth = 32
+// maxNesting is how deep values may nest, as in encoding/json.
+const maxNesting = 10000
 
 // space skips white space.
 func space(b []byte, i int) int {
@@ -21,18 +20,22 @@ func space(b []byte, i int) int {
 	return i
 }
 
-// value skips one value of any type.
-func value(b []byte, i, depth int) int {
-	if i >= len(b) {
-		return bad
+// value skips one value of any type, of at most so many levels of objects and arrays.
+func value(b []byte, i, levels int) int {
+	switch at(b, i) {
+	case '"':
+		return quoted(b, i)
+	case '{', '[':
+		return nested(b, i, levels)
 	}
-	switch c := b[i]; {
+	return scalar(b, i)
+}
+
+// scalar skips a value that is no object and no array.
+func scalar(b []byte, i int) int {
+	switch c := at(b, i); {
 	case c == '"':
 		return quoted(b, i)
-	case c == '{':
-		return object(b, i, depth)
-	case c == '[':
-		return array(b, i, depth)
 	case c == '-' || '0' <= c && c <= '9':
 		return number(b, i)
 	case c == 't':
@@ -45,63 +48,87 @@ func value(b []byte, i, depth int) int {
 	return bad
 }
 
-func object(b []byte, i, depth int) int {
-	if depth == 0 {
-		return bad
-	}
-	i = space(b, i+1)
-	if i < len(b) && b[i] == '}' {
-		return i + 1
-	}
+// nested skips an object or array. It does not recur: the depth is the client's choice, and the stack
+// that of a loop's worker.
+func nested(b []byte, i, levels int) int {
+	var few [64]byte
+	ends := few[:0] // what each level that is open ends with
 	for {
-		if i >= len(b) || b[i] != '"' {
-			return bad
+		more := false
+		if c := at(b, i); c == '{' || c == '[' {
+			if len(ends) == levels {
+				return bad
+			}
+			end := c + 2 // in ASCII
+			ends = append(ends, end)
+			i, more = enter(b, i, end)
+		} else {
+			i, more = step(b, scalar(b, i), ends[len(ends)-1])
 		}
-		if i = quoted(b, i); i == bad {
-			return bad
+		for !more {
+			if ends = ends[:len(ends)-1]; i == bad || len(ends) == 0 {
+				return i
+			}
+			i, more = step(b, i, ends[len(ends)-1])
 		}
-		if i = space(b, i); i >= len(b) || b[i] != ':' {
-			return bad
+		if ends[len(ends)-1] == '}' {
+			if _, i = member(b, i); i == bad {
+				return bad
+			}
 		}
-		if i = value(b, space(b, i+1), depth-1); i == bad {
-			return bad
-		}
-		if i = space(b, i); i >= len(b) {
-			return bad
-		}
-		if b[i] == '}' {
-			return i + 1
-		}
-		if b[i] != ',' {
-			return bad
-		}
-		i = space(b, i+1)
 	}
 }
 
-func array(b []byte, i, depth int) int {
-	if depth == 0 {
-		return bad
+// enter goes into the object or array at b[i]: to its first member or element, or, if it has none,
+// behind its end.
+func enter(b []byte, i int, end byte) (next int, more bool) {
+	if i = space(b, i+1); at(b, i) == end {
+		return i + 1, false
 	}
-	i = space(b, i+1)
-	if i < len(b) && b[i] == ']' {
-		return i + 1
+	return i, true
+}
+
+// step goes from the index behind a member or element to the next one, or behind the end. It is bad if
+// neither comes, or i was.
+func step(b []byte, i int, end byte) (next int, more bool) {
+	if i == bad {
+		return bad, false
 	}
-	for {
-		if i = value(b, i, depth-1); i == bad {
-			return bad
-		}
-		if i = space(b, i); i >= len(b) {
-			return bad
-		}
-		if b[i] == ']' {
-			return i + 1
-		}
-		if b[i] != ',' {
-			return bad
-		}
-		i = space(b, i+1)
+	i = space(b, i)
+	switch at(b, i) {
+	case ',':
+		return space(b, i+1), true
+	case end:
+		return i + 1, false
 	}
+	return bad, false
+}
+
+// member takes a key and its colon. It returns what is between the key's quotes, and the index of the
+// value.
+func member(b []byte, i int) (key []byte, next int) {
+	if at(b, i) != '"' {
+		return nil, bad
+	}
+	end := plain(b, i+1) + 1
+	if at(b, end-1) != '"' {
+		if end = quoted(b, i); end == bad {
+			return nil, bad
+		}
+	}
+	key = b[i+1 : end-1]
+	if i = space(b, end); at(b, i) != ':' {
+		return nil, bad
+	}
+	return key, space(b, i+1)
+}
+
+// at returns b[i], and 0, which is no JSON, where there is nothing.
+func at(b []byte, i int) byte {
+	if uint(i) < uint(len(b)) {
+		return b[i]
+	}
+	return 0
 }
 
 // quoted skips a string, quotes included. Bytes that are no UTF-8 pass, as they do in encoding/json.

@@ -2,7 +2,6 @@ package dispatch
 
 import (
 	"bytes"
-	"strconv"
 	"unicode/utf16"
 	"unicode/utf8"
 )
@@ -32,10 +31,55 @@ func halfSurrogate(raw []byte) bool {
 }
 
 // unit returns what \uXXXX at raw[i] stands for; 0 if there is none.
-func unit(raw []byte, i int) rune {
+func unit(raw []byte, i int) (r rune) {
 	if i+6 > len(raw) || raw[i] != '\\' || raw[i+1] != 'u' {
 		return 0
 	}
-	n, _ := strconv.ParseUint(string(raw[i+2:i+6]), 16, 16)
-	return rune(n)
+	for _, c := range raw[i+2 : i+6] {
+		switch r <<= 4; {
+		case c <= '9':
+			r |= rune(c - '0')
+		default:
+			r |= rune(c | 0x20 - 'a' + 10)
+		}
+	}
+	return r
 }
+
+// decoded returns what the inside of a JSON string stands for: itself, or a copy.
+func decoded(raw []byte) []byte {
+	if plain(raw, 0) == len(raw) || bytes.IndexByte(raw, '\\') < 0 && utf8.Valid(raw) {
+		return raw
+	}
+	return appendText(nil, raw)
+}
+
+// appendText appends what the inside of a JSON string stands for. As encoding/json does, it puts U+FFFD
+// for what is no character.
+func appendText(dst, raw []byte) []byte {
+	for i := 0; i < len(raw); {
+		if end := plain(raw, i); end > i {
+			dst, i = append(dst, raw[i:end]...), end
+			continue
+		}
+		r, size := rune(0), 2
+		switch c := raw[i]; {
+		case c >= utf8.RuneSelf:
+			r, size = utf8.DecodeRune(raw[i:])
+		case raw[i+1] == 'u':
+			if r, size = unit(raw, i), 6; utf16.IsSurrogate(r) {
+				if r = utf16.DecodeRune(r, unit(raw, i+6)); r != utf8.RuneError {
+					size = 12
+				}
+			}
+		default:
+			r = unescaped[raw[i+1]]
+		}
+		dst = utf8.AppendRune(dst, r)
+		i += size
+	}
+	return dst
+}
+
+// unescaped is what a letter behind a backslash stands for.
+var unescaped = [256]rune{'"': '"', '\\': '\\', '/': '/', 'b': '\b', 'f': '\f', 'n': '\n', 'r': '\r', 't': '\t'}
