@@ -37,33 +37,43 @@ const docsIntro = `# Configuration
 
 <!-- Written by "make docs" from the flags of cmd/wsd; change those. -->
 
-Every setting of ` + "`wsd serve`" + ` has one name, and three places where it can be given:
+Every setting of ` + "`wsd serve`" + ` has one name. It can be given in three places; if it is given in more than one, the upper row of
+this table counts:
 
-| place | form | |
-| --- | --- | --- |
-| command line | ` + "`--max-clients=50000`" + ` | goes before all |
-| environment | ` + "`WSD_MAX_CLIENTS=50000`" + ` | goes before the file |
-| file | ` + "`max-clients: 50000`" + ` in the YAML file of ` + "`--config`" + ` | goes before the defaults |
+| place | form |
+| --- | --- |
+| command line | ` + "`--max-clients=50000`" + ` |
+| environment | ` + "`WSD_MAX_CLIENTS=50000`" + ` |
+| file | ` + "`max-clients: 50000`" + ` in the YAML file of ` + "`--config`" + ` |
 
-` + "`wsd serve --print-config`" + ` prints the configuration in effect as such a file, without starting anything. A key that is
-no setting is an error, as is a value that cannot be meant; both are named, and the exit code is 2. What only shows at
-start (an address that is taken, a file that is missing) ends with exit code 1.
+A setting that is given nowhere has its default.
 
-- **Sizes** are bytes, or carry a unit: ` + "`512B`, `64KiB`, `1GiB`" + `. **Durations** carry theirs: ` + "`500ms`, `30s`, `2m`" + `; time-outs go up to 1000h.
-- **Lists** are given by repeating the flag, or with commas: ` + "`--origins=https://a.example,https://b.example`" + `; in the file
-  as a YAML list. A list in one place replaces that of another.
-  Blanks around an item do not count, and an item that is empty or there twice is an error.
-- **Switches** can be turned off again by ` + "`--no-…`" + `.
-- **Variables** that are empty are not set.
-- **Origins** are compared as browsers send them (RFC 6454): ` + "`https://Example.org:443/` is `https://example.org`" + `, and an internationalised
-  name its ASCII (` + "`https://bücher.example` is `https://xn--bcher-kva.example`" + `). ` + "`https://*.example.org`" + ` is all names below, not itself; ` + "`https://*`" + `
-  all of a scheme; ` + "`example.org`" + ` any scheme and port. ` + "`null`" + ` is what pages without an origin send (sandboxed frames, files), so any
-  page can: only ` + "`*`" + ` and ` + "`null`" + ` itself allow it.
-- **Hosts** without a port allow all ports. With ` + "`:80` or `:443`" + ` they allow a header without one, too: browsers leave out their scheme's own.
-- **Paths** are compared in the form of RFC 3986, section 6.2.2: ` + "`/über` is `/%C3%BCber`, `/%7Ea` is `/~a`" + `.
-- **Files**: a byte order mark is skipped in text (the configuration, a scenario), and refused in a token or a secret.
+` + "`wsd serve --print-config`" + ` prints the configuration in effect, as such a file. It starts nothing.
 
-Two limits can meet: [limits.md](limits.md) says what happens then.
+An unknown key is an error, and so is a value that makes no sense. The error names key and value, and the exit code is 2. Some
+errors only show at the start, as an address that is taken or a file that is missing. Then the exit code is 1.
+
+- **Sizes** are bytes, or have a unit: ` + "`512B`, `64KiB`, `1GiB`" + `.
+- **Durations** have a unit: ` + "`500ms`, `30s`, `2m`" + `. Time-outs go up to 1000h.
+- **Lists**: repeat the flag, or put commas between the items: ` + "`--origins=https://a.example,https://b.example`" + `. In the file, write
+  a YAML list. A list in one place replaces that of another. Blanks around an item do not count. An empty item is an error,
+  and so is one that is there twice.
+- **Switches** are turned off again by ` + "`--no-…`" + `.
+- **Variables** that are empty count as not set.
+- **Origins** say which web pages may connect. They are compared as browsers send them (RFC 6454):
+  - ` + "`https://Example.org:443/` is the same as `https://example.org`" + `.
+  - An internationalised name is compared in its ASCII form: ` + "`https://bücher.example` is `https://xn--bcher-kva.example`" + `.
+  - ` + "`https://*.example.org`" + ` is all names below, not itself. ` + "`https://*`" + ` is all origins of a scheme. ` + "`example.org`" + ` is any
+    scheme and any port.
+  - ` + "`null`" + ` is what pages without an origin send: sandboxed frames and files. Any page can put itself into such a frame. So
+    only ` + "`*`" + ` and ` + "`null`" + ` itself allow it.
+- **Hosts** without a port allow all ports. With ` + "`:80` or `:443`" + ` they also allow a header without a port, because browsers leave
+  out the port of their scheme.
+- **Paths** are compared in the form of RFC 3986, section 6.2.2: ` + "`/über` is `/%C3%BCber`, and `/%7Ea` is `/~a`" + `.
+- **Files** of text (the configuration, a scenario) may begin with a byte order mark, which is skipped. In a token or a secret it is
+  an error.
+
+[limits.md](limits.md) says what happens where two limits meet.
 `
 
 // configurationDocs writes one table for each group of the help.
