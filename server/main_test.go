@@ -21,6 +21,7 @@ func TestMain(m *testing.M) {
 		os.Exit(runChild(what))
 	}
 	slog.SetDefault(slog.New(slog.DiscardHandler))
+	statsPatience = patience // numbers of before are for the test of them
 	warmUp()
 	os.Exit(m.Run())
 }

@@ -173,8 +173,9 @@ type Stats struct {
 	TopicLimit  uint64    `json:"topic_limit"` // subscriptions refused for a limit
 }
 
-// statsPatience is how long Stats waits for a loop.
-const statsPatience = 2 * time.Second
+// statsPatience is how long Stats waits for a loop. It is a variable for the
+// tests.
+var statsPatience = 2 * time.Second
 
 // told is what a loop has answered last, for those who ask.
 type told struct {
