@@ -194,7 +194,7 @@ func TestStopWaits(t *testing.T) {
 // both say what became of it.
 func TestStartStop(t *testing.T) {
 	before := inUse()
-	for i := range 2000 { // where they cross is a few instructions wide
+	for i := range 800 { // where they cross is a few instructions wide
 		s := newSite(t, Config{Loops: 1 + i%2})
 		var both sync.WaitGroup
 		begin := make(chan struct{})
