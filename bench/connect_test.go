@@ -89,12 +89,21 @@ func TestStorm(t *testing.T) {
 
 // Churn replaces clients without an error on either side.
 func TestChurn(t *testing.T) {
-	s := start(t, &testServer{})
-	churn := closedLoop(20)
-	churn.Churn, churn.Duration = Duration(100*time.Millisecond), Duration(400*time.Millisecond)
-	_, p := load(t, s, Plan{Clients: 20}, churn, Phase{Kind: Ramp, Name: "again"}, Phase{Kind: Hold, Duration: Duration(50 * time.Millisecond)})
-	if p["closed"].Handshakes == 0 || p["closed"].errors() != 0 {
+	var s *testServer
+	var p map[string]*PhaseReport
+	longEnough(t, 400*time.Millisecond, func(d Duration) bool {
+		// At the end of the churn some are in the midst of their handshake.
+		s = start(t, &testServer{request: func(*conn.Request) { time.Sleep(30 * time.Millisecond) }})
+		churn := closedLoop(20)
+		churn.Churn, churn.Duration = Duration(100*time.Millisecond), d
+		_, p = load(t, s, Plan{Clients: 20}, churn, Phase{Kind: Ramp, Name: "again"}, Phase{Kind: Hold, Duration: Duration(300 * time.Millisecond)})
+		return p["closed"].Handshakes > 0
+	})
+	if p["closed"].errors() != 0 {
 		t.Errorf("%+v", p["closed"].Counts)
+	}
+	if p["hold"].Handshakes != 0 {
+		t.Errorf("%d clients were replaced after the end of the churn", p["hold"].Handshakes)
 	}
 	if p["hold"].Up != 20 || p["hold"].errors() != 0 {
 		t.Errorf("%d up, %+v", p["hold"].Up, p["hold"].Counts)

@@ -72,12 +72,17 @@ func TestHist(t *testing.T) {
 // aReport is one of a short run in which a bit of everything happens.
 func aReport(t *testing.T) *Report {
 	t.Helper()
-	s := start(t, &testServer{closeWith: func(n int) (ws.StatusCode, bool) { return 1008, n >= 4 }})
-	closed := closedLoop(4)
-	closed.Duration = Duration(50 * time.Millisecond)
-	r, _ := load(t, s, Plan{Clients: 4, PIDs: []int{os.Getpid()}, Publish: []string{s.publisher()},
-		Groups: []Group{{Manners: "half-frame", Count: 1}}},
-		publishPhase(1), Phase{Kind: Open, Rate: 20, Duration: Duration(100 * time.Millisecond), Payload: "x"}, closed)
+	var r *Report
+	longEnough(t, 50*time.Millisecond, func(d Duration) bool {
+		s := start(t, &testServer{closeWith: func(n int) (ws.StatusCode, bool) { return 1008, n >= 4 }})
+		closed := closedLoop(4)
+		closed.Duration = d
+		var p map[string]*PhaseReport
+		r, p = load(t, s, Plan{Clients: 4, PIDs: []int{os.Getpid()}, Publish: []string{s.publisher()},
+			Groups: []Group{{Manners: "half-frame", Count: 1}}},
+			publishPhase(1), Phase{Kind: Open, Rate: 20, Duration: Duration(100 * time.Millisecond), Payload: "x"}, closed)
+		return p["closed"].UnexpectedCloses == 4
+	})
 	r.Command = []string{"wsd", "bench", "--header=<script>"}
 	return r
 }

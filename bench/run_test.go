@@ -31,13 +31,16 @@ func selfAsWorker() (*exec.Cmd, error) {
 	return cmd, nil
 }
 
+// lossGrace is for plans some of whose answers never come.
+const lossGrace = Duration(2 * time.Second)
+
 // load runs a plan against s, ramp first, and returns its phases by name.
 func load(t *testing.T, s *testServer, p Plan, phases ...Phase) (*Report, map[string]*PhaseReport) {
 	t.Helper()
 	p.Targets = append(p.Targets, s.url())
 	p.Phases = append([]Phase{{Kind: Ramp}}, phases...)
 	if p.Grace == 0 {
-		p.Grace = Duration(300 * time.Millisecond)
+		p.Grace = Duration(20 * time.Second) // nothing is lost: it ends before
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
@@ -50,6 +53,17 @@ func load(t *testing.T, s *testServer, p Plan, phases ...Phase) (*Report, map[st
 		byName[r.Phases[i].Name] = &r.Phases[i]
 	}
 	return r, byName
+}
+
+// longEnough has try run a phase for longer each time, until it says that there
+// was time for what the test is about: on a busy machine a short one has none.
+func longEnough(t *testing.T, d time.Duration, try func(Duration) bool) {
+	t.Helper()
+	for ; !try(Duration(d)); d *= 2 {
+		if d > 20*time.Second {
+			t.Fatalf("nothing happened in %v", d)
+		}
+	}
 }
 
 // requests are numbered, so that what happens to each can be told.
