@@ -42,7 +42,7 @@ func warmUp() {
 
 // patience is how long a test waits for what has to happen. It only ends the
 // tests that fail.
-const patience = 20 * time.Second
+const patience = time.Minute
 
 // eventually waits until ok reports true. what is called when it never does.
 func eventually(t testing.TB, what func() string, ok func() bool) {
