@@ -24,16 +24,16 @@ run: build ## build and run the server; flags in ARGS
 	bin/wsd serve $(ARGS)
 
 test: ## test all packages, and the modules of their own; needs nothing but Go
-	go test -timeout 5m -shuffle=on $(PACKAGES)
+	go test -timeout 15m -shuffle=on $(PACKAGES)
 	@set -e; for m in $(MODULES); do echo "== $$m"; (cd $$m && go vet ./... && go test ./...); done
 
 race: ## test all packages with the race detector
-	go test -race -timeout 10m -shuffle=on $(PACKAGES)
+	go test -race -timeout 30m -shuffle=on $(PACKAGES)
 
 e2e: ## test with real clients: Python's websockets, npm's ws, Chromium, curl, promtool; installs what is missing
 	e2e/install.sh
 	e2e/status/install.sh
-	go test -timeout 9m -count=1 -v ./e2e/...
+	go test -timeout 20m -count=1 -v ./e2e/...
 
 lint: ## gofmt, go vet for amd64 and arm64, staticcheck
 	@unformatted=$$(gofmt -l $$(git ls-files --cached --others --exclude-standard '*.go')); \

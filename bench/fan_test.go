@@ -42,7 +42,7 @@ func TestFanoutFaults(t *testing.T) {
 		}
 		return 1
 	}})
-	_, p := load(t, s, Plan{Clients: 10, Grace: Duration(time.Second), Publish: []string{s.publisher()}}, publishPhase(4))
+	_, p := load(t, s, Plan{Clients: 10, Grace: lossGrace, Publish: []string{s.publisher()}}, publishPhase(4))
 	if c := p["publish"].Counts; c.Lost != 3 || c.Duplicates != 1 || c.Deliveries != 37 || c.Reordered != 0 {
 		t.Errorf("%+v", c)
 	}

@@ -59,7 +59,7 @@ func TestKnownFaults(t *testing.T) {
 			t.Parallel()
 			s := start(t, c.server)
 			// One client, so that the n-th message is the n-th of the run.
-			_, p := load(t, s, Plan{Clients: 1, Grace: Duration(time.Second)}, c.phase)
+			_, p := load(t, s, Plan{Clients: 1, Grace: lossGrace}, c.phase)
 			open := p["open"]
 			if open.Sent != 300 || uint64(s.messages.Load()) != 300 || !c.check(open, open.Sent) {
 				t.Errorf("%d sent, %d seen by the server: %+v", open.Sent, s.messages.Load(), open.Counts)

@@ -26,17 +26,18 @@ func (e *engine) beginClosed() {
 }
 
 // enlist gives a client its part in the phase: at its begin, and when the
-// client is (back) up in the midst of it.
+// client is (back) up in the midst of it. Who comes after its end has none: what
+// is planned for it then would happen in the next phase.
 func (e *engine) enlist(slot uint32, c *client) {
 	ph := &e.phase
-	if c.phase != open || c.has(flagFirst) {
+	if c.phase != open || c.has(flagFirst) || e.now >= ph.end {
 		return
 	}
 	if ph.spec.Churn > 0 {
 		e.after(e.life(), slot, c, dueDeath)
 	}
 	switch {
-	case ph.closed && c.has(flagActive) && e.now < ph.end:
+	case ph.closed && c.has(flagActive):
 		for range ph.spec.Depth {
 			if c.phase != open || e.pend.count >= pendingAtMost {
 				break

@@ -34,6 +34,9 @@ func selfAsWorker() (*exec.Cmd, error) {
 	return cmd, nil
 }
 
+// lossGrace is for plans some of whose answers never come.
+const lossGrace = Duration(2 * time.Second)
+
 // load runs a plan against s, ramp first, and returns its phases by name. Where
 // answers are to be lost the plan says for how long they are waited for.
 func load(t *testing.T, s *testServer, p Plan, phases ...Phase) (*report.Report, map[string]*report.Phase) {

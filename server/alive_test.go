@@ -4,7 +4,6 @@ import (
 	"context"
 	"strings"
 	"testing"
-	"time"
 )
 
 // A loop that hangs is found, one that went on is alive again, and an ended
@@ -16,11 +15,20 @@ func TestAlive(t *testing.T) {
 	if err := s.Alive(patient); err != nil {
 		t.Fatal(err)
 	}
-	release := make(chan struct{})
-	s.loops[1].post(func(*loop) { <-release })
-	short, cut := context.WithTimeout(t.Context(), 20*time.Millisecond)
+	release, held := make(chan struct{}), make(chan struct{})
+	s.loops[1].post(func(*loop) { close(held); <-release })
+	<-held
+	short, cut := context.WithCancel(t.Context())
 	defer cut()
-	if err := s.Alive(short); err == nil || !strings.Contains(err.Error(), "loop 2 of 2") {
+	told := make(chan error, 1)
+	go func() { told <- s.Alive(short) }()
+	eventually(t, says("it is asked"), func() bool {
+		s.loops[1].inbox.mu.Lock()
+		defer s.loops[1].inbox.mu.Unlock()
+		return len(s.loops[1].inbox.tasks) > 0
+	})
+	cut()
+	if err := <-told; err == nil || !strings.Contains(err.Error(), "loop 2 of 2") {
 		t.Errorf("with a loop that hangs: %v", err)
 	}
 	close(release)

@@ -174,23 +174,41 @@ func TestPublishBesideFanOuts(t *testing.T) {
 	s := start(t, Config{Loops: 1, IdleTimeout: -1, CloseTimeout: 50 * time.Millisecond, ClientFanout: true})
 	s.jammed(2000)
 	const fans = fannedAtOnce/2000 + 20
-	s.each(func(l *loop) {
+	p := s.dial()
+	s.stepped()
+	news := newDelivery([]byte("news"), All())
+	if err := s.backlog.enter(t.Context(), s.ended, len(news.frame)); err != nil {
+		t.Fatal(err)
+	}
+	s.each(func(*loop) { // all that follows is there before any of it is worked off
+		p.send(`{"actioncode":"echo","is_broadcast":true}`)
 		for range fans {
 			s.tellAll(newDelivery([]byte("from a client"), All()))
 		}
+		if !s.backlog.full() {
+			t.Errorf("%d more fan-outs to 2000 are let in", fans)
+		}
+		if err := s.Server.publish(news); err != nil {
+			t.Error(err)
+		}
 	})
-	if !s.backlog.full() {
-		t.Errorf("%d more fan-outs to 2000 are let in", fans)
-	}
-	p := s.dial()
-	p.ask(`{"actioncode":"echo","is_broadcast":true}`, answer(10, "busy", "null", "echo", ""))
-	if r, err := s.Publish(t.Context(), All(), Message{Data: []byte("news")}); err != nil || r.Matched != 2001 {
-		t.Fatalf("%+v %v", r, err)
-	}
 	left := 0
-	s.each(func(l *loop) { left = len(l.fans) })
+	s.everyTurn(func(l *loop) bool { // before anybody is told
+		left = len(l.fans)
+		select {
+		case <-news.done:
+			return false
+		default:
+			return true
+		}
+	})
+	if n := news.matched.Load(); n != 2001 {
+		t.Errorf("the publish was for %d", n)
+	}
 	if left < fans/2 {
 		t.Errorf("%d of %d fan-outs were ahead of a publish", fans-left, fans)
+	}
+	for p.recv() != answer(10, "busy", "null", "echo", "") {
 	}
 	s.until("all are over", func(st Stats) bool { return st.PublishesUnderWay == 0 })
 	if s.backlog.full() || s.backlog.fanned.Load() != 0 {

@@ -142,29 +142,27 @@ func TestPipelinedHandshake(t *testing.T) {
 // TestHandshakeDeadline: it is absolute. Silence does not get round it, nor
 // does one byte after the other.
 func TestHandshakeDeadline(t *testing.T) {
-	s := start(t, Config{HandshakeTimeout: 150 * time.Millisecond, MaxClients: 4})
+	s := start(t, Config{HandshakeTimeout: time.Minute, IdleTimeout: -1, MaxClients: 4})
 	stay := s.dial()
 	silent, half, drip := s.connect(), s.connect(), s.connect()
+	s.until("all places are taken", func(st Stats) bool { return st.Clients.Joining == 3 })
 	refused := s.connect() // one too many, and it says nothing either
 	half.write("GET /ws HTTP/1.1\r\nHost: te")
-	over := make(chan struct{})
-	go func() {
-		defer close(over)
-		drip.try("GET /ws HTTP/1.1\r\nX: ")
-		for { // for as long as the server takes it
-			if _, err := drip.Conn.Write([]byte("x")); err != nil {
-				return
-			}
-			time.Sleep(time.Millisecond)
-		}
-	}()
+	drip.write("GET /ws HTTP/1.1\r\nX: ")
+	s.until("all are there", func(st Stats) bool { return st.Clients.Connected == 5 })
+	for range 5 {
+		s.until("nobody's time is over", func(st Stats) bool { return st.Clients.Joining == 4 })
+		before := s.Stats().BytesIn
+		drip.write("x")
+		s.until("it is read", func(st Stats) bool { return st.BytesIn > before })
+		s.sleep(s.cfg.HandshakeTimeout / 5)
+	}
 	for _, p := range []*peer{silent, half, drip, refused} {
 		if r := p.response(); r.StatusCode != 408 {
 			t.Errorf("%s, want 408", r.Status)
 		}
 		p.Close()
 	}
-	<-over
 	stay.alive()
 	s.until("only one is left", func(st Stats) bool {
 		return st.Clients.Connected == 1 && st.Closed["handshake_timeout"] == 4
@@ -175,19 +173,20 @@ func TestHandshakeDeadline(t *testing.T) {
 // TestFirstMessage: who connects and says nothing is closed, and a ping is not
 // saying something. Who has spoken stays.
 func TestFirstMessage(t *testing.T) {
-	// What half follows its half frame with would be part of it: it cannot
-	// answer the close frame.
-	s := start(t, Config{FirstMessageTimeout: 150 * time.Millisecond, CloseTimeout: 500 * time.Millisecond})
+	s := start(t, Config{FirstMessageTimeout: time.Minute, IdleTimeout: -1})
 	spoke, half, silent := s.dial(), s.dial(), s.dial()
 	spoke.alive()
 	half.write(text(beat)[:10])
-	half.left = true
+	half.left = true // what it follows its half frame with would be part of that
 	silent.write(frame(ws.OpPing, "x"))
+	s.until("the ping is read", func(st Stats) bool { return st.ControlsIn == 1 })
+	s.sleep(s.cfg.FirstMessageTimeout)
+	s.closed(ReasonSilent, 2)
+	s.sleep(s.cfg.CloseTimeout)
 	for _, p := range []*peer{silent, half} {
 		if code, reason := p.ended(); code != 1008 || reason != "no message in time" {
 			t.Errorf("closed with %d %q", code, reason)
 		}
 	}
 	spoke.alive()
-	s.closed(ReasonSilent, 2)
 }

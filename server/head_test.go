@@ -6,7 +6,6 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-	"time"
 )
 
 // headed expects the answer to a HEAD request: a header that says how long the
@@ -52,8 +51,11 @@ func TestHeadIsRefusedWithoutBody(t *testing.T) {
 		p.headed(503)
 	})
 	t.Run("late", func(t *testing.T) {
-		p := start(t, Config{HandshakeTimeout: 150 * time.Millisecond}).connect()
+		s := start(t, Config{})
+		p := s.connect()
 		p.write(head[:30])
+		s.until("it is joining", func(st Stats) bool { return st.Clients.Joining == 1 && st.BytesIn == 30 })
+		s.sleep(s.cfg.HandshakeTimeout)
 		p.headed(408)
 	})
 	t.Run("stopping", func(t *testing.T) {

@@ -10,7 +10,6 @@ import (
 	"net"
 	"net/http"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -24,7 +23,9 @@ import (
 // site is a server under test.
 type site struct {
 	*Server
-	t testing.TB
+	t     testing.TB
+	first *site   // of those that were handed over from it, the one that start made; nil for that one
+	heirs []*site // of the first: to be ended before it, after the test's clients
 }
 
 // serving is how many servers of start there are.
@@ -42,11 +43,10 @@ func start(t testing.TB, cfg Config) *site {
 	s := newSite(t, cfg)
 	t.Cleanup(func() {
 		serving--
-		if !s.draining.Load() {
-			s.balanced()
-			s.stop()
+		for _, heir := range s.heirs {
+			heir.over()
 		}
-		s.checkEmpty()
+		s.over()
 		if serving == 0 {
 			checkNoMore(t, before)
 		}
@@ -55,6 +55,16 @@ func start(t testing.TB, cfg Config) *site {
 		t.Fatal(err)
 	}
 	return s
+}
+
+// over stops the server, if that has not been done, and looks for what is left.
+func (s *site) over() {
+	s.t.Helper()
+	if !s.draining.Load() {
+		s.balanced()
+		s.stop()
+	}
+	s.checkEmpty()
 }
 
 // newSite makes a server that is not started yet. Unset, the time-outs are long,
@@ -167,8 +177,42 @@ func (s *site) closed(why Reason, n uint64) {
 
 // each runs f in every loop, in one after the other, and waits for all.
 func (s *site) each(f func(*loop)) {
-	var mu sync.Mutex
-	s.ask(func(l *loop) { mu.Lock(); defer mu.Unlock(); f(l) })
+	s.t.Helper()
+	late := time.NewTimer(patience)
+	defer late.Stop()
+	for _, l := range s.loops {
+		done := make(chan struct{})
+		if !l.post(func(l *loop) { f(l); close(done) }) {
+			l.running.Lock() // it is over, or will be in a moment
+			f(l)
+			l.running.Unlock()
+			continue
+		}
+		select {
+		case <-done:
+		case <-late.C:
+			s.t.Fatalf("loop %d does not answer", l.number)
+		}
+	}
+}
+
+// overdue has the deadline of a message that waits in queues pass.
+func (s *site) overdue(message string) {
+	s.t.Helper()
+	found := 0
+	s.each(func(l *loop) {
+		for _, slot := range l.slow.stuck {
+			for k := l.clients.at(slot).head; k != 0; k = l.queue.at(k).next {
+				if d := l.queue.at(k).from; d != nil && strings.HasSuffix(string(d.frame), message) {
+					d.deadline = instant() - 1
+					found++
+				}
+			}
+		}
+	})
+	if found == 0 {
+		s.t.Fatalf("%q does not wait", message)
+	}
 }
 
 // peer is a client: a bare connection, and what it read of it.
@@ -233,6 +277,9 @@ func (c *counting) Enabled(_ context.Context, l slog.Level) bool { return l >= s
 func (c *counting) Handle(context.Context, slog.Record) error    { c.lines.Add(1); return nil }
 func (c *counting) WithAttrs([]slog.Attr) slog.Handler           { return c }
 func (c *counting) WithGroup(string) slog.Handler                { return c }
+
+// briefly is a time-out for those of whom nothing is expected any more.
+const briefly = 50 * time.Millisecond
 
 // request is a handshake for path, with further fields.
 func request(path string, fields ...string) string {

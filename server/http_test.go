@@ -52,14 +52,18 @@ func TestRequestForms(t *testing.T) {
 
 // TestDateOfRefusals: all that is refused says when (RFC 9110, 6.6.1).
 func TestDateOfRefusals(t *testing.T) {
-	s := start(t, Config{MaxClients: 1, HandshakeTimeout: 150 * time.Millisecond})
+	s := start(t, Config{MaxClients: 1})
 	p := s.connect()
+	s.until("it is there", func(st Stats) bool { return st.Clients.Joining == 1 })
 	full := s.connect()
 	full.write(request("/ws"))
-	for status, q := range map[int]*peer{503: full, 408: p} {
+	dated := func(q *peer, status int) {
 		if r := q.refused(status); r.Header.Get("Date") == "" {
 			t.Errorf("%d without a Date", status)
 		}
 		q.Close()
 	}
+	dated(full, 503)
+	s.sleep(s.cfg.HandshakeTimeout)
+	dated(p, 408)
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/gobwas/ws"
+	"golang.org/x/sys/unix"
 )
 
 // Socket options that package syscall does not name.
@@ -17,10 +18,11 @@ const (
 	tcpNotsentLowat = 25
 )
 
-// quick has time-outs that pass while a test waits.
-func quick(cfg Config) Config {
-	cfg.IdleTimeout, cfg.PongTimeout, cfg.CloseTimeout = 100*time.Millisecond, 600*time.Millisecond, 200*time.Millisecond
-	return cfg
+// sleep has every loop see that so much time passes, and a little more: a time-out
+// of that length is over. Nobody who is slow in this process is late for it.
+func (s *site) sleep(d time.Duration) {
+	s.t.Helper()
+	s.each(func(l *loop) { l.sleep(d + 2*l.tick) })
 }
 
 // pinged reads a ping and returns its payload.
@@ -36,21 +38,23 @@ func (p *peer) pinged() string {
 // TestIdle: silence is answered by a ping, further silence by a close. Who
 // answers lives, whatever the answer is.
 func TestIdle(t *testing.T) {
-	s := start(t, quick(Config{}))
+	s := start(t, Config{IdleTimeout: time.Minute, PongTimeout: time.Minute})
 	silent, ponging, talking := s.dial(), s.dial(), s.dial()
-	silent.pinged()
-	for range 5 {
+	const rounds = 5
+	for n := range uint64(rounds) {
+		s.sleep(time.Minute)
 		ponging.write(frame(ws.OpPong, ponging.pinged()))
 		talking.pinged()
 		talking.alive()
+		s.until("the pong is read", func(st Stats) bool { return st.ControlsIn > n })
 	}
+	silent.pinged()
 	if code, reason := silent.ended(); code != 1008 || reason != "idle: the ping was not answered" {
 		t.Errorf("closed with %d %q", code, reason)
 	}
-	ponging.pinged()
 	ponging.alive()
 	s.closed(ReasonIdle, 1)
-	if st := s.Stats(); st.Pings < 11 || st.Clients.Open != 2 {
+	if st := s.Stats(); st.Pings != 1+2*rounds || st.Clients.Open != 2 {
 		t.Errorf("%d pings; %s", st.Pings, describe(st))
 	}
 }
@@ -87,9 +91,7 @@ func TestPongLongerThanIdle(t *testing.T) {
 
 // TestIdleOff: a negative time-out is none.
 func TestIdleOff(t *testing.T) {
-	cfg := quick(Config{})
-	cfg.IdleTimeout = -1
-	s := start(t, cfg)
+	s := start(t, Config{IdleTimeout: -1})
 	p := s.dial()
 	s.each(func(l *loop) {
 		if l.clients.used == 0 {
@@ -99,6 +101,7 @@ func TestIdleOff(t *testing.T) {
 			t.Error("somebody will look at a client that has no time-out")
 		}
 	})
+	s.sleep(time.Hour)
 	p.alive()
 	if st := s.Stats(); st.Pings != 0 {
 		t.Errorf("%d pings", st.Pings)
@@ -108,35 +111,32 @@ func TestIdleOff(t *testing.T) {
 // TestUnanswered: a peer that does not answer the close either is cut off, and
 // chatter does not prolong its time.
 func TestUnanswered(t *testing.T) {
-	s := start(t, quick(Config{}))
+	s := start(t, Config{CloseTimeout: time.Minute})
 	mute, chatty := s.dial(), s.dial()
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		chatty.pinged()
-		if f, err := chatty.next(); err != nil || f.Header.OpCode != ws.OpClose {
+	s.sleep(s.cfg.IdleTimeout)
+	s.sleep(s.cfg.PongTimeout)
+	for _, p := range []*peer{mute, chatty} {
+		p.pinged()
+		if f, err := p.next(); err != nil || f.Header.OpCode != ws.OpClose {
 			t.Errorf("%+v %v", f, err)
 		}
-		for { // but no close frame
-			if _, err := chatty.Conn.Write([]byte(frame(ws.OpPong, ""))); err != nil {
-				return
-			}
-			time.Sleep(time.Millisecond)
-		}
-	}()
-	<-done
-	s.until("both are gone", func(st Stats) bool { return st.Clients.Connected == 0 && st.Closed["idle"] == 2 })
-	mute.pinged()
-	if f, err := mute.next(); err != nil || f.Header.OpCode != ws.OpClose {
-		t.Errorf("%+v %v", f, err)
 	}
+	pong := frame(ws.OpPong, "") // but no close frame
+	for range 4 {
+		before := s.Stats().BytesIn
+		s.sleep(s.cfg.CloseTimeout / 5)
+		chatty.write(pong)
+		s.until("it is read", func(st Stats) bool { return st.BytesIn == before+uint64(len(pong)) && st.Clients.Closing == 2 })
+	}
+	s.sleep(s.cfg.CloseTimeout / 5)
+	s.until("both are gone", func(st Stats) bool { return st.Clients.Connected == 0 && st.Closed["idle"] == 2 })
 	mute.finished()
 }
 
 // TestVanished: a peer that is no longer there, and of whose end no packet
 // told, is found: by the unanswered ping, and by the kernel.
 func TestVanished(t *testing.T) {
-	s := start(t, quick(Config{UserTimeout: 1234 * time.Millisecond, NotsentLowat: 4321}))
+	s := start(t, Config{UserTimeout: 1234 * time.Millisecond, NotsentLowat: 4321})
 	p := s.dial()
 	s.each(func(l *loop) {
 		for slot := range l.clients.size() {
@@ -156,6 +156,9 @@ func TestVanished(t *testing.T) {
 	})
 	// It stays silent from here on, and so does its kernel, as far as the
 	// protocol can see.
+	for _, d := range []time.Duration{s.cfg.IdleTimeout, s.cfg.PongTimeout, s.cfg.CloseTimeout} {
+		s.sleep(d)
+	}
 	s.until("it is gone", func(st Stats) bool { return st.Clients.Connected == 0 && st.Closed["idle"] == 1 })
 	p.Close()
 }
@@ -165,13 +168,14 @@ func TestVanished(t *testing.T) {
 func TestHandlerIsNotSilence(t *testing.T) {
 	m := testMux()
 	g := gated(m)
-	cfg := quick(Config{Mux: m})
-	s := start(t, cfg)
+	s := start(t, Config{Mux: m, ActionTimeout: time.Hour})
 	p := s.dial()
 	p.send(`{"actioncode":"wait","data":3}`)
 	g.wait(t)
 	for range 4 {
+		s.sleep(s.cfg.IdleTimeout)
 		p.write(frame(ws.OpPong, p.pinged()))
+		s.sleep(s.cfg.PongTimeout) // the pong lies unread
 	}
 	close(g.release)
 	for {
@@ -295,10 +299,12 @@ func TestSleepClosing(t *testing.T) {
 func TestSleepStuck(t *testing.T) {
 	for policy := range policyNames {
 		t.Run(Policy(policy).String(), func(t *testing.T) {
-			s := start(t, tight(Config{Loops: 1, SlowConsumer: Policy(policy), IdleTimeout: -1, CloseTimeout: 50 * time.Millisecond}))
+			s := start(t, tight(Config{Loops: 1, SlowConsumer: Policy(policy), IdleTimeout: -1, CloseTimeout: briefly}))
 			p, slow := s.stuck("/ws"), s.stuck("/ws")
 			n, _ := s.jam(0, func(r Result) bool { return r.Queued == 2 })
 			n, _ = s.jam(n, func(Result) bool { return s.pending.Load() > 20<<10 }) // waits for both, counts once
+			var fd int
+			s.each(func(l *loop) { fd = int(l.clients.at(0).fd) })
 			asleep, wake := make(chan struct{}), make(chan struct{})
 			judged := make(chan [2]state)
 			s.loops[0].post(func(l *loop) {
@@ -310,7 +316,7 @@ func TestSleepStuck(t *testing.T) {
 				judged <- [2]state{st, l.clients.at(0).state}
 			})
 			<-asleep
-			p.takeAll()
+			p.takeAll(fd)
 			close(wake)
 			if st := <-judged; st != [2]state{stateOpen, stateOpen} {
 				t.Errorf("who had taken all there was is in states %d", st)
@@ -328,12 +334,20 @@ func TestSleepStuck(t *testing.T) {
 	}
 }
 
-// takeAll takes from the kernel what there is, for later reads.
-func (p *peer) takeAll() {
+// takeAll takes from the kernel what there is, for later reads: until fd, the
+// server's side of the connection, has nothing left to send.
+func (p *peer) takeAll(fd int) {
 	p.t.Helper()
 	var got bytes.Buffer
-	_ = p.Conn.SetReadDeadline(time.Now().Add(300 * time.Millisecond))
-	_, _ = io.Copy(&got, p.br)
+	eventually(p.t, says("the kernel has sent all"), func() bool {
+		left, err := unix.IoctlGetInt(fd, unix.TIOCOUTQ)
+		if err != nil {
+			p.t.Fatal(err)
+		}
+		_ = p.Conn.SetReadDeadline(time.Now().Add(5 * time.Millisecond))
+		n, _ := io.Copy(&got, p.br)
+		return left == 0 && n == 0
+	})
 	_ = p.Conn.SetReadDeadline(time.Now().Add(patience))
 	if got.Len() == 0 {
 		p.t.Fatal("there was nothing")

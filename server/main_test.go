@@ -21,6 +21,7 @@ func TestMain(m *testing.M) {
 		os.Exit(runChild(what))
 	}
 	slog.SetDefault(slog.New(slog.DiscardHandler))
+	statsTimeout = patience // numbers of before are for the test of them
 	warmUp()
 	os.Exit(m.Run())
 }
@@ -41,7 +42,7 @@ func warmUp() {
 
 // patience is how long a test waits for what has to happen. It only ends the
 // tests that fail.
-const patience = 20 * time.Second
+const patience = time.Minute
 
 // eventually waits until ok reports true. what is called when it never does.
 func eventually(t testing.TB, what func() string, ok func() bool) {

@@ -9,7 +9,7 @@ func TestPressure(t *testing.T) {
 	for policy := range policyNames {
 		for _, what := range []string{"message", "answer"} {
 			t.Run(Policy(policy).String()+" "+what, func(t *testing.T) {
-				s := start(t, Config{Loops: 1, SlowConsumer: Policy(policy), PendingLimit: total, PendingTotal: total})
+				s := start(t, Config{Loops: 1, SlowConsumer: Policy(policy), PendingLimit: total, PendingTotal: total, CloseTimeout: briefly})
 				s.dialMany(3)
 				s.each(func(l *loop) {
 					var open []uint32
@@ -68,7 +68,7 @@ func TestPressure(t *testing.T) {
 // the older one along, and one that fits in its place needs no other room.
 func TestCoalesceWithoutRoom(t *testing.T) {
 	const limit = 2048
-	s := start(t, Config{Loops: 1, SlowConsumer: DropNew, PendingLimit: limit})
+	s := start(t, Config{Loops: 1, SlowConsumer: DropNew, PendingLimit: limit, CloseTimeout: briefly})
 	s.dial()
 	s.each(func(l *loop) {
 		slot := uint32(0)

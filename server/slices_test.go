@@ -149,13 +149,19 @@ func TestCloseTopicGivesUp(t *testing.T) {
 	for _, p := range peers {
 		p.ask(`{"actioncode":"subscribe","data":{"topics":["t"]}}`, good(`["t"]`, "subscribe"))
 	}
+	free := 0
+	s.each(func(l *loop) {
+		if l.number == 0 {
+			free = l.clients.used
+		}
+	})
 	release, held := make(chan struct{}), make(chan struct{})
 	s.loops[1].post(func(*loop) { close(held); <-release })
 	<-held
 	ctx, cancel := context.WithCancel(t.Context())
 	time.AfterFunc(10*time.Millisecond, cancel)
-	if n, err := s.CloseTopic(ctx, "t", 1008, ""); !errors.Is(err, context.Canceled) || n == 10 {
-		t.Errorf("%d closed, %v", n, err)
+	if n, err := s.CloseTopic(ctx, "t", 1008, ""); !errors.Is(err, context.Canceled) || n > free {
+		t.Errorf("%d closed of %d, %v", n, free, err)
 	}
 	close(release)
 	for _, p := range peers {

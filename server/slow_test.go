@@ -183,10 +183,15 @@ func TestLargeMessageAlone(t *testing.T) {
 func TestControlFramesStay(t *testing.T) {
 	for _, policy := range []Policy{DropNew, DropOld} {
 		t.Run(policy.String(), func(t *testing.T) {
-			s := start(t, tight(Config{SlowConsumer: policy, IdleTimeout: 50 * time.Millisecond, PongTimeout: 50 * time.Millisecond}))
+			s := start(t, tight(Config{SlowConsumer: policy, PendingAge: time.Hour}))
 			p := s.stuck("/ws")
 			p.send(beat)
-			n, _ := s.jam(0, func(Result) bool { st := s.Stats(); return st.Pings >= 3 && sum(st.Dropped) > 100 })
+			n, _ := s.jam(0, func(Result) bool { return sum(s.Stats().Dropped) > 100 })
+			s.sleep(s.cfg.IdleTimeout)
+			for range 2 {
+				s.sleep(s.cfg.PongTimeout)
+			}
+			n, _ = s.jam(n, func(Result) bool { return sum(s.Stats().Dropped) > 200 })
 			s.each(func(l *loop) {
 				for slot := range l.clients.size() {
 					if c := l.clients.at(slot); c.state == stateOpen && l.held(c) {
@@ -195,6 +200,9 @@ func TestControlFramesStay(t *testing.T) {
 				}
 			})
 			pings := s.Stats().Pings
+			if pings != 3 {
+				t.Errorf("%d pings, want 3", pings)
+			}
 			seen, answered, answers := uint64(0), false, 0
 			for seen < pings || !answered {
 				f, err := p.next()

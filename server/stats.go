@@ -79,8 +79,9 @@ type Stats struct {
 	TopicLimit  uint64    `json:"topic_limit"` // subscriptions refused for a limit
 }
 
-// statsTimeout is how long Stats waits for a loop.
-const statsTimeout = 2 * time.Second
+// statsTimeout is how long Stats waits for a loop. It is a variable for the
+// tests.
+var statsTimeout = 2 * time.Second
 
 // snapshot is what a loop answered last, when somebody asked for its numbers.
 type snapshot struct {

@@ -116,7 +116,9 @@ func TestStaleLoop(t *testing.T) {
 	release, held := make(chan struct{}), make(chan struct{})
 	s.loops[0].post(func(*loop) { close(held); <-release })
 	<-held
+	statsTimeout = briefly
 	st := s.Stats()
+	statsTimeout = patience
 	if st.StaleLoops != 1 || st.MessagesIn != 4 || st.Accepted != 4 || st.Opened != 4 || st.Clients.Open != 4 || st.Subscribed != 4 ||
 		st.Turns < before.Turns || st.Actions["subscribe"][0] != 4 || st.BatchSize.Count < before.BatchSize.Count {
 		t.Errorf("%d loops are stale: %s, %d turns after %d", st.StaleLoops, describe(st), st.Turns, before.Turns)

@@ -14,8 +14,8 @@ import (
 var ErrBlocked = errors.New("a loop is blocked by what the application runs on it")
 
 // endTimeout is how long Stop waits beyond its context for loops to end, whose
-// clients it has cut off.
-const endTimeout = 2 * time.Second
+// clients it has cut off. It is a variable for the tests.
+var endTimeout = 2 * time.Second
 
 // Stop ends the server gracefully. It stops accepting, Ready turns false, and
 // every client gets a close frame, spread over Config.DrainTime: code 1001, or

@@ -4,7 +4,6 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"wsd/dispatch"
 )
@@ -140,11 +139,13 @@ func TestVerifyBusy(t *testing.T) {
 // TestVerifyTooLong: the time-out of actions is that of their tokens as well.
 func TestVerifyTooLong(t *testing.T) {
 	m, entered, release, _ := stuckMux()
-	s := start(t, Config{Mux: m, Loops: 1, ActionTimeout: 50 * time.Millisecond})
+	s := start(t, Config{Mux: m, Loops: 1})
 	p, q := s.dial(), s.dial()
 	p.send(whoBob)
 	<-entered
 	q.send(`{"actioncode":"add_pooled","data":[1],"token":"bob","is_broadcast":true}`)
+	eventually(t, says("both wait"), func() bool { return s.calls() == 2 })
+	s.sleep(s.cfg.ActionTimeout)
 	p.expect(answer(10, "busy", "null", "who", ""))
 	q.expect(answer(10, "busy", "null", "add_pooled", ""))
 	close(release)

@@ -114,6 +114,7 @@ func TestBenchFilesOfAFailedRun(t *testing.T) {
 
 // A first Ctrl-C ends the phase and there is a report all the same.
 func TestBenchInterrupted(t *testing.T) {
+	t.Parallel() // it waits
 	url, _ := serveForBench(t)
 	cmd := program(t, nil, "bench", "--url="+url+"/ws", "--clients=5", "--hold=1h")
 	var stdout, stderr output

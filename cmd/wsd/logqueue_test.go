@@ -145,6 +145,7 @@ func TestLogQueueNonblocking(t *testing.T) {
 
 // A program that has nothing left to do does not wait for ever to say why.
 func TestLastWord(t *testing.T) {
+	t.Parallel() // it waits
 	r := newReader()
 	defer close(r.open)
 	lastWord(r, "nobody listens\n")

@@ -26,10 +26,10 @@ func TestMain(m *testing.M) {
 }
 
 // patience is how long a test waits for what should happen at once.
-const patience = 30 * time.Second
+const patience = 2 * time.Minute
 
 // programPatience is how long a program may run that hangs.
-const programPatience = 3 * time.Minute
+const programPatience = 8 * time.Minute
 
 // program returns wsd with these arguments and this environment, and no other
 // WSD_ variable.

@@ -105,6 +105,7 @@ func fill(t *testing.T, write *os.File) {
 // The log is not read, and its pipe is full: clients are served, an upgrade
 // leaves a whole server, and a stop is one.
 func TestLogPipeFull(t *testing.T) {
+	t.Parallel() // it waits
 	r, _, write := servePipe(t, nil)
 	fill(t, write)
 	c := r.dial("/ws")

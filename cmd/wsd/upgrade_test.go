@@ -203,6 +203,7 @@ func gone(pid int) bool {
 // A process that is killed at any step loses what docs/upgrade.md says: nothing,
 // as long as one of the two has everything.
 func TestUpgradeFaults(t *testing.T) {
+	t.Parallel() // one of them waits
 	type end int
 	const (
 		oldServes end = iota // the new one is gone, the old one goes on
@@ -270,6 +271,7 @@ func (c *crowd) keepPublishing(l *lineage) {
 // A newer build takes over; one of another state format does not, and neither
 // does one that is no program, or has a configuration that cannot be meant.
 func TestUpgradeAcrossBuilds(t *testing.T) {
+	t.Parallel() // it builds, and waits
 	dir := t.TempDir()
 	build := func(name, flags string) string {
 		file := filepath.Join(dir, name)
