@@ -9,7 +9,6 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"syscall"
 	"time"
 
 	"wsd/server"
@@ -20,12 +19,7 @@ import (
 // the descriptor of the channel between the two; the rest is server.HandOver
 // and server.TakeOver. docs/upgrade.md tells the whole.
 
-const (
-	handoverVariable = "WSD_HANDOVER"
-	// faultVariable names a step at which a process stops short, for tests:
-	// "old:frozen" or "new:ready:hang".
-	faultVariable = "WSD_FAULT"
-)
+const handoverVariable = "WSD_HANDOVER"
 
 // estate is what an older process hands over, nil if none does.
 func estate() (*server.Estate, error) {
@@ -44,24 +38,11 @@ func estate() (*server.Estate, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s=%s: %w", handoverVariable, number, err)
 	}
-	e, err := server.Inherit(link, programVersion(), faults("new"))
+	e, err := server.Inherit(link, programVersion())
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("taking over: %w", err), link.Close())
 	}
 	return e, nil
-}
-
-// faults is what a test wants to happen to this side of a handover.
-func faults(side string) func(step string) {
-	return func(step string) {
-		switch os.Getenv(faultVariable) {
-		case side + ":" + step:
-			_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
-			select {} // until it arrives
-		case side + ":" + step + ":hang":
-			select {}
-		}
-	}
 }
 
 // adminFile is the name under which the admin side's listener is handed over.
@@ -135,7 +116,7 @@ func (d *daemon) upgrade(f *serveFlags) (r upgradeReport, err error) {
 	if err != nil {
 		return r, err
 	}
-	h := server.Heir{Link: link, Kill: heir.kill, Fault: faults("old")}
+	h := server.Heir{Link: link, Kill: heir.kill}
 	if d.admin != nil {
 		file, err := d.admin.File()
 		if err != nil {
