@@ -48,7 +48,7 @@ func (c *serveCmd) serve(command *kong.Context, log serveLog) error {
 	if err != nil {
 		return err
 	}
-	e, err := estate()
+	e, err := inherit(programVersion())
 	if err != nil {
 		return err
 	}
@@ -142,7 +142,10 @@ func (d *daemon) run(f *serveFlags, hangups <-chan os.Signal) error {
 		return err
 	}
 	logStart(d.log.Logger, f, d.server.Addrs(), adminAddress, d.server.Limits())
-	k := d.listenForUpgrades()
+	k, err := listenForUpgrades()
+	if err != nil {
+		d.log.Warn("`wsd upgrade` will not reach this process; SIGUSR2 will", "error", err)
+	}
 	defer k.close()
 	d.super.ready(d.status())
 	_ = d.estate.Close() // the process at the other end may be gone already
@@ -166,7 +169,7 @@ func (d *daemon) run(f *serveFlags, hangups <-chan os.Signal) error {
 // that are asked for meanwhile; if one succeeds, heir tells about it.
 func (d *daemon) awaitEnd(f *serveFlags, k *control, signals, upgrades, hangups <-chan os.Signal) (heir *upgradeReport, err error) {
 	for {
-		var reply chan<- upgradeReport
+		var request *upgradeRequest // nil: by a signal
 		select {
 		case s := <-signals:
 			d.log.Info("stopping", "signal", s.String(), "drain", f.Stop.DrainTime.String())
@@ -177,7 +180,7 @@ func (d *daemon) awaitEnd(f *serveFlags, k *control, signals, upgrades, hangups 
 		case <-hangups:
 			d.reload()
 			continue
-		case reply = <-k.requests:
+		case request = <-k.asked():
 		case <-upgrades:
 		}
 		r, err := d.upgrade(f)
@@ -189,9 +192,7 @@ func (d *daemon) awaitEnd(f *serveFlags, k *control, signals, upgrades, hangups 
 		if ended {
 			k.shut() // before the answer: the next one to ask is the new process's
 		}
-		if reply != nil {
-			reply <- r
-		}
+		request.answer(r)
 		if ended {
 			return &r, err
 		}

@@ -24,6 +24,3 @@ func peerOf(c net.Conn) (uid, pid int, err error) {
 	})
 	return uid, pid, errors.Join(failed, err)
 }
-
-// signalUpgrade asks a process for an upgrade.
-const signalUpgrade = syscall.SIGUSR2
