@@ -27,7 +27,9 @@ var arrows = map[string][]string{
 	"admin":  {"dispatch", "server"},
 	"bench":  {"netpoll", "conn"},
 
-	"cmd/wsd":       {"admin", "auth", "bench", "dispatch", "host", "server"},
+	"upgrade": {"server"},
+
+	"cmd/wsd":       {"admin", "auth", "bench", "dispatch", "host", "server", "upgrade"},
 	"examples/chat": {"dispatch", "server"},
 	"bench/attack":  {"conn"},
 }

@@ -18,6 +18,7 @@ import (
 	"wsd/admin"
 	"wsd/auth"
 	"wsd/server"
+	"wsd/upgrade"
 )
 
 type serveCmd struct {
@@ -48,7 +49,7 @@ func (c *serveCmd) serve(command *kong.Context, log serveLog) error {
 	if err != nil {
 		return err
 	}
-	e, err := inherit(programVersion())
+	e, err := upgrade.Inherit(programVersion())
 	if err != nil {
 		return err
 	}
@@ -103,7 +104,7 @@ func newDaemon(f *serveFlags, log serveLog, passed []int, e *server.Estate) (*da
 		}
 	}
 	d := &daemon{log: log, key: key, super: supervisor{log.Logger}, adminEnded: make(chan error, 1), estate: e}
-	if d.program, err = programFile(); err != nil {
+	if d.program, err = upgrade.Program(); err != nil {
 		return nil, err
 	}
 	if d.server, err = server.New(cfg); err != nil {
@@ -142,11 +143,11 @@ func (d *daemon) run(f *serveFlags, hangups <-chan os.Signal) error {
 		return err
 	}
 	logStart(d.log.Logger, f, d.server.Addrs(), adminAddress, d.server.Limits())
-	k, err := listenForUpgrades()
+	k, err := upgrade.Listen()
 	if err != nil {
 		d.log.Warn("`wsd upgrade` will not reach this process; SIGUSR2 will", "error", err)
 	}
-	defer k.close()
+	defer k.Close()
 	d.super.ready(d.status())
 	_ = d.estate.Close() // the process at the other end may be gone already
 	watching, cancel := context.WithCancel(context.Background())
@@ -167,9 +168,9 @@ func (d *daemon) run(f *serveFlags, hangups <-chan os.Signal) error {
 
 // awaitEnd serves until a signal or a failure ends that, and does the upgrades
 // that are asked for meanwhile; if one succeeds, heir tells about it.
-func (d *daemon) awaitEnd(f *serveFlags, k *control, signals, upgrades, hangups <-chan os.Signal) (heir *upgradeReport, err error) {
+func (d *daemon) awaitEnd(f *serveFlags, k *upgrade.Control, signals, upgrades, hangups <-chan os.Signal) (heir *upgrade.Report, err error) {
 	for {
-		var request *upgradeRequest // nil: by a signal
+		var request *upgrade.Request // nil: by a signal
 		select {
 		case s := <-signals:
 			d.log.Info("stopping", "signal", s.String(), "drain", f.Stop.DrainTime.String())
@@ -180,7 +181,7 @@ func (d *daemon) awaitEnd(f *serveFlags, k *control, signals, upgrades, hangups 
 		case <-hangups:
 			d.reload()
 			continue
-		case request = <-k.asked():
+		case request = <-k.Requests():
 		case <-upgrades:
 		}
 		r, err := d.upgrade(f)
@@ -190,9 +191,9 @@ func (d *daemon) awaitEnd(f *serveFlags, k *control, signals, upgrades, hangups 
 		}
 		ended := err == nil || errors.Is(err, server.ErrHeirDied)
 		if ended {
-			k.shut() // before the answer: the next one to ask is the new process's
+			k.Shut() // before the answer: the next one to ask is the new process's
 		}
-		request.answer(r)
+		request.Answer(r)
 		if ended {
 			return &r, err
 		}

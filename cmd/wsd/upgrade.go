@@ -7,6 +7,8 @@ import (
 	"syscall"
 	"time"
 	"unicode"
+
+	"wsd/upgrade"
 )
 
 // upgradeCmd asks a server that runs to hand its clients over to the program
@@ -20,11 +22,11 @@ func (c *upgradeCmd) Run(stdout io.Writer) error {
 	pid := c.PID
 	if pid == 0 {
 		var err error
-		if pid, err = findServer(); err != nil {
+		if pid, err = upgrade.Find(); err != nil {
 			return fmt.Errorf("%w: name one by --pid", err)
 		}
 	}
-	r, err := askUpgrade(pid)
+	r, err := upgrade.Ask(pid)
 	if err != nil {
 		return fmt.Errorf("--pid %d: %w", pid, err)
 	}

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"os"
 	"time"
+
+	"wsd/upgrade"
 )
 
 // adminFile is the name under which the admin side's listener is handed over.
@@ -36,19 +38,19 @@ func (d *daemon) begin() (adminAddress string, err error) {
 
 // upgrade hands over to the program on disk. On an error this process serves on,
 // unless the error is server.ErrHeirDied.
-func (d *daemon) upgrade(f *serveFlags) (upgradeReport, error) {
-	h := handover{Server: d.server, Program: d.program}
+func (d *daemon) upgrade(f *serveFlags) (upgrade.Report, error) {
+	h := upgrade.Handover{Server: d.server, Program: d.program}
 	if d.admin == nil {
-		return h.run()
+		return h.Run()
 	}
 	file, err := d.admin.File()
 	if err != nil {
-		return upgradeReport{}, err
+		return upgrade.Report{}, err
 	}
 	defer file.Close()
 	h.Files = map[string]*os.File{adminFile(f): file}
 	h.Hold, h.Extra = d.hold, d.admin.Remembered
-	r, err := h.run()
+	r, err := h.Run()
 	if err != nil {
 		d.admin.Release()
 	}
@@ -77,7 +79,7 @@ func (d *daemon) hold(ctx context.Context) error {
 const lastRequests = 3 * time.Second
 
 // depart ends this process's part when another one serves.
-func (d *daemon) depart(r upgradeReport) error {
+func (d *daemon) depart(r upgrade.Report) error {
 	d.log.Info("handed over", "pid", r.PID, "version", r.Version, "clients", r.Clients, "bytes", r.Bytes,
 		"pause", time.Duration(r.Pause*float64(time.Second)).String())
 	if d.admin == nil {

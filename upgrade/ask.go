@@ -1,4 +1,4 @@
-package main
+package upgrade
 
 import (
 	"encoding/json"
@@ -12,8 +12,8 @@ import (
 	"time"
 )
 
-// upgradeReport is what became of an upgrade, as one line of JSON.
-type upgradeReport struct {
+// Report is what became of an upgrade, as one line of JSON.
+type Report struct {
 	Error   string  `json:"error,omitempty"` // why the old process serves on
 	PID     int     `json:"pid,omitempty"`   // of the new process
 	Version string  `json:"version,omitempty"`
@@ -22,8 +22,8 @@ type upgradeReport struct {
 	Pause   float64 `json:"pause_seconds"` // in which no client was served
 }
 
-// upgradePatience is longer than any upgrade takes.
-const upgradePatience = 5 * time.Minute
+// patience is longer than any upgrade takes.
+const patience = 5 * time.Minute
 
 // controlName is the abstract socket of a server, where upgrades are asked for.
 // Its name needs no directory and leaves no file behind.
@@ -31,10 +31,10 @@ func controlName(pid int) string { return controlPrefix + strconv.Itoa(pid) }
 
 const controlPrefix = "@wsd/upgrade/"
 
-// askUpgrade has the server of process pid upgrade, and waits for its report,
+// Ask has the server of process pid upgrade, and waits for its report,
 // five minutes at most. The texts in it are that process's own, and not fit for a
 // terminal.
-func askUpgrade(pid int) (r upgradeReport, err error) {
+func Ask(pid int) (r Report, err error) {
 	c, err := net.Dial("unix", controlName(pid))
 	if err != nil {
 		return r, fmt.Errorf("no `wsd serve` answers there: %w; "+
@@ -44,7 +44,7 @@ func askUpgrade(pid int) (r upgradeReport, err error) {
 	if err := checkServer(c, pid); err != nil {
 		return r, err
 	}
-	if err := c.SetDeadline(time.Now().Add(upgradePatience)); err != nil {
+	if err := c.SetDeadline(time.Now().Add(patience)); err != nil {
 		return r, err
 	}
 	if err := json.NewDecoder(io.LimitReader(c, maxReport)).Decode(&r); err != nil {
@@ -72,9 +72,9 @@ func checkServer(c net.Conn, pid int) error {
 	return nil
 }
 
-// findServer finds the server that runs in this network namespace, by its
+// Find finds the server that runs in this network namespace, by its
 // control socket. That there is none, or are several, is an error.
-func findServer() (int, error) {
+func Find() (int, error) {
 	sockets, err := os.ReadFile("/proc/net/unix")
 	if err != nil {
 		return 0, fmt.Errorf("looking for the server: %w", err)

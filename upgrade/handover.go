@@ -1,4 +1,4 @@
-package main
+package upgrade
 
 import (
 	"context"
@@ -15,10 +15,10 @@ import (
 // of the descriptor of the channel between the two.
 const handoverVariable = "WSD_HANDOVER"
 
-// inherit is what an older process hands over, nil if none does. version is this
+// Inherit is what an older process hands over, nil if none does. version is this
 // program's, for the older process's log. The caller closes it when
 // server.TakeOver has returned and the service manager knows of this process.
-func inherit(version string) (*server.Estate, error) {
+func Inherit(version string) (*server.Estate, error) {
 	number := os.Getenv(handoverVariable)
 	if number == "" {
 		return nil, nil
@@ -41,11 +41,11 @@ func inherit(version string) (*server.Estate, error) {
 	return e, nil
 }
 
-// handover is what the old process does in an upgrade.
-type handover struct {
+// Handover is what the old process does in an upgrade.
+type Handover struct {
 	// Server is the one that is handed over.
 	Server *server.Server
-	// Program is the file of the newer program, as programFile found it.
+	// Program is the file of the newer program, as Program found it.
 	Program string
 	// Files go over beside the listeners, by name. They stay the caller's.
 	Files map[string]*os.File
@@ -57,10 +57,10 @@ type handover struct {
 // heirAnnounce bounds the wait for the new process to tell its supervisor.
 const heirAnnounce = 10 * time.Second
 
-// run starts the new process, with the arguments and the environment of this
+// Run starts the new process, with the arguments and the environment of this
 // one, and hands over to it. On an error the server serves on, unless the error
 // is server.ErrHeirDied.
-func (h handover) run() (r upgradeReport, err error) {
+func (h Handover) Run() (r Report, err error) {
 	if os.Getpid() == 1 {
 		return r, errors.New("process 1 cannot hand over, since its container ends with it: start wsd under an init, such as docker run --init")
 	}
@@ -80,6 +80,6 @@ func (h handover) run() (r upgradeReport, err error) {
 	// The supervisor must hear of the new process before this one is gone, or
 	// it would take the service for ended.
 	link.AwaitClose(heirAnnounce)
-	return upgradeReport{PID: heir.cmd.Process.Pid, Version: done.Version, Clients: done.Clients,
+	return Report{PID: heir.cmd.Process.Pid, Version: done.Version, Clients: done.Clients,
 		Bytes: done.Bytes, Pause: done.Pause.Seconds()}, nil
 }

@@ -1,4 +1,4 @@
-package main
+package upgrade
 
 import (
 	"encoding/json"
@@ -9,69 +9,68 @@ import (
 	"time"
 )
 
-// control is the socket where a server is asked for upgrades. A nil one is never
+// Control is the socket where a server is asked for upgrades. A nil one is never
 // asked.
-type control struct {
+type Control struct {
 	listener net.Listener
-	requests chan *upgradeRequest
+	requests chan *Request
 	once     sync.Once
 	closing  chan struct{}
 	ended    chan struct{} // closed when nobody waits for an answer any more
 }
 
-// upgradeRequest is one that somebody waits for.
-type upgradeRequest struct {
-	report chan upgradeReport
+// Request is an upgrade that somebody has asked for. He waits for the answer.
+type Request struct {
+	report chan Report
 }
 
-// answer says what became of the upgrade. It is called once. On a nil request,
+// Answer says what became of the upgrade. It is called once. On a nil request,
 // which nobody waits for, it does nothing.
-func (r *upgradeRequest) answer(report upgradeReport) {
+func (r *Request) Answer(report Report) {
 	if r != nil {
 		r.report <- report
 	}
 }
 
-// listenForUpgrades opens the control socket of this process. The caller closes
-// it.
-func listenForUpgrades() (*control, error) {
+// Listen opens the control socket of this process. The caller closes it.
+func Listen() (*Control, error) {
 	listener, err := net.Listen("unix", controlName(os.Getpid()))
 	if err != nil {
 		return nil, err
 	}
-	k := &control{listener: listener, requests: make(chan *upgradeRequest), closing: make(chan struct{}), ended: make(chan struct{})}
+	k := &Control{listener: listener, requests: make(chan *Request), closing: make(chan struct{}), ended: make(chan struct{})}
 	go k.serve()
 	return k, nil
 }
 
-// asked is where requests come, one at a time: the next one comes when this one
+// Requests is where requests come, one at a time: the next one comes when this one
 // is answered. Nothing is closed there at the end.
-func (k *control) asked() <-chan *upgradeRequest {
+func (k *Control) Requests() <-chan *Request {
 	if k == nil {
 		return nil
 	}
 	return k.requests
 }
 
-// shut takes the socket's name away: this process is not asked any more. A
+// Shut takes the socket's name away: this process is not asked any more. A
 // request that has come may still be answered.
-func (k *control) shut() {
+func (k *Control) Shut() {
 	if k != nil {
 		k.once.Do(func() { close(k.closing) })
 		k.listener.Close()
 	}
 }
 
-// close shuts the socket and waits for the last answer to be given.
-func (k *control) close() {
-	if k.shut(); k != nil {
+// Close shuts the socket and waits for the last answer to be given.
+func (k *Control) Close() {
+	if k.Shut(); k != nil {
 		<-k.ended
 	}
 }
 
 // serve takes requests until the listener is closed: whoever connects, and is
 // root or the server's own user, has asked.
-func (k *control) serve() {
+func (k *Control) serve() {
 	defer close(k.ended)
 	for {
 		c, err := k.listener.Accept()
@@ -90,10 +89,10 @@ func (k *control) serve() {
 	}
 }
 
-// one has whoever receives from asked do an upgrade, and answers with its report.
-func (k *control) one(c net.Conn) {
+// one has whoever receives from Requests do an upgrade, and answers with its report.
+func (k *Control) one(c net.Conn) {
 	defer c.Close()
-	request := &upgradeRequest{report: make(chan upgradeReport, 1)}
+	request := &Request{report: make(chan Report, 1)}
 	select {
 	case k.requests <- request:
 	case <-k.closing:

@@ -1,4 +1,4 @@
-package main
+package upgrade
 
 import (
 	"fmt"
@@ -9,10 +9,10 @@ import (
 	"time"
 )
 
-// programFile finds out, at the start, where the program is: by the name it was
+// Program finds out, at the start, where the program is: by the name it was
 // called by, so that a symbolic link that comes to name another version is
 // followed; or else as the kernel knows it.
-func programFile() (string, error) {
+func Program() (string, error) {
 	self, err := os.Executable()
 	if err != nil {
 		return "", err
