@@ -12,18 +12,19 @@ import (
 	"time"
 )
 
-// Report is what became of an upgrade, as one line of JSON.
+// Report says what became of an upgrade. On the control socket it is one line of
+// JSON. Error is empty if the new process serves.
 type Report struct {
 	Error   string  `json:"error,omitempty"` // why the old process serves on
 	PID     int     `json:"pid,omitempty"`   // of the new process
 	Version string  `json:"version,omitempty"`
 	Clients int     `json:"clients"`
 	Bytes   int64   `json:"bytes"`         // of their state
-	Pause   float64 `json:"pause_seconds"` // in which no client was served
+	Pause   float64 `json:"pause_seconds"` // seconds in which no client was served
 }
 
-// patience is longer than any upgrade takes.
-const patience = 5 * time.Minute
+// answerTimeout is longer than any upgrade takes.
+const answerTimeout = 5 * time.Minute
 
 // controlName is the abstract socket of a server, where upgrades are asked for.
 // Its name needs no directory and leaves no file behind.
@@ -31,9 +32,10 @@ func controlName(pid int) string { return controlPrefix + strconv.Itoa(pid) }
 
 const controlPrefix = "@wsd/upgrade/"
 
-// Ask has the server of process pid upgrade, and waits for its report,
-// five minutes at most. The texts in it are that process's own, and not fit for a
-// terminal.
+// Ask asks process pid for an upgrade and waits for its report, at most
+// answerTimeout. An error means that nobody could be asked, or nobody answered.
+// The texts in the report are as the other process sent them: they may hold what
+// a terminal would obey.
 func Ask(pid int) (r Report, err error) {
 	c, err := net.Dial("unix", controlName(pid))
 	if err != nil {
@@ -44,7 +46,7 @@ func Ask(pid int) (r Report, err error) {
 	if err := checkServer(c, pid); err != nil {
 		return r, err
 	}
-	if err := c.SetDeadline(time.Now().Add(patience)); err != nil {
+	if err := c.SetDeadline(time.Now().Add(answerTimeout)); err != nil {
 		return r, err
 	}
 	if err := json.NewDecoder(io.LimitReader(c, maxReport)).Decode(&r); err != nil {
@@ -56,14 +58,14 @@ func Ask(pid int) (r Report, err error) {
 // maxReport bounds a report, in bytes.
 const maxReport = 64 << 10
 
-// checkServer: anybody may take the name of a control socket that is not in use.
-// It has to be that process which listens there; and a user other than root has
-// nothing to ask of another user's process.
+// checkServer makes sure that process pid itself is at the other end of c: anybody
+// may listen under a name that is not in use. A user other than root may not ask
+// another user's process.
 func checkServer(c net.Conn, pid int) error {
 	uid, listens, err := peerOf(c)
 	switch us := os.Geteuid(); {
 	case err != nil:
-		return fmt.Errorf("who listens there cannot be told: %w", err)
+		return fmt.Errorf("the kernel does not say who listens there: %w", err)
 	case listens != pid:
 		return fmt.Errorf("process %d of user %d listens under its name, and is not asked", listens, uid)
 	case us != 0 && uid != us:
@@ -72,8 +74,8 @@ func checkServer(c net.Conn, pid int) error {
 	return nil
 }
 
-// Find finds the server that runs in this network namespace, by its
-// control socket. That there is none, or are several, is an error.
+// Find finds the server of this network namespace by its control socket, and
+// returns its process id. It is an error if there is none, or more than one.
 func Find() (int, error) {
 	sockets, err := os.ReadFile("/proc/net/unix")
 	if err != nil {
@@ -93,9 +95,9 @@ func Find() (int, error) {
 	return pids[0], nil
 }
 
-// mayAsk says whether a process can be meant by one who names none. For root,
-// whom every server obeys, another user's can only if it is this very program:
-// that user may call any process of his own a server.
+// mayAsk reports whether Find may return a process. It has to be the caller's
+// own. Root may also ask another user's server, but only if it runs this very
+// program: any user can listen under such a name.
 func mayAsk(pid int) bool {
 	uid, err := userOf(pid)
 	if err != nil || uid == os.Geteuid() {
@@ -109,8 +111,8 @@ func mayAsk(pid int) bool {
 	return err1 == nil && err2 == nil && strings.TrimSuffix(theirs, " (deleted)") == ours
 }
 
-// userOf is the effective user of a process. The owner of its directory is not:
-// that is root for any process that wants it (PR_SET_DUMPABLE).
+// userOf returns the effective user of a process. The owner of /proc/PID does not
+// say it: a process can make root that owner (PR_SET_DUMPABLE).
 func userOf(pid int) (uid int, err error) {
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {

@@ -9,23 +9,23 @@ import (
 	"time"
 )
 
-// Control is the socket where a server is asked for upgrades. A nil one is never
-// asked.
+// Control is the socket on which a server is asked for upgrades. A nil Control is
+// never asked.
 type Control struct {
 	listener net.Listener
 	requests chan *Request
 	once     sync.Once
 	closing  chan struct{}
-	ended    chan struct{} // closed when nobody waits for an answer any more
+	ended    chan struct{} // closed when serve has returned: the last answer is given
 }
 
-// Request is an upgrade that somebody has asked for. He waits for the answer.
+// Request is an upgrade that somebody has asked for, and waits for.
 type Request struct {
 	report chan Report
 }
 
-// Answer says what became of the upgrade. It is called once. On a nil request,
-// which nobody waits for, it does nothing.
+// Answer says what became of the upgrade. Call it once. On a nil Request, of an
+// upgrade that nobody waits for, it does nothing.
 func (r *Request) Answer(report Report) {
 	if r != nil {
 		r.report <- report
@@ -43,8 +43,8 @@ func Listen() (*Control, error) {
 	return k, nil
 }
 
-// Requests is where requests come, one at a time: the next one comes when this one
-// is answered. Nothing is closed there at the end.
+// Requests returns the channel of requests. The next one comes when the last one
+// is answered. The channel is never closed.
 func (k *Control) Requests() <-chan *Request {
 	if k == nil {
 		return nil
@@ -52,8 +52,8 @@ func (k *Control) Requests() <-chan *Request {
 	return k.requests
 }
 
-// Shut takes the socket's name away: this process is not asked any more. A
-// request that has come may still be answered.
+// Shut closes the listening socket, and its name is free. A request that was
+// received can still be answered, and any other ends without an answer.
 func (k *Control) Shut() {
 	if k != nil {
 		k.once.Do(func() { close(k.closing) })
@@ -68,8 +68,8 @@ func (k *Control) Close() {
 	}
 }
 
-// serve takes requests until the listener is closed: whoever connects, and is
-// root or the server's own user, has asked.
+// serve accepts until the listener is closed. To connect is to ask. Only root and
+// the server's own user may.
 func (k *Control) serve() {
 	defer close(k.ended)
 	for {
@@ -89,7 +89,7 @@ func (k *Control) serve() {
 	}
 }
 
-// one has whoever receives from Requests do an upgrade, and answers with its report.
+// one passes one request on, and sends its report when it is answered.
 func (k *Control) one(c net.Conn) {
 	defer c.Close()
 	request := &Request{report: make(chan Report, 1)}

@@ -15,9 +15,11 @@ import (
 // of the descriptor of the channel between the two.
 const handoverVariable = "WSD_HANDOVER"
 
-// Inherit is what an older process hands over, nil if none does. version is this
-// program's, for the older process's log. The caller closes it when
-// server.TakeOver has returned and the service manager knows of this process.
+// Inherit makes the first contact with the older process that has started this
+// one. It returns what that process hands over, or nil if this process was not
+// started by one. version is this program's, for the older process's log. The
+// older process may end when the caller closes what is returned: after
+// Server.TakeOver, once the service manager knows of this process.
 func Inherit(version string) (*server.Estate, error) {
 	number := os.Getenv(handoverVariable)
 	if number == "" {
@@ -41,11 +43,11 @@ func Inherit(version string) (*server.Estate, error) {
 	return e, nil
 }
 
-// Handover is what the old process does in an upgrade.
+// Handover is an upgrade as the old process does it. Use it once.
 type Handover struct {
 	// Server is the one that is handed over.
 	Server *server.Server
-	// Program is the file of the newer program, as Program found it.
+	// Program is the file to start, which the function Program found.
 	Program string
 	// Files go over beside the listeners, by name. They stay the caller's.
 	Files map[string]*os.File
@@ -54,12 +56,14 @@ type Handover struct {
 	Extra func() ([]byte, error)
 }
 
-// heirAnnounce bounds the wait for the new process to tell its supervisor.
-const heirAnnounce = 10 * time.Second
+// announceTimeout bounds the wait for the new process to tell the service manager.
+const announceTimeout = 10 * time.Second
 
 // Run starts the new process, with the arguments and the environment of this
-// one, and hands over to it. On an error the server serves on, unless the error
-// is server.ErrHeirDied.
+// one, and hands over to it. When it returns without an error, the new process
+// serves and this one may end. On an error the new process is gone and this
+// server serves on, unless the error is server.ErrHeirDied: then the clients are
+// gone, too. Process 1 of a container cannot hand over.
 func (h Handover) Run() (r Report, err error) {
 	if os.Getpid() == 1 {
 		return r, errors.New("process 1 cannot hand over, since its container ends with it: start wsd under an init, such as docker run --init")
@@ -69,17 +73,17 @@ func (h Handover) Run() (r Report, err error) {
 		return r, err
 	}
 	defer link.Close()
-	heir, err := startHeir(h.Program, theirs)
+	next, err := startSuccessor(h.Program, theirs)
 	if err != nil {
 		return r, err
 	}
-	done, err := h.Server.HandOver(server.Heir{Link: link, Kill: heir.kill, Files: h.Files, Hold: h.Hold, Extra: h.Extra})
+	done, err := h.Server.HandOver(server.Heir{Link: link, Kill: next.kill, Files: h.Files, Hold: h.Hold, Extra: h.Extra})
 	if err != nil {
-		return r, heir.explain(err)
+		return r, next.explain(err)
 	}
-	// The supervisor must hear of the new process before this one is gone, or
-	// it would take the service for ended.
-	link.AwaitClose(heirAnnounce)
-	return Report{PID: heir.cmd.Process.Pid, Version: done.Version, Clients: done.Clients,
+	// The service manager must hear of the new process before this one is gone,
+	// or it would take the service for ended.
+	link.AwaitClose(announceTimeout)
+	return Report{PID: next.cmd.Process.Pid, Version: done.Version, Clients: done.Clients,
 		Bytes: done.Bytes, Pause: done.Pause.Seconds()}, nil
 }

@@ -9,9 +9,11 @@ import (
 	"time"
 )
 
-// Program finds out, at the start, where the program is: by the name it was
-// called by, so that a symbolic link that comes to name another version is
-// followed; or else as the kernel knows it.
+// Program is the file of the running program, for Handover. It is the name that
+// the program was called by: a symbolic link is followed when it is used, and may
+// name another version by then. If that name does not lead to this program, it is
+// the file that the kernel knows. Call it at the start, when the file is still
+// this program's.
 func Program() (string, error) {
 	self, err := os.Executable()
 	if err != nil {
@@ -32,14 +34,15 @@ func Program() (string, error) {
 	return self, nil
 }
 
-// heir is the new process.
-type heir struct {
+// successor is the new process, from its start on.
+type successor struct {
 	cmd  *exec.Cmd
-	dead <-chan struct{} // closed when it is
+	dead <-chan struct{} // closed when the process is gone
 }
 
-// startHeir starts the new process with its end of the channel.
-func startHeir(program string, end *os.File) (*heir, error) {
+// startSuccessor starts the new process with its end of the channel, which is
+// closed here.
+func startSuccessor(program string, end *os.File) (*successor, error) {
 	defer end.Close()
 	cmd := exec.Command(program)
 	cmd.Args = os.Args
@@ -55,7 +58,7 @@ func startHeir(program string, end *os.File) (*heir, error) {
 	if err != nil {
 		return nil, fmt.Errorf("starting the new process: %w", err)
 	}
-	return &heir{cmd: cmd, dead: dead}, nil
+	return &successor{cmd: cmd, dead: dead}, nil
 }
 
 // startChild starts cmd and returns a channel that is closed when it has ended.
@@ -71,26 +74,27 @@ func startChild(cmd *exec.Cmd) (<-chan struct{}, error) {
 	return dead, nil
 }
 
-// heirLastWord is how long a process that was refused may take to say so.
-const heirLastWord = 500 * time.Millisecond
+// lastWordTimeout is how long a process that was refused may take to say so.
+const lastWordTimeout = 500 * time.Millisecond
 
-func (h *heir) kill() {
+// kill ends the process, if it still runs, and returns when it is gone.
+func (s *successor) kill() {
 	select {
-	case <-h.dead:
-	case <-time.After(heirLastWord):
-		_ = h.cmd.Process.Kill()
-		<-h.dead
+	case <-s.dead:
+	case <-time.After(lastWordTimeout):
+		_ = s.cmd.Process.Kill()
+		<-s.dead
 	}
 }
 
 // explain adds how the process ended.
-func (h *heir) explain(err error) error {
+func (s *successor) explain(err error) error {
 	select {
-	case <-h.dead:
-		if h.cmd.ProcessState == nil { // its parent has been told
+	case <-s.dead:
+		if s.cmd.ProcessState == nil { // not our child: only its parent knows
 			return fmt.Errorf("%w (the new process has ended, and has logged why)", err)
 		}
-		return fmt.Errorf("%w (the new process: %v)", err, h.cmd.ProcessState)
+		return fmt.Errorf("%w (the new process: %v)", err, s.cmd.ProcessState)
 	default:
 		return err
 	}

@@ -80,8 +80,8 @@ type daemon struct {
 	// adminEnded gets what admin.Serve returned.
 	adminEnded chan error
 
-	program string         // where it is on disk
-	estate  *server.Estate // of an older process, or nil
+	program     string         // where it is on disk
+	inheritance *server.Estate // of an older process, or nil
 }
 
 // newDaemon opens all listeners, so that what is wrong with an address or a
@@ -103,7 +103,7 @@ func newDaemon(f *serveFlags, log serveLog, passed []int, e *server.Estate) (*da
 			return nil, err
 		}
 	}
-	d := &daemon{log: log, key: key, super: supervisor{log.Logger}, adminEnded: make(chan error, 1), estate: e}
+	d := &daemon{log: log, key: key, super: supervisor{log.Logger}, adminEnded: make(chan error, 1), inheritance: e}
 	if d.program, err = upgrade.Program(); err != nil {
 		return nil, err
 	}
@@ -149,26 +149,26 @@ func (d *daemon) run(f *serveFlags, hangups <-chan os.Signal) error {
 	}
 	defer k.Close()
 	d.super.ready(d.status())
-	_ = d.estate.Close() // the process at the other end may be gone already
+	_ = d.inheritance.Close() // the process at the other end may be gone already
 	watching, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	go d.super.watch(watching, d.super.patience(), d.server.Alive, d.status)
 
-	heir, failed := d.awaitEnd(f, k, signals, upgrades, hangups)
-	if heir != nil {
+	successor, failed := d.awaitEnd(f, k, signals, upgrades, hangups)
+	if successor != nil {
 		cancel()
 		if failed == nil {
-			go passOn(hangups, heir.PID)
+			go passOn(hangups, successor.PID)
 		}
-		return errors.Join(failed, d.depart(*heir))
+		return errors.Join(failed, d.depart(*successor))
 	}
 	d.super.stopping(time.Duration(f.Stop.DrainTime+f.Timeouts.CloseTimeout) + stopSlack)
 	return errors.Join(failed, d.stop(signals, f.Stop.Restart))
 }
 
 // awaitEnd serves until a signal or a failure ends that, and does the upgrades
-// that are asked for meanwhile; if one succeeds, heir tells about it.
-func (d *daemon) awaitEnd(f *serveFlags, k *upgrade.Control, signals, upgrades, hangups <-chan os.Signal) (heir *upgrade.Report, err error) {
+// that are asked for meanwhile; if one succeeds, successor tells about it.
+func (d *daemon) awaitEnd(f *serveFlags, k *upgrade.Control, signals, upgrades, hangups <-chan os.Signal) (successor *upgrade.Report, err error) {
 	for {
 		var request *upgrade.Request // nil: by a signal
 		select {

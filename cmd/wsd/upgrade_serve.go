@@ -17,20 +17,20 @@ func adminFile(f *serveFlags) string { return "admin " + f.Admin.Admin }
 // admin side is up before clients are let in. It waits, though, while an older
 // process has the clients: a request would find none.
 func (d *daemon) begin() (adminAddress string, err error) {
-	if d.estate != nil {
+	if d.inheritance != nil {
 		if err := d.server.TakeOver(); err != nil {
 			return "", fmt.Errorf("taking over: %w", err)
 		}
 		d.log.Info("took over", "clients", d.server.Stats().Clients.Connected)
 	}
 	if d.admin != nil {
-		if err := d.admin.Remember(d.estate.Extra()); err != nil {
+		if err := d.admin.Remember(d.inheritance.Extra()); err != nil {
 			d.log.Warn("publishes that are repeated may come twice", "error", err)
 		}
 		adminAddress = d.admin.Addr()
 		go func() { d.adminEnded <- d.admin.Serve() }()
 	}
-	if d.estate != nil {
+	if d.inheritance != nil {
 		return adminAddress, nil
 	}
 	return adminAddress, d.server.Start()
@@ -57,14 +57,14 @@ func (d *daemon) upgrade(f *serveFlags) (upgrade.Report, error) {
 	return r, err
 }
 
-// holdPatience is how long requests under way on the admin side may take to end.
-const holdPatience = 2 * time.Second
+// holdTimeout is how long requests under way on the admin side may take to end.
+const holdTimeout = 2 * time.Second
 
 // hold lets requests wait and those under way end. One that does not end, say
 // because its body trickles in, is left behind: what it publishes then is
 // refused (503), or has reached all.
 func (d *daemon) hold(ctx context.Context) error {
-	bounded, cancel := context.WithTimeout(ctx, holdPatience)
+	bounded, cancel := context.WithTimeout(ctx, holdTimeout)
 	defer cancel()
 	err := d.admin.Hold(bounded)
 	if ctx.Err() == nil && errors.Is(err, context.DeadlineExceeded) {
@@ -74,9 +74,9 @@ func (d *daemon) hold(ctx context.Context) error {
 	return err
 }
 
-// lastRequests is how long connections that are open to the admin side of the
+// forwardTimeout is how long connections that are open to the admin side of the
 // process that has handed over may take to bring another request.
-const lastRequests = 3 * time.Second
+const forwardTimeout = 3 * time.Second
 
 // depart ends this process's part when another one serves.
 func (d *daemon) depart(r upgrade.Report) error {
@@ -85,7 +85,7 @@ func (d *daemon) depart(r upgrade.Report) error {
 	if d.admin == nil {
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), lastRequests)
+	ctx, cancel := context.WithTimeout(context.Background(), forwardTimeout)
 	defer cancel()
 	if err := d.admin.Forward(ctx); err != nil {
 		d.log.Warn("last requests on the admin side", "error", err)
