@@ -79,6 +79,7 @@ func (h Handover) Run() (r Report, err error) {
 	}
 	done, err := h.Server.HandOver(server.Heir{Link: link, Kill: next.kill, Files: h.Files, Hold: h.Hold, Extra: h.Extra})
 	if err != nil {
+		next.kill() // HandOver has done so, unless it refused to begin
 		return r, next.explain(err)
 	}
 	// The service manager must hear of the new process before this one is gone,
