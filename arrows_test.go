@@ -29,7 +29,9 @@ var arrows = map[string][]string{
 	"admin":  {"dispatch", "server"},
 	"bench":  {"netpoll", "conn", "bench/report"},
 
-	"cmd/wsd":       {"admin", "auth", "bench", "bench/report", "dispatch", "host", "server"},
+	"upgrade": {"server"},
+
+	"cmd/wsd":       {"admin", "auth", "bench", "bench/report", "dispatch", "host", "server", "upgrade"},
 	"examples/chat": {"dispatch", "server"},
 	"bench/attack":  {"conn"},
 }

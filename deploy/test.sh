@@ -46,6 +46,12 @@ check_packages() {
 	lintian --allow-root --fail-on error,warning "$deb"
 	rpmlint --config deploy/package/rpm/rpmlint.toml "$rpm"
 	rpm -qp --info --scripts "$rpm" >/dev/null
+	# Faults in mid-upgrade are for a build of the tests.
+	dpkg -x "$deb" "$work/unpacked"
+	[ "$(grep -ac WSD_FAULT "$work/unpacked/usr/bin/wsd")" = 0 ] || {
+		echo "the program in $deb has fault points"
+		return 1
+	}
 	# Both hold the same, but for what only one of them needs.
 	diff <(rpm -qlp "$rpm" | sed 's#/zsh/site-functions/#/zsh/vendor-completions/#') \
 		<(dpkg -c "$deb" | awk '$1 !~ /^d/ { print substr($6, 2) }' | grep -v 'lintian\|changelog' |
@@ -56,7 +62,6 @@ check_texts() {
 	shellcheck bench/*.sh deploy/test.sh deploy/test/*.sh deploy/package/build.sh deploy/package/deb/{postinst,prerm,postrm}
 	shellcheck -s sh deploy/package/rpm/{pre,post,preun,postun}
 	local at=$work/unpacked
-	dpkg -x "$deb" "$at"
 	for page in "$at"/usr/share/man/man1/*.gz; do
 		mandoc -T lint -W warning <(zcat "$page")
 	done
@@ -86,6 +91,7 @@ copy() {
 	cp docs/operations.md "$at/test/"
 	cp "$deb" "$at/test/wsd.deb"
 	cp "$rpm" "$at/test/wsd.rpm"
+	CGO_ENABLED=0 go build -tags faults -o "$at/test/wsd.faults" ./cmd/wsd
 }
 
 # contain NAME ARGS...: a container with that copy and no way out of it.

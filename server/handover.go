@@ -31,8 +31,9 @@ type Heir struct {
 	// Extra, if set, is called when Hold has returned. What it returns is the
 	// other process's Estate.Extra. An error calls the whole off.
 	Extra func() ([]byte, error)
-	// Fault, if set, is called at each step, with its name: a test's.
-	Fault func(step string)
+	// fault, if set, is called at each step, with its name, instead of faultAt:
+	// a test's.
+	fault func(step string)
 }
 
 // Handed tells what was handed over.
@@ -75,6 +76,9 @@ func (s *Server) HandOver(h Heir) (Handed, error) {
 	}
 	defer s.handing.Store(false)
 	t := &testator{s: s, h: h}
+	if t.h.fault == nil {
+		t.h.fault = faultAt("old")
+	}
 	err := t.run()
 	return t.done, err
 }
@@ -93,11 +97,7 @@ type testator struct {
 	committed bool
 }
 
-func (t *testator) fault(step string) {
-	if t.h.Fault != nil {
-		t.h.Fault(step)
-	}
-}
+func (t *testator) fault(step string) { t.h.fault(step) }
 
 func (t *testator) run() error {
 	err := t.agree()

@@ -26,13 +26,9 @@ func (e *Estate) Extra() []byte {
 }
 
 // Inherit makes the first contact with the older process at the other end of
-// link, whose end it takes over. version is ours, for its log. fault, if set, is
-// called at each step of the way, with its name: a test's.
-func Inherit(link *Link, version string, fault func(step string)) (*Estate, error) {
-	e := &Estate{link: link, fault: fault}
-	if fault == nil {
-		e.fault = func(string) {}
-	}
+// link, whose end it takes over. version is ours, for its log.
+func Inherit(link *Link, version string) (*Estate, error) {
+	e := &Estate{link: link, fault: faultAt("new")}
 	e.fault("started")
 	link.patience(heirStart)
 	h := hello{oldest: formatNumber(stateOldest), newest: formatNumber(stateFormat), version: version}

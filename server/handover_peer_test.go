@@ -91,7 +91,7 @@ func TestTakeOverFails(t *testing.T) {
 			p, link := play(t)
 			over := make(chan error, 1)
 			p.tell(sayWelcome, string(appendHeirlooms(nil, nil)))
-			e, err := Inherit(link, "test", nil)
+			e, err := Inherit(link, "test")
 			if err != nil {
 				t.Fatal(err)
 			}

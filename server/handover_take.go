@@ -9,7 +9,7 @@ import (
 
 // A live upgrade, as the newer process sees it:
 //
-//	e, err := server.Inherit(link, "v1.2.3", nil)  // is the state one we can read? which listeners?
+//	e, err := server.Inherit(link, "v1.2.3")       // is the state one we can read? which listeners?
 //	cfg.Estate = e
 //	s, err := server.New(cfg)                      // with those listeners
 //	err = s.TakeOver()                             // instead of Start

@@ -24,15 +24,15 @@ import (
 // pass hands s over to a new server in this process, made with cfg.
 func (s *site) pass(cfg Config) (*site, Handed) {
 	s.t.Helper()
-	young, done, err := s.tryPass(cfg, Heir{}, nil)
+	young, done, err := s.tryPass(cfg, Heir{})
 	if err != nil {
 		s.t.Fatal(err)
 	}
 	return young, done
 }
 
-// tryPass is pass for one that may fail; fault is called in the new server.
-func (s *site) tryPass(cfg Config, h Heir, fault func(string)) (young *site, done Handed, err error) {
+// tryPass is pass for one that may fail.
+func (s *site) tryPass(cfg Config, h Heir) (young *site, done Handed, err error) {
 	s.t.Helper()
 	ours, theirs, err := NewLink()
 	if err != nil {
@@ -48,7 +48,7 @@ func (s *site) tryPass(cfg Config, h Heir, fault func(string)) (young *site, don
 			took = err
 			return
 		}
-		if cfg.Estate, took = Inherit(link, "test", fault); took != nil {
+		if cfg.Estate, took = Inherit(link, "test"); took != nil {
 			link.Close()
 			return
 		}
@@ -507,7 +507,7 @@ func TestHandoverHush(t *testing.T) {
 	cfg := Config{ClientFanout: true}
 	s := start(t, cfg)
 	from, to := s.dial(), s.dial()
-	young, _, err := s.tryPass(cfg, Heir{Fault: func(step string) {
+	young, _, err := s.tryPass(cfg, Heir{fault: func(step string) {
 		if step != "held" {
 			return
 		}
@@ -517,7 +517,7 @@ func TestHandoverHush(t *testing.T) {
 			s.each(func(l *loop) { waiting += len(l.handover.waiters) })
 			return waiting == 1
 		})
-	}}, nil)
+	}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -550,7 +550,7 @@ func TestHandoverBlocked(t *testing.T) {
 		}
 		p.send(`{"actioncode":"block"}`)
 		<-began
-		if _, _, err := s.tryPass(Config{}, Heir{}, nil); !errors.Is(err, ErrBusy) {
+		if _, _, err := s.tryPass(Config{}, Heir{}); !errors.Is(err, ErrBusy) {
 			t.Errorf("loop %d blocked: %v, want ErrBusy", number, err)
 		}
 		finish <- struct{}{}
@@ -620,7 +620,7 @@ func TestHandoverFails(t *testing.T) {
 		want string
 	}{
 		{"the application says no", func() error {
-			_, _, err := s.tryPass(Config{}, Heir{Hold: func(context.Context) error { return stuck }}, nil)
+			_, _, err := s.tryPass(Config{}, Heir{Hold: func(context.Context) error { return stuck }})
 			return err
 		}, "not now"},
 	} {

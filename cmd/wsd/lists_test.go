@@ -50,7 +50,7 @@ func mustParseBench(t *testing.T, into *benchRunCmd, args ...string) {
 // An empty variable is one that is not set, whatever its flag takes, and those
 // of the service manager, too.
 func TestEmptyVariables(t *testing.T) {
-	env := []string{"LISTEN_PID=", "LISTEN_FDS=", "NOTIFY_SOCKET=", "WATCHDOG_USEC=", "WATCHDOG_PID=", "WSD_HANDOVER=", "WSD_FAULT="}
+	env := []string{"LISTEN_PID=", "LISTEN_FDS=", "NOTIFY_SOCKET=", "WATCHDOG_USEC=", "WATCHDOG_PID=", "WSD_HANDOVER="}
 	for _, command := range outline(model(t)) {
 		for _, flag := range command.Flags {
 			for _, name := range flag.Envs {

@@ -18,6 +18,7 @@ import (
 	"wsd/admin"
 	"wsd/auth"
 	"wsd/server"
+	"wsd/upgrade"
 )
 
 type serveCmd struct {
@@ -48,7 +49,7 @@ func (c *serveCmd) serve(command *kong.Context, log serveLog) error {
 	if err != nil {
 		return err
 	}
-	e, err := estate()
+	e, err := upgrade.Inherit(programVersion())
 	if err != nil {
 		return err
 	}
@@ -79,8 +80,8 @@ type daemon struct {
 	// adminEnded gets what admin.Serve returned.
 	adminEnded chan error
 
-	program string         // where it is on disk
-	estate  *server.Estate // of an older process, or nil
+	program     string         // where it is on disk
+	inheritance *server.Estate // of an older process, or nil
 }
 
 // newDaemon opens all listeners, so that what is wrong with an address or a
@@ -102,8 +103,8 @@ func newDaemon(f *serveFlags, log serveLog, passed []int, e *server.Estate) (*da
 			return nil, err
 		}
 	}
-	d := &daemon{log: log, key: key, super: supervisor{log.Logger}, adminEnded: make(chan error, 1), estate: e}
-	if d.program, err = programFile(); err != nil {
+	d := &daemon{log: log, key: key, super: supervisor{log.Logger}, adminEnded: make(chan error, 1), inheritance: e}
+	if d.program, err = upgrade.Program(); err != nil {
 		return nil, err
 	}
 	if d.server, err = server.New(cfg); err != nil {
@@ -142,31 +143,34 @@ func (d *daemon) run(f *serveFlags, hangups <-chan os.Signal) error {
 		return err
 	}
 	logStart(d.log.Logger, f, d.server.Addrs(), adminAddress, d.server.Limits())
-	k := d.listenForUpgrades()
-	defer k.close()
+	k, err := upgrade.Listen()
+	if err != nil {
+		d.log.Warn("`wsd upgrade` will not reach this process; SIGUSR2 will", "error", err)
+	}
+	defer k.Close()
 	d.super.ready(d.status())
-	_ = d.estate.Close() // the process at the other end may be gone already
+	_ = d.inheritance.Close() // the process at the other end may be gone already
 	watching, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	go d.super.watch(watching, d.super.patience(), d.server.Alive, d.status)
 
-	heir, failed := d.awaitEnd(f, k, signals, upgrades, hangups)
-	if heir != nil {
+	successor, failed := d.awaitEnd(f, k, signals, upgrades, hangups)
+	if successor != nil {
 		cancel()
 		if failed == nil {
-			go passOn(hangups, heir.PID)
+			go passOn(hangups, successor.PID)
 		}
-		return errors.Join(failed, d.depart(*heir))
+		return errors.Join(failed, d.depart(*successor))
 	}
 	d.super.stopping(time.Duration(f.Stop.DrainTime+f.Timeouts.CloseTimeout) + stopSlack)
 	return errors.Join(failed, d.stop(signals, f.Stop.Restart))
 }
 
 // awaitEnd serves until a signal or a failure ends that, and does the upgrades
-// that are asked for meanwhile; if one succeeds, heir tells about it.
-func (d *daemon) awaitEnd(f *serveFlags, k *control, signals, upgrades, hangups <-chan os.Signal) (heir *upgradeReport, err error) {
+// that are asked for meanwhile; if one succeeds, successor tells about it.
+func (d *daemon) awaitEnd(f *serveFlags, k *upgrade.Control, signals, upgrades, hangups <-chan os.Signal) (successor *upgrade.Report, err error) {
 	for {
-		var reply chan<- upgradeReport
+		var request *upgrade.Request // nil: by a signal
 		select {
 		case s := <-signals:
 			d.log.Info("stopping", "signal", s.String(), "drain", f.Stop.DrainTime.String())
@@ -177,7 +181,7 @@ func (d *daemon) awaitEnd(f *serveFlags, k *control, signals, upgrades, hangups 
 		case <-hangups:
 			d.reload()
 			continue
-		case reply = <-k.requests:
+		case request = <-k.Requests():
 		case <-upgrades:
 		}
 		r, err := d.upgrade(f)
@@ -187,11 +191,9 @@ func (d *daemon) awaitEnd(f *serveFlags, k *control, signals, upgrades, hangups 
 		}
 		ended := err == nil || errors.Is(err, server.ErrHeirDied)
 		if ended {
-			k.shut() // before the answer: the next one to ask is the new process's
+			k.Shut() // before the answer: the next one to ask is the new process's
 		}
-		if reply != nil {
-			reply <- r
-		}
+		request.Answer(r)
 		if ended {
 			return &r, err
 		}

@@ -20,7 +20,8 @@ import (
 )
 
 // servePipe is serve with a log that goes into a pipe, whose ends are the test's.
-func servePipe(t *testing.T, env []string, args ...string) (r *running, read, write *os.File) {
+// The program is the one in file, "" being this test's own.
+func servePipe(t *testing.T, file string, env []string, args ...string) (r *running, read, write *os.File) {
 	t.Helper()
 	read, write, err := os.Pipe()
 	if err != nil {
@@ -28,6 +29,9 @@ func servePipe(t *testing.T, env []string, args ...string) (r *running, read, wr
 	}
 	t.Cleanup(func() { read.Close(); write.Close() })
 	cmd := program(t, env, append([]string{"serve", "--log-format=json", "--admin=127.0.0.1:0", "--listen=127.0.0.1:0", "--drain-time=0"}, args...)...)
+	if file != "" {
+		cmd.Path, cmd.Args[0] = file, file
+	}
 	cmd.Stdout, cmd.Stderr = write, write
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -60,7 +64,7 @@ func servePipe(t *testing.T, env []string, args ...string) (r *running, read, wr
 // The reader of the log is gone, as in `wsd serve 2>&1 | head -1`: no line ends
 // the process, that of a failed upgrade included, and it stops as it should.
 func TestLogReaderGone(t *testing.T) {
-	r, read, write := servePipe(t, []string{faultVariable + "=new:ready"})
+	r, read, write := servePipe(t, faultyProgram(t), []string{faultVariable + "=new:ready"})
 	read.Close()
 	write.Close()
 	c := r.dial("/ws")
@@ -106,7 +110,7 @@ func fill(t *testing.T, write *os.File) {
 // leaves a whole server, and a stop is one.
 func TestLogPipeFull(t *testing.T) {
 	t.Parallel() // it waits
-	r, _, write := servePipe(t, nil)
+	r, _, write := servePipe(t, "", nil)
 	fill(t, write)
 	c := r.dial("/ws")
 	old := r.cmd.Process.Pid

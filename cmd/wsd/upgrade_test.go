@@ -9,6 +9,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"runtime/debug"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -200,6 +202,49 @@ func gone(pid int) bool {
 	return err != nil || bytes.Contains(stat, []byte(") Z "))
 }
 
+// faultVariable is what a program built with the tag "faults" obeys: the side and
+// the step of a handover at which it is to die, or to hang.
+const faultVariable = "WSD_FAULT"
+
+// faultyProgram builds such a program, under the race detector if this test is.
+func faultyProgram(t *testing.T) string {
+	t.Helper()
+	args := []string{"-tags=faults"}
+	if info, ok := debug.ReadBuildInfo(); ok && slices.Contains(info.Settings, debug.BuildSetting{Key: "-race", Value: "true"}) {
+		args = append(args, "-race")
+	}
+	return buildProgram(t, filepath.Join(t.TempDir(), "wsd"), args...)
+}
+
+// buildProgram builds wsd into file, which it returns.
+func buildProgram(t *testing.T, file string, args ...string) string {
+	t.Helper()
+	cmd := exec.Command("go", append(append([]string{"build", "-o", file}, args...), ".")...)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("building: %v\n%s", err, out)
+	}
+	return file
+}
+
+// A program that is shipped has no fault points: no variable of the environment
+// ends it in mid-upgrade.
+func TestShippedProgramHasNoFaults(t *testing.T) {
+	shipped := buildProgram(t, filepath.Join(t.TempDir(), "wsd"), "-trimpath")
+	for file, want := range map[string]bool{shipped: false, faultyProgram(t): true} {
+		program, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := bytes.Contains(program, []byte(faultVariable)); got != want {
+			t.Errorf("%s in a program: %v, want %v", faultVariable, got, want)
+		}
+	}
+	for _, fault := range []string{"old:started", "new:prepared:hang"} {
+		l := found(t, shipped, []string{faultVariable + "=" + fault})
+		l.succeed()
+	}
+}
+
 // A process that is killed at any step loses what docs/upgrade.md says: nothing,
 // as long as one of the two has everything.
 func TestUpgradeFaults(t *testing.T) {
@@ -217,6 +262,7 @@ func TestUpgradeFaults(t *testing.T) {
 		}
 		return m
 	}
+	program := faultyProgram(t)
 	for _, table := range []map[string]end{
 		steps(oldServes, "new", "started", "hello", "welcome", "prepared", "state", "restored", "ready", "commit", "ready:hang"),
 		steps(lost, "new", "running"),
@@ -226,7 +272,7 @@ func TestUpgradeFaults(t *testing.T) {
 		for fault, want := range table {
 			t.Run(fault, func(t *testing.T) {
 				t.Parallel()
-				l := found(t, "", []string{faultVariable + "=" + fault})
+				l := found(t, program, []string{faultVariable + "=" + fault})
 				c := gather(t, l.running, 60, 50*time.Millisecond, 5*time.Millisecond)
 				until(t, "messages come", func() bool { return c.published.Load() > 5 })
 				o := l.upgrade()
@@ -274,12 +320,7 @@ func TestUpgradeAcrossBuilds(t *testing.T) {
 	t.Parallel() // it builds, and waits
 	dir := t.TempDir()
 	build := func(name, flags string) string {
-		file := filepath.Join(dir, name)
-		cmd := exec.Command("go", "build", "-o", file, "-ldflags", flags, ".")
-		if out, err := cmd.CombinedOutput(); err != nil {
-			t.Fatalf("building: %v\n%s", err, out)
-		}
-		return file
+		return buildProgram(t, filepath.Join(dir, name), "-ldflags", flags)
 	}
 	file := build("wsd", "-X main.version=v1")
 	l := found(t, file, nil)

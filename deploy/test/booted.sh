@@ -71,16 +71,20 @@ touch /test/failed
 wait $holds || fail "the client was lost"
 
 say "a newer process that hangs is ended, and the older one serves on"
+# What is shipped cannot be told to hang: the newer one is built for this test.
 drop_in Environment=WSD_FAULT=new:prepared:hang
 systemctl restart wsd.service
 pid=$(property MainPID)
 client $url /test/hung &
 holds=$!
 until_true 20 test -e /test/hung.connected
+cp /usr/bin/wsd /test/wsd.shipped
+install -m 755 /test/wsd.faults /usr/bin/wsd
 ! systemctl reload wsd.service 2>/dev/null || fail "it claims to have reloaded"
 expect "processes of wsd" "$pid" "$(pgrep -x wsd | paste -sd ' ')"
 touch /test/hung
 wait $holds || fail "the client was lost"
+install -m 755 /test/wsd.shipped /usr/bin/wsd
 rm -r /etc/systemd/system/wsd.service.d
 systemctl daemon-reload
 systemctl restart wsd.service

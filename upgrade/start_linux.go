@@ -1,4 +1,4 @@
-package main
+package upgrade
 
 import (
 	"os"
@@ -9,9 +9,9 @@ import (
 // startWatched starts cmd and returns a channel that is closed when it has ended.
 //
 // Under systemd the new process becomes systemd's child, as this one is, and not
-// ours: of a main process that was somebody else's child when it became the main
-// one, systemd does not know when it ends. At a stop it would not wait for its
-// drain, but kill it (without cgroup v2, or with KillMode=mixed).
+// this one's. systemd does not see the end of a main process that was another's
+// child when it became the main one. At a stop it would kill such a process and
+// not wait for its drain (without cgroup v2, or with KillMode=mixed).
 func startWatched(cmd *exec.Cmd) (<-chan struct{}, error) {
 	if os.Getenv("NOTIFY_SOCKET") == "" || os.Getppid() != 1 || !pidfds() {
 		return startChild(cmd)
@@ -23,7 +23,7 @@ func startWatched(cmd *exec.Cmd) (<-chan struct{}, error) {
 	}
 	dead := make(chan struct{})
 	go func() {
-		awaitReadable(fd) // which is the end of a process that is not our child
+		awaitReadable(fd) // readable when the process has ended, whoever's child it is
 		close(dead)
 	}()
 	return dead, nil

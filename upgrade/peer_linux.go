@@ -1,4 +1,4 @@
-package main
+package upgrade
 
 import (
 	"errors"
@@ -6,7 +6,8 @@ import (
 	"syscall"
 )
 
-// peerOf is who is at the other end: who connected, or who listens.
+// peerOf returns the user and the process at the other end of c: who connected,
+// or who listens.
 func peerOf(c net.Conn) (uid, pid int, err error) {
 	u, ok := c.(*net.UnixConn)
 	if !ok {
@@ -24,6 +25,3 @@ func peerOf(c net.Conn) (uid, pid int, err error) {
 	})
 	return uid, pid, errors.Join(failed, err)
 }
-
-// signalUpgrade asks a process for an upgrade.
-const signalUpgrade = syscall.SIGUSR2

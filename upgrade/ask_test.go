@@ -1,4 +1,4 @@
-package main
+package upgrade
 
 import (
 	"fmt"
@@ -49,36 +49,25 @@ func sleeper(t *testing.T, uid int) int {
 }
 
 // Whoever takes the name of another process's control socket is not believed.
-func TestUpgradeChecksWhoListens(t *testing.T) {
+func TestAskChecksWhoListens(t *testing.T) {
 	pid := sleeper(t, -1)
 	pretend(t, pid, `{"pid":1,"version":"v9","clients":7}`)
-	o := runProgram(t, nil, "upgrade", fmt.Sprintf("--pid=%d", pid))
-	if want := fmt.Sprintf("process %d of user %d listens under its name", os.Getpid(), os.Geteuid()); o.code != exitFailed || !strings.Contains(o.stderr, want) {
-		t.Errorf("exit %d, %s%s; want %q", o.code, o.stdout, o.stderr, want)
+	_, err := Ask(pid)
+	if want := fmt.Sprintf("process %d of user %d listens under its name", os.Getpid(), os.Geteuid()); err == nil || !strings.Contains(err.Error(), want) {
+		t.Errorf("%v; want %q", err, want)
 	}
 }
 
-// What the process at the other end says does not reach the terminal as it is,
-// however long it is.
-func TestUpgradePrintsNoEscapes(t *testing.T) {
-	for _, answer := range []string{
-		`{"error":"\u001b[2Jall is well\r\u0007\u009b31m\u202e"}`,
-		`{"pid":1,"version":"\u001b]0;title\u0007"}`,
-		`{"error":"` + strings.Repeat("x", maxReport) + `"}`,
-	} {
-		t.Run("", func(t *testing.T) {
-			pretend(t, os.Getpid(), answer)
-			o := runProgram(t, nil, "upgrade", fmt.Sprintf("--pid=%d", os.Getpid()))
-			said := o.stdout + o.stderr
-			if strings.ContainsAny(said, "\x1b\r\a\u009b\u202e") || len(said) > 1000 {
-				t.Errorf("printed %.200q", said)
-			}
-		})
+// What comes from the other end is bounded, whatever comes.
+func TestAskBoundsTheReport(t *testing.T) {
+	pretend(t, os.Getpid(), `{"error":"`+strings.Repeat("x", maxReport)+`"}`)
+	if r, err := Ask(os.Getpid()); err == nil || len(err.Error()) > 1000 {
+		t.Errorf("%.200q, %.1000v; want a short error", r.Error, err)
 	}
 }
 
 // Whoever names no process does not mean another user's.
-func TestUpgradeMeansOurServers(t *testing.T) {
+func TestFindMeansOurServers(t *testing.T) {
 	if !mayAsk(sleeper(t, -1)) || !mayAsk(os.Getpid()) {
 		t.Error("our own process is not meant")
 	}
