@@ -24,7 +24,7 @@ var arrows = map[string][]string{
 	"topic":    {},
 
 	"server": {"netpoll", "conn", "dispatch", "topic"},
-	"admin":  {"dispatch", "server"},
+	"admin":  {"dispatch", "host", "server"},
 	"bench":  {"netpoll", "conn"},
 
 	"cmd/wsd":       {"admin", "auth", "bench", "dispatch", "host", "server"},
@@ -46,7 +46,7 @@ var foreign = map[string][]string{
 	"github.com/coreos/go-systemd/":     {"cmd/wsd"},
 	"go.yaml.in/yaml/":                  {"bench", "cmd/wsd"},
 	"github.com/golang-jwt/":            {"auth"},
-	"github.com/prometheus/":            {"admin", "bench"},
+	"github.com/prometheus/":            {"admin", "bench", "host"},
 }
 
 // pure are the packages that only compute: no descriptor, no goroutine, no

@@ -58,5 +58,5 @@ func (c collector) Collect(to chan<- prometheus.Metric) {
 	e.counter(adminEvicted, a.conns.evicted.Load())
 	e.counter(logDropped, a.logDropped())
 	e.counter(adminRefused, a.conns.refused.Load())
-	e.process(a.resources.now(limits.Descriptors), limits)
+	e.process(a.resources.now(), limits)
 }

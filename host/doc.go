@@ -1,11 +1,14 @@
 // Package host knows what the machine allows: it reads limits, kernel settings
 // and memory, works out what a number of WebSocket clients needs of them, and
-// says, prints, sets and restores the difference.
+// says, prints, sets and restores the difference. To a running server it says what is left.
 //
 // In reading order: facts.go (what is read), needs.go and estimate.go (the
 // arithmetic), plan*.go (one item of advice per setting), report.go and
 // render.go (what people and configuration systems get), apply.go and revert.go
 // (what is changed).
+//
+// usage.go has what a running server asks again and again: what it takes, and what
+// is left to it.
 //
 // Everything starts from a root directory. "/" is this machine; a directory
 // that holds copies of the same files under proc, sys and etc is some other
