@@ -1,6 +1,6 @@
 // Package host knows what the machine allows: it reads limits, kernel settings
 // and memory, works out what a number of WebSocket clients needs of them, and
-// says, prints, sets and restores the difference. To a running server it says what is left.
+// says, prints, sets and restores the difference.
 //
 // In reading order: facts.go (what is read), needs.go and estimate.go (the
 // arithmetic), plan*.go (one item of advice per setting), report.go and

@@ -45,8 +45,8 @@ func ReadUsage(root string) Usage {
 	if err != nil {
 		return u
 	}
-	if self, err := proc.Self(); err == nil {
-		if m, err := self.Statm(); err == nil {
+	if self, ok := read(proc.Self); ok {
+		if m, ok := read(self.Statm); ok {
 			u.Resident = int64(m.ResidentBytes())
 		}
 	}
@@ -58,7 +58,7 @@ func ReadUsage(root string) Usage {
 // memory takes the hard limit that binds first, and what is left to the process:
 // of the machine, or of its control group or one above.
 func (u *Usage) memory(t tree, proc procfs.FS) {
-	if m, err := proc.Meminfo(); err == nil {
+	if m, ok := read(proc.Meminfo); ok {
 		u.MemoryLimit, u.MemoryAvailable = orNotKnown(m.MemTotalBytes), orNotKnown(m.MemAvailableBytes)
 	}
 	for g := range memoryGroups(t) {
@@ -72,22 +72,15 @@ func (u *Usage) memory(t tree, proc procfs.FS) {
 // sockets takes the state of TCP: its memory is the whole machine's, the rest the
 // network namespace's.
 func (u *Usage) sockets(proc procfs.FS) {
-	if s, err := proc.NetSockstat(); err == nil {
-		for _, p := range s.Protocols {
-			if p.Protocol == "TCP" {
-				u.TCPSockets, u.TCPOrphans, u.TCPTimeWait = int64(p.InUse), orNotKnown(p.Orphan), orNotKnown(p.TW)
-				if u.TCPMemory = orNotKnown(p.Mem); u.TCPMemory >= 0 {
-					u.TCPMemory *= int64(os.Getpagesize())
-				}
-			}
+	if s, ok := read(proc.NetSockstat); ok {
+		tcp := protocol(s, "TCP")
+		u.TCPSockets, u.TCPOrphans, u.TCPTimeWait = int64(tcp.InUse), orNotKnown(tcp.Orphan), orNotKnown(tcp.TW)
+		if tcp.Mem != nil {
+			u.TCPMemory = int64(*tcp.Mem) * int64(os.Getpagesize())
 		}
 	}
-	if s, err := proc.NetSockstat6(); err == nil && u.TCPSockets >= 0 {
-		for _, p := range s.Protocols {
-			if p.Protocol == "TCP6" {
-				u.TCPSockets += int64(p.InUse)
-			}
-		}
+	if s, ok := read(proc.NetSockstat6); ok && u.TCPSockets != NotKnown {
+		u.TCPSockets += int64(protocol(s, "TCP6").InUse)
 	}
 }
 
@@ -125,14 +118,6 @@ func cpuSeconds() float64 {
 		return NotKnown
 	}
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano()).Seconds()
-}
-
-// orNotKnown is what procfs has read, if the file had it.
-func orNotKnown[N int | uint64](n *N) int64 {
-	if n == nil {
-		return NotKnown
-	}
-	return int64(*n)
 }
 
 // least is the smaller of two numbers of which a may be NotKnown.
