@@ -17,10 +17,9 @@ import (
 
 // Why a subscription is refused.
 var (
-	ErrName                 = errors.New("not a topic name")
-	ErrTooManyForClient     = errors.New("the client has as many topics as it may have")
-	ErrTooManyTopics        = errors.New("there are as many topics as there may be")
-	ErrTooManySubscriptions = errors.New("there are as many subscriptions as there may be")
+	ErrName             = errors.New("not a topic name")
+	ErrTooManyForClient = errors.New("the client has as many topics as it may have")
+	ErrTooManyTopics    = errors.New("there are as many topics as there may be")
 )
 
 // Table holds the subscriptions of one owner's clients. The zero value is empty, ready, and costs
@@ -33,7 +32,6 @@ type Table struct {
 	// Limits; 0 is no limit. They are for new subscriptions and may change at any time.
 	MaxPerClient int // topics of one slot
 	MaxTopics    int // topics in all
-	MaxTotal     int // subscriptions in all
 
 	ids    map[string]uint32 // index into topics by name
 	topics slab[entry]
@@ -64,9 +62,6 @@ func (t *Table) Subscribe(slot uint32, topic string) error {
 		if t.MaxTopics > 0 && len(t.ids) >= t.MaxTopics {
 			return ErrTooManyTopics
 		}
-	}
-	if t.MaxTotal > 0 && t.total >= t.MaxTotal {
-		return ErrTooManySubscriptions
 	}
 	if t.MaxPerClient > 0 && t.Count(slot) >= t.MaxPerClient {
 		return ErrTooManyForClient
