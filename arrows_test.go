@@ -24,7 +24,7 @@ var arrows = map[string][]string{
 	"topic":    {},
 
 	"server": {"netpoll", "conn", "dispatch", "topic"},
-	"admin":  {"dispatch", "host", "server"},
+	"admin":  {"conn", "dispatch", "host", "server"},
 	"bench":  {"netpoll", "conn"},
 
 	"cmd/wsd":       {"admin", "auth", "bench", "dispatch", "host", "server"},
