@@ -54,16 +54,36 @@ func (f *fake) Begin(_ context.Context, to server.Target, m server.Message) (ser
 		return nil, server.ErrNotText
 	}
 	f.targets, f.messages = append(f.targets, to), append(f.messages, m)
-	return func(ctx context.Context) (server.Result, error) {
-		if f.hold != nil {
-			select {
-			case <-f.hold:
-			case <-ctx.Done():
-				return server.Result{}, ctx.Err()
-			}
+	return fakeOutcome{f.hold, f.result, f.lost}, nil
+}
+
+// fakeOutcome is known when done is closed, or at once if that is nil.
+type fakeOutcome struct {
+	done   chan struct{}
+	result server.Result
+	err    error
+}
+
+func (o fakeOutcome) Wait(ctx context.Context) (server.Result, error) {
+	if o.done != nil {
+		select {
+		case <-o.done:
+		case <-ctx.Done():
+			return server.Result{}, ctx.Err()
 		}
-		return f.result, f.lost
-	}, nil
+	}
+	return o.result, o.err
+}
+
+func (o fakeOutcome) Poll() (server.Result, bool, error) {
+	if o.done != nil {
+		select {
+		case <-o.done:
+		default:
+			return server.Result{}, false, nil
+		}
+	}
+	return o.result, true, o.err
 }
 
 // published is what came so far.

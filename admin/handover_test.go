@@ -220,7 +220,7 @@ func TestNothingWalksPast(t *testing.T) {
 func TestRemember(t *testing.T) {
 	a := &Server{once: newOnce(time.Minute, 3)}
 	run := func(s *Server, key string) reply {
-		return s.once.do(t.Context(), key, [32]byte{1}, func() coming { return reply{status: 200, outcome: outcome{LastClient: 7}}.now() })
+		return s.once.do(t.Context(), key, [32]byte{1}, func() coming { return reply{status: 200, outcome: outcome{LastClient: 7}} })
 	}
 	for _, key := range []string{"a", "b", "c"} {
 		run(a, key)

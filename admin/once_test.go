@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-func ok() coming { return reply{status: 200}.now() }
+func ok() coming { return reply{status: 200} }
 
 func TestOnceForgets(t *testing.T) {
 	now := time.Unix(0, 0)
@@ -42,7 +42,7 @@ func TestOnceForgets(t *testing.T) {
 
 func TestOnceForgetsFailures(t *testing.T) {
 	o := newOnce(time.Minute, 3)
-	failed := o.do(context.Background(), "a", fingerprint(), func() coming { return reply{status: 503}.now() })
+	failed := o.do(context.Background(), "a", fingerprint(), func() coming { return reply{status: 503} })
 	again := o.do(context.Background(), "a", fingerprint(), ok)
 	if failed.status != 503 || again.status != 200 || again.replayed {
 		t.Errorf("%+v, then %+v", failed, again)

@@ -181,7 +181,7 @@ func (s *stream) turn(n int, text []byte, tooLong bool) bool {
 	}
 	b := begun{n, len(text), s.publish(began, text, tooLong)}
 	if s.window.under() == 1 { // nothing is before it
-		if p, ok := b.answer(noTime); ok {
+		if p, ok := b.answer.poll(); ok {
 			s.done(b, p)
 			return true
 		}
@@ -204,18 +204,18 @@ func (s *stream) pause() {
 
 func (s *stream) publish(began time.Time, text []byte, tooLong bool) coming {
 	if tooLong {
-		return reply{status: http.StatusRequestEntityTooLarge, detail: s.api.tooLarge()}.now()
+		return reply{status: http.StatusRequestEntityTooLarge, detail: s.api.tooLarge()}
 	}
 	l, err := parseLine(text)
 	if err != nil {
-		return reply{status: http.StatusBadRequest, detail: err.Error()}.now()
+		return reply{status: http.StatusBadRequest, detail: err.Error()}
 	}
 	o, m, err := l.message(began)
 	if err != nil {
-		return reply{status: http.StatusBadRequest, detail: err.Error()}.now()
+		return reply{status: http.StatusBadRequest, detail: err.Error()}
 	}
 	if int64(len(m.Data)) > s.api.maxPublish {
-		return reply{status: http.StatusRequestEntityTooLarge, detail: s.api.tooLarge()}.now()
+		return reply{status: http.StatusRequestEntityTooLarge, detail: s.api.tooLarge()}
 	}
 	o.noWait = s.noWait
 	if l.key == nil {

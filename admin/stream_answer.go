@@ -54,10 +54,10 @@ func (s *stream) tell() {
 			s.write()
 			continue
 		}
-		p, ok := b.answer(noTime)
+		p, ok := b.answer.poll()
 		if !ok {
 			s.write()
-			p, _ = b.answer(context.Background()) // which has a patience of its own
+			p, _ = b.answer.wait(context.Background()) // which ends by itself
 		}
 		s.done(b, p)
 	}

@@ -421,17 +421,32 @@ type pipe struct {
 }
 
 func (p *pipe) Begin(context.Context, server.Target, server.Message) (server.Outcome, error) {
-	told := make(chan server.Result, 1)
+	told := make(pipeOutcome, 1)
 	p.results <- told
-	return func(ctx context.Context) (server.Result, error) {
-		select {
-		case r := <-told:
-			told <- r // it may be asked again
-			return r, nil
-		case <-ctx.Done():
-			return server.Result{}, ctx.Err()
-		}
-	}, nil
+	return told, nil
+}
+
+// pipeOutcome has the result once it was told. It is put back: it may be asked again.
+type pipeOutcome chan server.Result
+
+func (o pipeOutcome) Wait(ctx context.Context) (server.Result, error) {
+	select {
+	case r := <-o:
+		o <- r
+		return r, nil
+	case <-ctx.Done():
+		return server.Result{}, ctx.Err()
+	}
+}
+
+func (o pipeOutcome) Poll() (server.Result, bool, error) {
+	select {
+	case r := <-o:
+		o <- r
+		return r, true, nil
+	default:
+		return server.Result{}, false, nil
+	}
 }
 
 // A handover waits for the lines under way, not for a publisher that does not
