@@ -79,13 +79,13 @@ const mostPublish = 1 << 30
 
 // Server is the admin side, listening since New.
 type Server struct {
-	listener *limitListener
-	gate     *turnstile
-	token    *bearer     // nil: none
-	gone     atomic.Bool // to another process
-	once     *once
-	http     *http.Server
-	end      context.CancelFunc // tells streams to end
+	listener  *limitListener
+	turnstile *turnstile
+	token     *bearer     // nil: none
+	gone      atomic.Bool // to another process
+	once      *once
+	http      *http.Server
+	end       context.CancelFunc // tells streams to end
 }
 
 // withDefaults fills in what was left 0.
@@ -134,10 +134,9 @@ func New(cfg Config, backend Backend) (*Server, error) {
 	api := newAPI(ending, cfg, backend)
 	api.conns.Listener = l
 	g := &guard{token: token, configured: hostOnly(cfg.Listen), next: api.routes()}
-	gate := api.gate
-	gate.next = g
+	api.turnstile.next = g
 	h := &http.Server{
-		Handler:           newDoor(g, gate, api.conns),
+		Handler:           newDoor(g, api.turnstile, api.conns),
 		ReadHeaderTimeout: headerTimeout,
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeader,
@@ -148,7 +147,7 @@ func New(cfg Config, backend Backend) (*Server, error) {
 		DisableGeneralOptionsHandler: true, // "OPTIONS *" is a request as any other
 	}
 	h.RegisterOnShutdown(end)
-	return &Server{listener: api.conns, gate: gate, token: token, once: api.once, http: h, end: end}, nil
+	return &Server{listener: api.conns, turnstile: api.turnstile, token: token, once: api.once, http: h, end: end}, nil
 }
 
 // Addr is the address that was bound.

@@ -86,9 +86,9 @@ func TestHoldAndRelease(t *testing.T) {
 // Hold waits for the request under way, but not for ever.
 func TestHoldWaits(t *testing.T) {
 	began, finish := make(chan struct{}), make(chan struct{})
-	gate := &turnstile{next: http.HandlerFunc(func(http.ResponseWriter, *http.Request) { began <- struct{}{}; <-finish })}
-	s := &Server{gate: gate}
-	go gate.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("POST", "/v1/publish?all", nil))
+	turnstile := &turnstile{next: http.HandlerFunc(func(http.ResponseWriter, *http.Request) { began <- struct{}{}; <-finish })}
+	s := &Server{turnstile: turnstile}
+	go turnstile.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("POST", "/v1/publish?all", nil))
 	<-began
 	short, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
 	defer cancel()
@@ -205,8 +205,8 @@ func TestForwardedToTheLetter(t *testing.T) {
 // No header lets a publish by while the server has to stand still. Its publisher has
 // hung up, so that it does not wait for the end of that.
 func TestNothingWalksPast(t *testing.T) {
-	gate := &turnstile{next: http.HandlerFunc(func(http.ResponseWriter, *http.Request) { t.Error("it was let by") })}
-	s := &Server{gate: gate}
+	turnstile := &turnstile{next: http.HandlerFunc(func(http.ResponseWriter, *http.Request) { t.Error("it was let by") })}
+	s := &Server{turnstile: turnstile}
 	if err := s.Hold(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -214,7 +214,7 @@ func TestNothingWalksPast(t *testing.T) {
 	cancel()
 	r := httptest.NewRequestWithContext(gone, "POST", "/v1/publish?all", strings.NewReader("x"))
 	r.Header.Set("Accept", "text/event-stream")
-	gate.ServeHTTP(httptest.NewRecorder(), r)
+	turnstile.ServeHTTP(httptest.NewRecorder(), r)
 }
 
 func TestRemember(t *testing.T) {

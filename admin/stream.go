@@ -175,7 +175,7 @@ func (s *stream) hangUp() { _ = s.c.SetReadDeadline(time.Unix(1, 0)) }
 func (s *stream) turn(n int, text []byte, tooLong bool) bool {
 	began := time.Now()
 	s.window.enter(len(text))
-	forward, ok := s.api.gate.enter(s.r.Context())
+	forward, ok := s.api.turnstile.enter(s.r.Context())
 	if !ok || forward != nil {
 		return false
 	}

@@ -67,7 +67,7 @@ func (s *stream) tell() {
 func (s *stream) done(b begun, p reply) {
 	// Before the publisher is told, who may take his time: a handover waits for
 	// publishes, not for readers.
-	s.api.gate.leave()
+	s.api.turnstile.leave()
 	s.mu.Lock()
 	s.answer(b.line, p)
 	s.mu.Unlock()

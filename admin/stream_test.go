@@ -339,7 +339,7 @@ func TestStreamDuringHandover(t *testing.T) {
 		t.Fatal(err)
 	}
 	say()
-	until(t, waitsAtTheGate)
+	until(t, waitsAtTheTurnstile)
 	if messages := f.published(); len(messages) != 1 {
 		t.Errorf("%d were published while held", len(messages))
 	}
@@ -351,7 +351,7 @@ func TestStreamDuringHandover(t *testing.T) {
 		t.Fatal(err)
 	}
 	say()
-	until(t, waitsAtTheGate)
+	until(t, waitsAtTheTurnstile)
 	ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
 	defer cancel()
 	if err := s.Forward(ctx); err != nil {
@@ -365,9 +365,9 @@ func TestStreamDuringHandover(t *testing.T) {
 	}
 }
 
-// waitsAtTheGate tells that a goroutine is blocked there: what it was read for
-// cannot happen until the gate opens.
-func waitsAtTheGate() bool {
+// waitsAtTheTurnstile tells that a goroutine is blocked there: what it was read for
+// cannot happen until the turnstile lets it in.
+func waitsAtTheTurnstile() bool {
 	stacks := make([]byte, 1<<20)
 	stacks = stacks[:runtime.Stack(stacks, true)]
 	return bytes.Contains(stacks, []byte(" [select]:\nwsd/admin.(*turnstile).enter("))

@@ -51,9 +51,9 @@ type Poller struct {
 	wakefd int
 	tickfd int
 
-	gate   *gate // for Park; nil of a fine poller
-	holdfd int   // the timer that ends a hold
-	held   bool  // it runs
+	gate   *parkGate // for Park; nil of a fine poller
+	holdfd int       // the timer that ends a hold
+	held   bool      // it runs
 }
 
 // hold is how long Doze may keep the goroutine's processor after a Park.
@@ -74,7 +74,7 @@ func makePoller(park bool) (*Poller, error) {
 	}
 	p := &Poller{epfd: epfd, wakefd: wakefd, tickfd: -1, holdfd: -1}
 	if park {
-		if err := p.openGate(); err != nil {
+		if err := p.openParkGate(); err != nil {
 			p.Close()
 			return nil, err
 		}
@@ -134,9 +134,9 @@ func (p *Poller) Wait(events []Event, timeout time.Duration) (n int, woken bool,
 	return n, woken, nil
 }
 
-// openGate makes what Park and Doze need beside the epoll instance.
-func (p *Poller) openGate() (err error) {
-	if p.gate, err = newGate(p.epfd); err != nil {
+// openParkGate makes what Park and Doze need beside the epoll instance.
+func (p *Poller) openParkGate() (err error) {
+	if p.gate, err = newParkGate(p.epfd); err != nil {
 		return err
 	}
 	p.holdfd, err = p.timer(holdToken)
