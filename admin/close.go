@@ -21,7 +21,7 @@ func (a *api) closeClient(w http.ResponseWriter, r *http.Request) {
 		problem(w, http.StatusBadRequest, err.Error())
 		return
 	}
-	ctx, cancel := context.WithTimeout(r.Context(), askPatience)
+	ctx, cancel := context.WithTimeout(r.Context(), askTimeout)
 	defer cancel()
 	if !a.backend.CloseClient(ctx, id, code, reason) {
 		unknown(w, ctx, id)
@@ -50,7 +50,7 @@ func (a *api) closeTopic(w http.ResponseWriter, r *http.Request) {
 		problem(w, http.StatusBadRequest, err.Error())
 		return
 	}
-	ctx, cancel := context.WithTimeout(r.Context(), askPatience)
+	ctx, cancel := context.WithTimeout(r.Context(), askTimeout)
 	defer cancel()
 	n, err := a.backend.CloseTopic(ctx, topic, code, reason)
 	if err != nil {

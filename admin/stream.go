@@ -26,7 +26,7 @@ import (
 //     teller.
 //  4. The teller (stream_answer.go) waits for the answers one after the other, and
 //     writes what it has whenever it would have to wait for the next.
-//  5. At the end of the body, or of patience, what is under way is answered, and
+//  5. At the end of the body, or after streamIdle without a line, what is under way is answered, and
 //     the last answer is the summary.
 //
 // A line that is wrong is answered as such, and the stream goes on.

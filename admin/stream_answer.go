@@ -118,7 +118,7 @@ func (s *stream) say(v any) {
 		panic(err) // only our own structs come here
 	}
 	if len(text) >= s.out.Available() {
-		s.patience()
+		s.extend()
 	}
 	_, _ = s.out.Write(append(text, '\n')) // an error stays, and flush returns it
 }
@@ -134,12 +134,12 @@ func (s *stream) write() {
 }
 
 func (s *stream) flush() error {
-	s.patience()
+	s.extend()
 	if err := s.out.Flush(); err != nil {
 		return err
 	}
 	return s.c.Flush()
 }
 
-// patience is how long the publisher may take to read.
-func (s *stream) patience() { _ = s.c.SetWriteDeadline(time.Now().Add(answerTimeout)) }
+// extend gives the publisher answerTimeout, from now on, to read.
+func (s *stream) extend() { _ = s.c.SetWriteDeadline(time.Now().Add(answerTimeout)) }
