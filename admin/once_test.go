@@ -77,23 +77,18 @@ func TestOnceAtOnce(t *testing.T) {
 			}
 		})
 	}
-	for ran.Load() == 0 {
-		time.Sleep(time.Millisecond)
-	}
+	until(t, func() bool { return ran.Load() > 0 })
 	gone, cancel := context.WithCancel(context.Background())
 	cancel()
 	if p := o.do(gone, "a", fingerprint(), ok); p.status != 503 {
 		t.Errorf("who does not wait gets %+v", p)
 	}
 	all.Go(func() { o.do(context.Background(), "b", fingerprint(), func() coming { <-release; return ok() }) })
-	for end := time.Now().Add(10 * time.Second); time.Now().Before(end); time.Sleep(time.Millisecond) {
+	until(t, func() bool {
 		o.mu.Lock()
-		n := len(o.entries)
-		o.mu.Unlock()
-		if n == 2 {
-			break
-		}
-	}
+		defer o.mu.Unlock()
+		return len(o.entries) == 2
+	})
 	if p := o.do(context.Background(), "c", fingerprint(), ok); p.status != 503 {
 		t.Errorf("when all that may be remembered are under way: %+v", p)
 	}

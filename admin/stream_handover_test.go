@@ -1,15 +1,12 @@
 package admin
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"io"
 	"log/slog"
-	"runtime"
 	"strings"
 	"testing"
-	"time"
 )
 
 // A process that hands over does not wait for streams to end. Their lines wait,
@@ -41,7 +38,7 @@ func TestStreamDuringHandover(t *testing.T) {
 		t.Fatal(err)
 	}
 	say()
-	until(t, waitsAtTheTurnstile)
+	until(t, func() bool { return atTheTurnstile() == 1 })
 	if messages := f.published(); len(messages) != 1 {
 		t.Errorf("%d were published while held", len(messages))
 	}
@@ -53,10 +50,10 @@ func TestStreamDuringHandover(t *testing.T) {
 		t.Fatal(err)
 	}
 	say()
-	until(t, waitsAtTheTurnstile)
-	ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
-	defer cancel()
-	if err := s.Forward(ctx); err != nil {
+	until(t, func() bool { return atTheTurnstile() == 1 })
+	now, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := s.Forward(now); err != nil {
 		t.Error(err)
 	}
 	if answer := hear(); !strings.Contains(answer, `"lines":2,"published":2`) || !strings.Contains(answer, `"end":"stopping"`) {
@@ -65,14 +62,6 @@ func TestStreamDuringHandover(t *testing.T) {
 	if err := <-served; err != nil {
 		t.Error(err)
 	}
-}
-
-// waitsAtTheTurnstile tells that a goroutine is blocked there: what it was read for
-// cannot happen until the turnstile lets it in.
-func waitsAtTheTurnstile() bool {
-	stacks := make([]byte, 1<<20)
-	stacks = stacks[:runtime.Stack(stacks, true)]
-	return bytes.Contains(stacks, []byte(" [select]:\nwsd/admin.(*turnstile).enter("))
 }
 
 // A handover waits for the lines under way, not for a publisher that does not
@@ -88,17 +77,15 @@ func TestStreamUnderWayDuringHandover(t *testing.T) {
 	lines, answers := dialogue(t, "http://"+s.Addr(), "")
 	fmt.Fprintln(lines, `{"all":true,"text":"x"}`)
 	fmt.Fprintln(lines, `{"all":true,"text":"y","key":"k"}`)
-	for end := time.Now().Add(10 * time.Second); len(f.published()) < 2 && time.Now().Before(end); {
-		time.Sleep(time.Millisecond)
-	}
-	short, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
-	defer cancel()
-	if err := s.Hold(short); err == nil {
+	until(t, func() bool { return len(f.published()) == 2 })
+	held := make(chan error, 1)
+	go func() { held <- s.Hold(t.Context()) }()
+	until(t, func() bool { return blocked("select", "(*Server).Hold") == 1 })
+	if len(held) > 0 {
 		t.Error("nobody waited for what is under way")
 	}
-	s.Release()
 	close(f.hold)
-	if err := s.Hold(t.Context()); err != nil {
+	if err := <-held; err != nil {
 		t.Error(err)
 	}
 	if state, err := s.Remembered(); err != nil || !strings.Contains(string(state), `"key":"k"`) {

@@ -6,7 +6,6 @@ import (
 	"io"
 	"strings"
 	"testing"
-	"time"
 
 	"wsd/server"
 )
@@ -94,27 +93,16 @@ func TestStreamHoldsBack(t *testing.T) {
 	base := start(t, f, nil)
 	lines, answers := dialogue(t, base, "")
 	text := `{"all":true,"text":"` + strings.Repeat("x", 64<<10) + `"}` + "\n"
-	const total = 500 // 32 MiB: more than kernel and buffers take
-	wrote := make(chan int, total)
+	const total = 500
 	go func() {
-		for i := range total {
+		for range total {
 			if _, err := io.WriteString(lines, text); err != nil {
 				break
 			}
-			wrote <- i
 		}
 		lines.Close()
 	}()
-	stalled := func() bool {
-		select {
-		case <-wrote:
-			return false
-		case <-time.After(300 * time.Millisecond):
-			return true
-		}
-	}
-	for !stalled() {
-	}
+	until(t, func() bool { return blocked("sync.Cond.Wait", "(*window).enter") == 1 }) // and reads no further line
 	// Two, not more: nobody knows yet how many clients a line is for.
 	if n := len(f.published()); n != 2 {
 		t.Errorf("%d were published before the first was done", n)
