@@ -44,22 +44,22 @@ type Config struct {
 	// 0 means 10 minutes and 10,000; negative IdempotencyKeys: they are refused.
 	IdempotencyWindow time.Duration
 	IdempotencyKeys   int
-	// Version and Path are told on the status page: the program's, and the URL
-	// path where clients connect.
+	// Version of the program, and the URL path where clients connect: both are
+	// shown on the status page.
 	Version, Path string
-	// MaxConns bounds the connections open at once; 0 means 128. For one more, one of
-	// a stranger is closed, or one without a request. An eighth of them, at least one
-	// beside another, is left to health checks by requests that take their time, and
-	// strangers are answered on an eighth at once. Each takes a descriptor of the
-	// reserve that clients cannot have.
+	// MaxConns bounds the connections open at once; 0 means 128. When one more comes,
+	// one of a stranger is closed for it, or one without a request. An eighth of them,
+	// at least one, is kept free of long requests, for health checks; strangers are
+	// answered on another eighth. Each connection takes a descriptor of the reserve
+	// that clients cannot have.
 	MaxConns int
 	// Logger gets what goes wrong; nil means slog.Default().
 	Logger *slog.Logger
 	// LogDropped, if set, says how many lines of the log were dropped because
 	// nobody took them.
 	LogDropped func() uint64
-	// Inherited listens on Listen already: an older process's File. It is the
-	// server's from New on. nil means that there is none.
+	// Inherited is the listening socket, as File of an older process returns it. New
+	// takes it over. nil: New opens one on Listen.
 	Inherited *os.File
 }
 

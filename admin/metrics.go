@@ -16,8 +16,8 @@ func newRegistry(a *api) *prometheus.Registry {
 	return r
 }
 
-// metrics serves /metrics. What stays out when a scrape fails is better than a
-// scrape that has nothing.
+// metrics serves /metrics. What cannot be collected is left out, and the rest
+// served all the same.
 func metrics(a *api) http.Handler {
 	h := promhttp.HandlerFor(newRegistry(a), promhttp.HandlerOpts{ErrorHandling: promhttp.ContinueOnError})
 	places := make(chan struct{}, 4) // scrapes at once; others wait, as long as they like

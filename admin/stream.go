@@ -88,11 +88,11 @@ func (a *api) publishStream(w http.ResponseWriter, r *http.Request) {
 	defer context.AfterFunc(a.ending, s.hangUp)()
 	w.Header().Set("Content-Type", ndjson)
 	w.WriteHeader(http.StatusOK)
-	told := make(chan struct{})
-	go func() { defer close(told); s.tell() }()
+	answered := make(chan struct{})
+	go func() { defer close(answered); s.tell() }()
 	end := s.read()
 	close(s.begun)
-	<-told
+	<-answered
 	s.conclude(end)
 	if end != "complete" {
 		s.hangUp() // else net/http waits for more of the body, to throw it away

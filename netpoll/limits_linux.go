@@ -21,7 +21,7 @@ func Descriptors() (int, error) {
 
 // Exhausted says whether err means that the process or the host has no
 // descriptor or memory left for one more socket: a reason to refuse the
-// newcomer and to rest, not to stop.
+// newcomer and to pause accepting, not to stop.
 func Exhausted(err error) bool {
 	return errors.Is(err, unix.EMFILE) || errors.Is(err, unix.ENFILE) || errors.Is(err, unix.ENOMEM) ||
 		errors.Is(err, unix.ENOBUFS) || errors.Is(err, unix.ENOSPC)

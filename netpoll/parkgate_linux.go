@@ -91,9 +91,9 @@ func (g *parkGate) step(uintptr) bool {
 	return g.err != nil
 }
 
-// aside parks the goroutine although the poller has events, which it must have:
-// the scheduler then looks for others that can go on, those included that wait
-// in the runtime's poller. Gosched alone would not make it look there.
+// aside parks the goroutine once, so that the scheduler runs others that can go on,
+// those included that wait in the runtime's poller: Gosched alone would not make it
+// look there. The poller must have an event, or be about to: that ends it.
 func (g *parkGate) aside() error {
 	g.waiting = false
 	if err := g.raw.Read(g.blink); err != nil {

@@ -1,10 +1,10 @@
 // Package topic keeps who is subscribed to what, for one owner.
 //
-// The owner gives each of its clients a slot, a small number. From a topic to its slots leads a
-// compressed bitmap, which is what a publish needs: the union of several is cheap and holds each slot
-// once. From a slot to its topics leads a chain of nodes, so that a client that leaves costs as much as
-// it had topics. Together that is some 10 bytes for a subscription to a topic that many share, and some
-// 100 for a topic of one client's own; BenchmarkMemory measures both.
+// The owner gives each of its clients a slot, a small number. A topic has its slots in a compressed
+// bitmap, which is what a publish needs: the union of several topics is cheap and has each slot once. A
+// slot has its topics in a chain of nodes, so that the cost of a client that leaves is that of its
+// topics. Together that is some 10 bytes for a subscription to a topic that many share, and some 100
+// for a topic of one client's own; BenchmarkMemory measures both.
 package topic
 
 import (
