@@ -142,21 +142,7 @@ func start(t *testing.T, backend Backend, change func(*Config)) string {
 	if change != nil {
 		change(&cfg)
 	}
-	s, err := New(cfg, backend)
-	if err != nil {
-		t.Fatal(err)
-	}
-	served := make(chan error, 1)
-	go func() { served <- s.Serve() }()
-	t.Cleanup(func() {
-		if err := s.Close(); err != nil {
-			t.Errorf("Close: %v", err)
-		}
-		if err := <-served; err != nil {
-			t.Errorf("Serve: %v", err)
-		}
-	})
-	return "http://" + s.Addr()
+	return "http://" + sideOf(t, cfg, backend).Addr()
 }
 
 func tokenFile(t *testing.T, text string) string {

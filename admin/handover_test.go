@@ -32,7 +32,9 @@ func sideOf(t *testing.T, cfg Config, backend Backend) *Server {
 	ended := make(chan error, 1)
 	go func() { ended <- s.Serve() }()
 	t.Cleanup(func() {
-		s.Close()
+		if err := s.Close(); err != nil {
+			t.Errorf("Close: %v", err)
+		}
 		if err := <-ended; err != nil {
 			t.Errorf("Serve: %v", err)
 		}

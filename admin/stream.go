@@ -108,12 +108,10 @@ func (s *stream) options() error {
 	if err != nil {
 		return err
 	}
-	switch q["wait"] {
-	case "", "true":
-	case "false":
-		s.noWait = true
-	default:
-		return fmt.Errorf("wait=%s: use true or false", q["wait"])
+	if wait, given := q["wait"]; given {
+		if s.noWait, err = parseNoWait(wait); err != nil {
+			return err
+		}
 	}
 	switch q["answer"] {
 	case "", "lines":

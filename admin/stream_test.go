@@ -78,7 +78,7 @@ func TestStreamQuiet(t *testing.T) {
 
 func TestStreamRefused(t *testing.T) {
 	base := start(t, &fake{}, nil)
-	for _, query := range []string{"all", "wait=x", "answer=x", "answer=lines&answer=lines"} {
+	for _, query := range []string{"all", "wait=x", "wait=", "answer=x", "answer=lines&answer=lines"} {
 		if status, _, body := do(t, request{method: "POST", url: base + "/v1/publish/stream?" + query, body: "x"}); status != 400 {
 			t.Errorf("%s: %d %s", query, status, body)
 		}
