@@ -5,8 +5,13 @@ package wsd_test
 import (
 	"encoding/json"
 	"errors"
+	"go/ast"
+	"go/parser"
+	"go/token"
 	"io"
 	"os/exec"
+	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -26,7 +31,7 @@ var arrows = map[string][]string{
 	"bench/report": {},
 
 	"server": {"netpoll", "conn", "dispatch", "topic"},
-	"admin":  {"dispatch", "server"},
+	"admin":  {"conn", "dispatch", "host", "server"},
 	"bench":  {"netpoll", "conn", "bench/report"},
 
 	"upgrade": {"server"},
@@ -50,7 +55,7 @@ var foreign = map[string][]string{
 	"github.com/coreos/go-systemd/":     {"cmd/wsd"},
 	"go.yaml.in/yaml/":                  {"bench", "cmd/wsd"},
 	"github.com/golang-jwt/":            {"auth"},
-	"github.com/prometheus/":            {"admin", "bench"},
+	"github.com/prometheus/":            {"admin", "bench", "host"},
 }
 
 // pure are the packages that only compute: no descriptor, no goroutine, no
@@ -144,6 +149,35 @@ func TestEveryPackageSaysWhatItIsFor(t *testing.T) {
 		}
 		if p.Doc == "" || !strings.HasPrefix(p.Doc, begins) && !strings.HasPrefix(p.name(), "examples/") {
 			t.Errorf("%s: its doc comment begins %q, want %q", p.name(), p.Doc, begins)
+		}
+	}
+}
+
+// A library says the field, its value and its bound. Which flag that is only
+// cmd/wsd knows. (host has text for people who start containers, bench is a
+// command in a package.)
+func TestLibrariesNameNoFlags(t *testing.T) {
+	flag := regexp.MustCompile(`(^|[^-\w])--[a-z]`)
+	for _, dir := range []string{"admin", "auth", "conn", "dispatch", "netpoll", "server", "topic"} {
+		files, err := filepath.Glob(filepath.Join(dir, "*.go"))
+		if err != nil || len(files) == 0 {
+			t.Fatalf("%s: %v, no files", dir, err)
+		}
+		for _, file := range files {
+			if strings.HasSuffix(file, "_test.go") {
+				continue
+			}
+			set := token.NewFileSet()
+			parsed, err := parser.ParseFile(set, file, nil, parser.SkipObjectResolution)
+			if err != nil {
+				t.Fatal(err)
+			}
+			ast.Inspect(parsed, func(n ast.Node) bool {
+				if text, ok := n.(*ast.BasicLit); ok && text.Kind == token.STRING && flag.MatchString(text.Value) {
+					t.Errorf("%s: %s names a flag", set.Position(text.Pos()), text.Value)
+				}
+				return true
+			})
 		}
 	}
 }

@@ -44,22 +44,22 @@ type Config struct {
 	// 0 means 10 minutes and 10,000; negative IdempotencyKeys: they are refused.
 	IdempotencyWindow time.Duration
 	IdempotencyKeys   int
-	// Version and Path are told on the status page: the program's, and the URL
-	// path where clients connect.
+	// Version of the program, and the URL path where clients connect: both are
+	// shown on the status page.
 	Version, Path string
-	// MaxConns bounds the connections open at once; 0 means 128. For one more, one of
-	// a stranger is closed, or one without a request. An eighth of them, at least one
-	// beside another, is left to health checks by requests that take their time, and
-	// strangers are answered on an eighth at once. Each takes a descriptor of the
-	// reserve that clients cannot have.
+	// MaxConns bounds the connections open at once; 0 means 128. When one more comes,
+	// one of a stranger is closed for it, or one without a request. An eighth of them,
+	// at least one, is kept free of long requests, for health checks; strangers are
+	// answered on another eighth. Each connection takes a descriptor of the reserve
+	// that clients cannot have.
 	MaxConns int
 	// Logger gets what goes wrong; nil means slog.Default().
 	Logger *slog.Logger
 	// LogDropped, if set, says how many lines of the log were dropped because
 	// nobody took them.
 	LogDropped func() uint64
-	// Inherited listens on Listen already: an older process's File. It is the
-	// server's from New on. nil means that there is none.
+	// Inherited is the listening socket, as File of an older process returns it. New
+	// takes it over. nil: New opens one on Listen.
 	Inherited *os.File
 }
 
@@ -79,13 +79,13 @@ const mostPublish = 1 << 30
 
 // Server is the admin side, listening since New.
 type Server struct {
-	listener *limitListener
-	gate     *turnstile
-	token    *bearer     // nil: none
-	gone     atomic.Bool // to another process
-	once     *once
-	http     *http.Server
-	end      context.CancelFunc // tells streams to end
+	listener  *limitListener
+	turnstile *turnstile
+	token     *bearer     // nil: none
+	gone      atomic.Bool // to another process
+	once      *once
+	http      *http.Server
+	end       context.CancelFunc // tells streams to end
 }
 
 // withDefaults fills in what was left 0.
@@ -134,10 +134,9 @@ func New(cfg Config, backend Backend) (*Server, error) {
 	api := newAPI(ending, cfg, backend)
 	api.conns.Listener = l
 	g := &guard{token: token, configured: hostOnly(cfg.Listen), next: api.routes()}
-	gate := api.gate
-	gate.next = g
+	api.turnstile.next = g
 	h := &http.Server{
-		Handler:           newDoor(g, gate, api.conns),
+		Handler:           newDoor(g, api.turnstile, api.conns),
 		ReadHeaderTimeout: headerTimeout,
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeader,
@@ -148,7 +147,7 @@ func New(cfg Config, backend Backend) (*Server, error) {
 		DisableGeneralOptionsHandler: true, // "OPTIONS *" is a request as any other
 	}
 	h.RegisterOnShutdown(end)
-	return &Server{listener: api.conns, gate: gate, token: token, once: api.once, http: h, end: end}, nil
+	return &Server{listener: api.conns, turnstile: api.turnstile, token: token, once: api.once, http: h, end: end}, nil
 }
 
 // Addr is the address that was bound.

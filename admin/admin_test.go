@@ -8,7 +8,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 )
 
 func TestCalls(t *testing.T) {
@@ -206,10 +205,11 @@ func TestConnectionsAreBounded(t *testing.T) {
 	}
 	first := <-accepted
 	defer (<-accepted).Close()
+	until(t, func() bool { return blocked("select", "(*limitListener).Accept") == 1 })
 	select {
 	case <-accepted:
 		t.Fatal("a third connection came through")
-	case <-time.After(50 * time.Millisecond):
+	default:
 	}
 	first.Close()
 	first.Close() // gives its place back once

@@ -32,8 +32,8 @@ func newClient(in server.ClientInfo) client {
 	return client{in.ID, in.Address, in.Path, in.ConnectedAt.UTC(), in.LastSeen.UTC(), in.Topics, in.QueuedBytes, in.QueuedMessages}
 }
 
-// askPatience bounds how long a loop may take to say what it knows.
-const askPatience = 5 * time.Second
+// askTimeout bounds how long a loop may take to say what it knows.
+const askTimeout = 5 * time.Second
 
 // errLoop is for a question that no loop answered in time.
 var errLoop = errors.New("the server is too busy to tell: try again")
@@ -43,7 +43,7 @@ func (a *api) oneClient(w http.ResponseWriter, r *http.Request) {
 	if !ok {
 		return
 	}
-	ctx, cancel := context.WithTimeout(r.Context(), askPatience)
+	ctx, cancel := context.WithTimeout(r.Context(), askTimeout)
 	defer cancel()
 	info, found := a.backend.Client(ctx, id)
 	if !found {
@@ -98,7 +98,7 @@ func (a *api) allClients(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	}
-	ctx, cancel := context.WithTimeout(r.Context(), askPatience)
+	ctx, cancel := context.WithTimeout(r.Context(), askTimeout)
 	defer cancel()
 	list, next, err := a.fullPage(ctx, q["cursor"], limit)
 	switch {

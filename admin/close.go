@@ -7,6 +7,8 @@ import (
 	"net/http"
 	"strconv"
 	"unicode/utf8"
+
+	"wsd/conn"
 )
 
 func (a *api) closeClient(w http.ResponseWriter, r *http.Request) {
@@ -19,7 +21,7 @@ func (a *api) closeClient(w http.ResponseWriter, r *http.Request) {
 		problem(w, http.StatusBadRequest, err.Error())
 		return
 	}
-	ctx, cancel := context.WithTimeout(r.Context(), askPatience)
+	ctx, cancel := context.WithTimeout(r.Context(), askTimeout)
 	defer cancel()
 	if !a.backend.CloseClient(ctx, id, code, reason) {
 		unknown(w, ctx, id)
@@ -48,7 +50,7 @@ func (a *api) closeTopic(w http.ResponseWriter, r *http.Request) {
 		problem(w, http.StatusBadRequest, err.Error())
 		return
 	}
-	ctx, cancel := context.WithTimeout(r.Context(), askPatience)
+	ctx, cancel := context.WithTimeout(r.Context(), askTimeout)
 	defer cancel()
 	n, err := a.backend.CloseTopic(ctx, topic, code, reason)
 	if err != nil {
@@ -67,17 +69,13 @@ func closing(q map[string]string) (int, string, error) {
 	code := closeDefault
 	if text, given := q["code"]; given {
 		var err error
-		if code, err = strconv.Atoi(text); err != nil || !mayClose(code) {
+		if code, err = strconv.Atoi(text); err != nil || !conn.ValidCloseCode(code) {
 			return 0, "", errors.New("code is one that a server may close with: 1000 to 1003, 1007 to 1014, or 3000 to 4999")
 		}
 	}
 	reason := q["reason"]
-	if len(reason) > 123 || !utf8.ValidString(reason) {
-		return 0, "", errors.New("reason may have 123 bytes of UTF-8")
+	if len(reason) > conn.MaxReason || !utf8.ValidString(reason) {
+		return 0, "", fmt.Errorf("reason may have %d bytes of UTF-8", conn.MaxReason)
 	}
 	return code, reason, nil
-}
-
-func mayClose(code int) bool {
-	return code >= 1000 && code <= 1003 || code >= 1007 && code <= 1014 || code >= 3000 && code <= 4999
 }

@@ -13,28 +13,28 @@ import "net/http"
 //     that are left to health checks. One for which there is no place waits, until
 //     another connection needs the room.
 type door struct {
-	guard  *guard
-	gate   *turnstile
-	conns  *limitListener
-	places chan struct{}
+	guard     *guard
+	turnstile *turnstile
+	conns     *limitListener
+	places    chan struct{}
 }
 
-func newDoor(g *guard, gate *turnstile, conns *limitListener) *door {
-	return &door{guard: g, gate: gate, conns: conns, places: make(chan struct{}, max(conns.most()-conns.few(), 1))}
+func newDoor(g *guard, t *turnstile, conns *limitListener) *door {
+	return &door{guard: g, turnstile: t, conns: conns, places: make(chan struct{}, max(conns.most()-conns.few(), 1))}
 }
 
 func (d *door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	c := connOf(r)
 	switch {
 	case isHealth(r.URL.Path):
-		d.gate.pass(w, r)
+		d.turnstile.pass(w, r)
 	case !d.guard.trusts(r):
 		c.toStranger()
 		w.Header().Set("Connection", "close")
-		d.gate.pass(w, r)
+		d.turnstile.pass(w, r)
 	case d.enter(r, c):
 		defer func() { <-d.places }()
-		d.gate.ServeHTTP(w, r)
+		d.turnstile.ServeHTTP(w, r)
 	default:
 		d.refuse(w, r)
 	}

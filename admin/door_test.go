@@ -124,11 +124,11 @@ func TestPublishersKeepNoProbeOut(t *testing.T) {
 // A handover does not wait for answers that a stranger takes, or a probe.
 func TestHoldPassesStrangersBy(t *testing.T) {
 	began, finish := make(chan struct{}), make(chan struct{})
-	gate := &turnstile{next: http.HandlerFunc(func(http.ResponseWriter, *http.Request) { began <- struct{}{}; <-finish })}
+	turnstile := &turnstile{next: http.HandlerFunc(func(http.ResponseWriter, *http.Request) { began <- struct{}{}; <-finish })}
 	defer close(finish)
-	go gate.pass(httptest.NewRecorder(), httptest.NewRequest("GET", "/", nil))
+	go turnstile.pass(httptest.NewRecorder(), httptest.NewRequest("GET", "/", nil))
 	<-began
-	if err := (&Server{gate: gate}).Hold(t.Context()); err != nil {
+	if err := (&Server{turnstile: turnstile}).Hold(t.Context()); err != nil {
 		t.Error(err)
 	}
 }

@@ -54,16 +54,36 @@ func (f *fake) Begin(_ context.Context, to server.Target, m server.Message) (ser
 		return nil, server.ErrNotText
 	}
 	f.targets, f.messages = append(f.targets, to), append(f.messages, m)
-	return func(ctx context.Context) (server.Result, error) {
-		if f.hold != nil {
-			select {
-			case <-f.hold:
-			case <-ctx.Done():
-				return server.Result{}, ctx.Err()
-			}
+	return fakeOutcome{f.hold, f.result, f.lost}, nil
+}
+
+// fakeOutcome is known when done is closed, or at once if that is nil.
+type fakeOutcome struct {
+	done   chan struct{}
+	result server.Result
+	err    error
+}
+
+func (o fakeOutcome) Wait(ctx context.Context) (server.Result, error) {
+	if o.done != nil {
+		select {
+		case <-o.done:
+		case <-ctx.Done():
+			return server.Result{}, ctx.Err()
 		}
-		return f.result, f.lost
-	}, nil
+	}
+	return o.result, o.err
+}
+
+func (o fakeOutcome) Poll() (server.Result, bool, error) {
+	if o.done != nil {
+		select {
+		case <-o.done:
+		default:
+			return server.Result{}, false, nil
+		}
+	}
+	return o.result, true, o.err
 }
 
 // published is what came so far.
@@ -122,21 +142,7 @@ func start(t *testing.T, backend Backend, change func(*Config)) string {
 	if change != nil {
 		change(&cfg)
 	}
-	s, err := New(cfg, backend)
-	if err != nil {
-		t.Fatal(err)
-	}
-	served := make(chan error, 1)
-	go func() { served <- s.Serve() }()
-	t.Cleanup(func() {
-		if err := s.Close(); err != nil {
-			t.Errorf("Close: %v", err)
-		}
-		if err := <-served; err != nil {
-			t.Errorf("Serve: %v", err)
-		}
-	})
-	return "http://" + s.Addr()
+	return "http://" + sideOf(t, cfg, backend).Addr()
 }
 
 func tokenFile(t *testing.T, text string) string {

@@ -101,7 +101,7 @@ func (t *turnstile) leave() {
 // also on an error. Profiles go on and are not waited for; a stream of publishes
 // waits between two of them.
 func (s *Server) Hold(ctx context.Context) error {
-	t := s.gate
+	t := s.turnstile
 	t.mu.Lock()
 	t.held = make(chan struct{})
 	empty := make(chan struct{})
@@ -120,7 +120,7 @@ func (s *Server) Hold(ctx context.Context) error {
 }
 
 // Release ends Hold: requests are answered here again. Without Hold it does nothing.
-func (s *Server) Release() { s.gate.open(nil) }
+func (s *Server) Release() { s.turnstile.open(nil) }
 
 func (t *turnstile) open(forward http.Handler) {
 	t.mu.Lock()
@@ -137,7 +137,7 @@ func (t *turnstile) open(forward http.Handler) {
 // connections that are open have until ctx is done to bring their next request;
 // streams of publishes end, to be taken up there.
 func (s *Server) Forward(ctx context.Context) error {
-	s.gate.open(forwarder(s.Addr()))
+	s.turnstile.open(forwarder(s.Addr()))
 	s.end()
 	s.gone.Store(true)
 	err := s.listener.Close()

@@ -3,6 +3,7 @@ package admin
 import (
 	"context"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -31,7 +32,9 @@ func sideOf(t *testing.T, cfg Config, backend Backend) *Server {
 	ended := make(chan error, 1)
 	go func() { ended <- s.Serve() }()
 	t.Cleanup(func() {
-		s.Close()
+		if err := s.Close(); err != nil {
+			t.Errorf("Close: %v", err)
+		}
 		if err := <-ended; err != nil {
 			t.Errorf("Serve: %v", err)
 		}
@@ -65,12 +68,7 @@ func TestHoldAndRelease(t *testing.T) {
 		for range 2 { // one over the open connection, one over a new one
 			go func() { answers <- status(http.DefaultClient, url) }()
 		}
-		impatient, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
-		q, _ := http.NewRequestWithContext(impatient, "GET", url, nil)
-		if _, err := http.DefaultClient.Do(q); err == nil {
-			t.Error("a request was answered while held")
-		}
-		cancel()
+		until(t, func() bool { return atTheTurnstile() == 2 })
 		if len(answers) > 0 {
 			t.Error("requests were answered while held")
 		}
@@ -86,18 +84,22 @@ func TestHoldAndRelease(t *testing.T) {
 // Hold waits for the request under way, but not for ever.
 func TestHoldWaits(t *testing.T) {
 	began, finish := make(chan struct{}), make(chan struct{})
-	gate := &turnstile{next: http.HandlerFunc(func(http.ResponseWriter, *http.Request) { began <- struct{}{}; <-finish })}
-	s := &Server{gate: gate}
-	go gate.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("POST", "/v1/publish?all", nil))
+	turnstile := &turnstile{next: http.HandlerFunc(func(http.ResponseWriter, *http.Request) { began <- struct{}{}; <-finish })}
+	s := &Server{turnstile: turnstile}
+	go turnstile.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("POST", "/v1/publish?all", nil))
 	<-began
-	short, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
-	defer cancel()
-	if err := s.Hold(short); err == nil {
-		t.Error("it did not wait")
+	gone, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := s.Hold(gone); !errors.Is(err, context.Canceled) {
+		t.Errorf("with a request under way and no time to wait: %v", err)
 	}
 	s.Release()
-	held := make(chan error)
+	held := make(chan error, 1)
 	go func() { held <- s.Hold(t.Context()) }()
+	until(t, func() bool { return blocked("select", "(*Server).Hold") == 1 })
+	if len(held) > 0 {
+		t.Error("it did not wait")
+	}
 	close(finish)
 	if err := <-held; err != nil {
 		t.Error(err)
@@ -205,8 +207,8 @@ func TestForwardedToTheLetter(t *testing.T) {
 // No header lets a publish by while the server has to stand still. Its publisher has
 // hung up, so that it does not wait for the end of that.
 func TestNothingWalksPast(t *testing.T) {
-	gate := &turnstile{next: http.HandlerFunc(func(http.ResponseWriter, *http.Request) { t.Error("it was let by") })}
-	s := &Server{gate: gate}
+	turnstile := &turnstile{next: http.HandlerFunc(func(http.ResponseWriter, *http.Request) { t.Error("it was let by") })}
+	s := &Server{turnstile: turnstile}
 	if err := s.Hold(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -214,13 +216,13 @@ func TestNothingWalksPast(t *testing.T) {
 	cancel()
 	r := httptest.NewRequestWithContext(gone, "POST", "/v1/publish?all", strings.NewReader("x"))
 	r.Header.Set("Accept", "text/event-stream")
-	gate.ServeHTTP(httptest.NewRecorder(), r)
+	turnstile.ServeHTTP(httptest.NewRecorder(), r)
 }
 
 func TestRemember(t *testing.T) {
 	a := &Server{once: newOnce(time.Minute, 3)}
 	run := func(s *Server, key string) reply {
-		return s.once.do(t.Context(), key, [32]byte{1}, func() coming { return reply{status: 200, outcome: outcome{LastClient: 7}}.now() })
+		return s.once.do(t.Context(), key, [32]byte{1}, func() coming { return reply{status: 200, outcome: outcome{LastClient: 7}} })
 	}
 	for _, key := range []string{"a", "b", "c"} {
 		run(a, key)
@@ -291,16 +293,6 @@ func TestRememberHasAges(t *testing.T) {
 			t.Errorf("%s at %v: forgotten", c.state, c.now)
 		case len(ended) > 0 && ended[0].until.Sub(c.now) != c.left:
 			t.Errorf("%s at %v: %v are left, want %v", c.state, c.now, ended[0].until.Sub(c.now), c.left)
-		}
-	}
-}
-
-// until polls for a condition.
-func until(t *testing.T, holds func() bool) {
-	t.Helper()
-	for end := time.Now().Add(20 * time.Second); !holds(); time.Sleep(time.Millisecond) {
-		if time.Now().After(end) {
-			t.Fatal("waited in vain")
 		}
 	}
 }

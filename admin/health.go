@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 
+	"wsd/host"
 	"wsd/server"
 )
 
@@ -32,7 +33,7 @@ func (a *api) ready() error {
 		return err
 	}
 	limits := a.backend.Limits()
-	return shortage(a.resources.now(limits.Descriptors), limits)
+	return shortage(a.resources.now(), limits)
 }
 
 // shortMemory is the part of the memory that has to be available: below it,
@@ -41,7 +42,7 @@ const shortMemory = 1.0 / 32
 
 // shortage is an error if memory or descriptors run short. Clients cannot use
 // up the reserve of descriptors; when half of it is gone, something else does.
-func shortage(u usage, limits server.Limits) error {
+func shortage(u host.Usage, limits server.Limits) error {
 	if u.MemoryAvailable >= 0 && u.MemoryLimit > 0 && float64(u.MemoryAvailable) < shortMemory*float64(u.MemoryLimit) {
 		return fmt.Errorf("short of memory: %d of %d MiB are available", u.MemoryAvailable>>20, u.MemoryLimit>>20)
 	}
@@ -59,6 +60,12 @@ type totals struct {
 	Process    usage       `json:"process"`
 }
 
+// usage is what the process takes, beside what it may take.
+type usage struct {
+	host.Usage
+	DescriptorLimit int `json:"descriptors_limit"`
+}
+
 // adminTotals tell of the admin side's own connections and requests.
 type adminTotals struct {
 	Connections int    `json:"connections"`
@@ -68,5 +75,5 @@ type adminTotals struct {
 
 func (a *api) stats(w http.ResponseWriter, _ *http.Request) {
 	own := adminTotals{a.conns.open(), a.conns.evicted.Load(), a.conns.refused.Load()}
-	answer(w, http.StatusOK, totals{a.backend.Stats(), own, a.logDropped(), a.resources.now(a.backend.Limits().Descriptors)})
+	answer(w, http.StatusOK, totals{a.backend.Stats(), own, a.logDropped(), usage{a.resources.now(), a.backend.Limits().Descriptors}})
 }

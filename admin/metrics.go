@@ -16,8 +16,8 @@ func newRegistry(a *api) *prometheus.Registry {
 	return r
 }
 
-// metrics serves /metrics. What stays out when a scrape fails is better than a
-// scrape that has nothing.
+// metrics serves /metrics. What cannot be collected is left out, and the rest
+// served all the same.
 func metrics(a *api) http.Handler {
 	h := promhttp.HandlerFor(newRegistry(a), promhttp.HandlerOpts{ErrorHandling: promhttp.ContinueOnError})
 	places := make(chan struct{}, 4) // scrapes at once; others wait, as long as they like
@@ -59,5 +59,5 @@ func (c collector) Collect(to chan<- prometheus.Metric) {
 	e.counter(adminEvicted, a.conns.evicted.Load())
 	e.counter(logDropped, a.logDropped())
 	e.counter(adminRefused, a.conns.refused.Load())
-	e.process(a.resources.now(limits.Descriptors), limits)
+	e.process(a.resources.now(), limits)
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"wsd/host"
 	"wsd/server"
 )
 
@@ -119,7 +120,7 @@ func (e export) loops(st *server.Stats) {
 // began is when the process did, near enough.
 var began = time.Now()
 
-func (e export) process(u usage, limits server.Limits) {
+func (e export) process(u host.Usage, limits server.Limits) {
 	e.to <- prometheus.MustNewConstMetric(cpuTotal, prometheus.CounterValue, u.CPUSeconds)
 	e.gauge(startTime, float64(began.UnixMilli())/1000)
 	e.gauge(fdsMax, float64(limits.Descriptors))
@@ -127,7 +128,7 @@ func (e export) process(u usage, limits server.Limits) {
 		resident: u.Resident, fdsOpen: u.Descriptors, memoryLimit: u.MemoryLimit, memoryAvailable: u.MemoryAvailable,
 		tcpMemory: u.TCPMemory, tcpMemoryLimit: u.TCPMemoryLimit, tcpOrphans: u.TCPOrphans, tcpTimeWait: u.TCPTimeWait, tcpSockets: u.TCPSockets,
 	} {
-		if n != unknownUsage {
+		if n != host.NotKnown {
 			e.gauge(d, float64(n))
 		}
 	}

@@ -42,7 +42,7 @@ func (o *once) do(ctx context.Context, key string, print [sha256.Size]byte, f fu
 	if mine {
 		ctx = context.WithoutCancel(ctx)
 	}
-	if p, ok := answer(ctx); ok {
+	if p, ok := answer.wait(ctx); ok {
 		return p
 	}
 	return reply{status: http.StatusServiceUnavailable, detail: "the first publish with this key is still under way"}
@@ -52,34 +52,43 @@ func (o *once) do(ctx context.Context, key string, print [sha256.Size]byte, f fu
 // first call of the key (mine).
 func (o *once) begin(key string, print [sha256.Size]byte, f func() coming) (answer coming, mine bool) {
 	if o.max == 0 {
-		return reply{status: http.StatusNotImplemented, detail: "idempotency keys are turned off here"}.now(), false
+		return reply{status: http.StatusNotImplemented, detail: "idempotency keys are turned off here"}, false
 	}
 	e, mine := o.enter(key, print)
 	switch {
 	case e == nil:
-		return reply{status: http.StatusServiceUnavailable, detail: "too many keyed publishes are under way"}.now(), false
+		return reply{status: http.StatusServiceUnavailable, detail: "too many keyed publishes are under way"}, false
 	case mine:
 		o.run(e, f)
 	case e.print != print:
-		return reply{status: http.StatusUnprocessableEntity, detail: "this idempotency key was used for another message, target or option"}.now(), false
+		return reply{status: http.StatusUnprocessableEntity, detail: "this idempotency key was used for another message, target or option"}, false
 	}
-	return func(ctx context.Context) (reply, bool) { return e.answer(ctx, !mine) }, mine
+	return keyed{e, !mine}, mine
 }
 
-// answer waits for the entry's reply.
-func (e *entry) answer(ctx context.Context, again bool) (reply, bool) {
+// keyed is the answer to a publish with a key.
+type keyed struct {
+	*entry
+	again bool // the key was known
+}
+
+func (k keyed) poll() (reply, bool) {
 	select {
-	case <-e.done:
+	case <-k.done:
+		p := k.reply
+		p.replayed = k.again && !p.failed()
+		return p, true
 	default:
-		select {
-		case <-e.done:
-		case <-ctx.Done():
-			return reply{}, false
-		}
+		return reply{}, false
 	}
-	p := e.reply
-	p.replayed = again && !p.failed()
-	return p, true
+}
+
+func (k keyed) wait(ctx context.Context) (reply, bool) {
+	select {
+	case <-k.done:
+	case <-ctx.Done():
+	}
+	return k.poll()
 }
 
 // enter finds the key's entry, or makes one that is the caller's to run. It
@@ -113,14 +122,14 @@ func (o *once) forgetOldest() {
 // run begins the publish of a new entry. Whoever waits for it is told by
 // settle, be the publisher that began it still there or not.
 func (o *once) run(e *entry, f func() coming) {
-	answer := reply{status: http.StatusInternalServerError, detail: "the publish did not begin"}.now()
+	var answer coming = reply{status: http.StatusInternalServerError, detail: "the publish did not begin"}
 	defer func() { // also should f panic
-		if p, ok := answer(noTime); ok {
+		if p, ok := answer.poll(); ok {
 			o.settle(e, p)
 			return
 		}
 		go func() {
-			p, _ := answer(context.Background())
+			p, _ := answer.wait(context.Background())
 			o.settle(e, p)
 		}()
 	}()

@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-func ok() coming { return reply{status: 200}.now() }
+func ok() coming { return reply{status: 200} }
 
 func TestOnceForgets(t *testing.T) {
 	now := time.Unix(0, 0)
@@ -42,7 +42,7 @@ func TestOnceForgets(t *testing.T) {
 
 func TestOnceForgetsFailures(t *testing.T) {
 	o := newOnce(time.Minute, 3)
-	failed := o.do(context.Background(), "a", fingerprint(), func() coming { return reply{status: 503}.now() })
+	failed := o.do(context.Background(), "a", fingerprint(), func() coming { return reply{status: 503} })
 	again := o.do(context.Background(), "a", fingerprint(), ok)
 	if failed.status != 503 || again.status != 200 || again.replayed {
 		t.Errorf("%+v, then %+v", failed, again)
@@ -77,23 +77,18 @@ func TestOnceAtOnce(t *testing.T) {
 			}
 		})
 	}
-	for ran.Load() == 0 {
-		time.Sleep(time.Millisecond)
-	}
+	until(t, func() bool { return ran.Load() > 0 })
 	gone, cancel := context.WithCancel(context.Background())
 	cancel()
 	if p := o.do(gone, "a", fingerprint(), ok); p.status != 503 {
 		t.Errorf("who does not wait gets %+v", p)
 	}
 	all.Go(func() { o.do(context.Background(), "b", fingerprint(), func() coming { <-release; return ok() }) })
-	for end := time.Now().Add(10 * time.Second); time.Now().Before(end); time.Sleep(time.Millisecond) {
+	until(t, func() bool {
 		o.mu.Lock()
-		n := len(o.entries)
-		o.mu.Unlock()
-		if n == 2 {
-			break
-		}
-	}
+		defer o.mu.Unlock()
+		return len(o.entries) == 2
+	})
 	if p := o.do(context.Background(), "c", fingerprint(), ok); p.status != 503 {
 		t.Errorf("when all that may be remembered are under way: %+v", p)
 	}

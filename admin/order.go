@@ -51,13 +51,18 @@ func parseOrder(query string) (order, error) {
 
 func takeNoWait(q url.Values) (bool, error) {
 	value, given, err := take(q, "wait")
-	if err != nil || !given || value == "true" {
+	if err != nil || !given {
 		return false, err
 	}
-	if value != "false" {
+	return parseNoWait(value)
+}
+
+// parseNoWait reads the parameter wait, where it is given.
+func parseNoWait(value string) (bool, error) {
+	if value != "true" && value != "false" {
 		return false, fmt.Errorf("wait=%s: use true or false", value)
 	}
-	return true, nil
+	return value == "false", nil
 }
 
 func takeBoth(q url.Values) (coalesce, deadline string, err error) {

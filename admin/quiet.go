@@ -8,9 +8,9 @@ import (
 	"time"
 )
 
-// logPause is how long net/http has nothing logged after a line. Without a
-// descriptor left it has one to say for each time that accepting fails, and for
-// each connection of a scanner.
+// logPause is the shortest time between two lines of net/http in the log. It has a
+// line for each connection of a scanner, and for each time that accepting fails,
+// which is all the time while no descriptor is left.
 const logPause = 10 * time.Second
 
 // quiet passes on what net/http complains of, one line a logPause, which says

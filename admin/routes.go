@@ -25,13 +25,13 @@ type api struct {
 	// For any goroutine.
 	once      *once
 	resources *resources
-	gate      *turnstile // what publishes go through
+	turnstile *turnstile // what publishes go through
 	conns     *limitListener
 }
 
 func newAPI(ending context.Context, cfg Config, backend Backend) *api {
 	return &api{backend: backend, maxPublish: cfg.MaxPublish, log: cfg.Logger, version: cfg.Version, path: cfg.Path, streamIdle: streamIdle,
-		logDropped: cfg.LogDropped, ending: ending, resources: newResources(), gate: &turnstile{},
+		logDropped: cfg.LogDropped, ending: ending, resources: newResources(), turnstile: &turnstile{},
 		conns: limitConns(nil, cfg.MaxConns), once: newOnce(cfg.IdempotencyWindow, max(cfg.IdempotencyKeys, 0))}
 }
 

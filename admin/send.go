@@ -47,68 +47,85 @@ func (p reply) write(w http.ResponseWriter) {
 	}
 }
 
-// publishPatience is how long a publish is waited for. One that takes longer is
+// publishTimeout is how long a publish is waited for. One that takes longer is
 // answered by 202: it goes on.
-const publishPatience = 45 * time.Second
+const publishTimeout = 45 * time.Second
 
-// coming is the answer to a publish that has begun. ok is false if it is not
-// there when ctx ends; it may be asked for again.
-type coming func(ctx context.Context) (p reply, ok bool)
+// coming is the answer to a publish that has begun. Either call may be repeated.
+type coming interface {
+	// poll returns the answer if it is there.
+	poll() (p reply, ok bool)
+	// wait waits for it; ok is false if it is not there when ctx ends.
+	wait(ctx context.Context) (p reply, ok bool)
+}
 
-// now is an answer that is there.
-func (p reply) now() coming { return func(context.Context) (reply, bool) { return p, true } }
-
-// noTime has ended: who waits for so long only looks.
-var noTime = func() context.Context {
-	ctx, end := context.WithCancel(context.Background())
-	end()
-	return ctx
-}()
+// A reply is an answer that is there.
+func (p reply) poll() (reply, bool)                { return p, true }
+func (p reply) wait(context.Context) (reply, bool) { return p, true }
 
 // begin sets m on its way. Whether the answer is what became of it is the
 // order's word. While too many others are on their way, every publisher waits
 // here.
 func (a *api) begin(ctx context.Context, o *order, m server.Message) coming {
-	until := time.Now().Add(publishPatience)
+	until := time.Now().Add(publishTimeout)
 	ctx, cancel := context.WithDeadline(ctx, until)
 	defer cancel()
-	done, err := a.backend.Begin(ctx, o.to, m)
+	outcome, err := a.backend.Begin(ctx, o.to, m)
 	switch {
 	case errors.Is(err, server.ErrTooLarge):
-		return reply{status: http.StatusRequestEntityTooLarge, detail: err.Error()}.now()
+		return reply{status: http.StatusRequestEntityTooLarge, detail: err.Error()}
 	case errors.Is(err, server.ErrNotText):
-		return reply{status: http.StatusBadRequest, detail: err.Error() + ": send bytes as Content-Type: application/octet-stream"}.now()
+		return reply{status: http.StatusBadRequest, detail: err.Error() + ": send bytes as Content-Type: application/octet-stream"}
 	case err != nil && ctx.Err() != nil:
-		return reply{status: http.StatusServiceUnavailable, detail: "too many publishes are under way: this one has not begun"}.now()
+		return reply{status: http.StatusServiceUnavailable, detail: "too many publishes are under way: this one has not begun"}
 	case err != nil:
-		return reply{status: http.StatusServiceUnavailable, detail: err.Error()}.now()
+		return reply{status: http.StatusServiceUnavailable, detail: err.Error()}
 	case o.noWait:
-		return reply{status: http.StatusAccepted}.now()
+		return reply{status: http.StatusAccepted}
 	}
-	return func(ctx context.Context) (reply, bool) { return a.settle(ctx, until, done) }
+	return publishing{a, outcome, until}
 }
 
-// settle waits for a publish, until then at most.
-func (a *api) settle(ctx context.Context, until time.Time, done server.Outcome) (reply, bool) {
-	patient, cancel := context.WithDeadline(ctx, until)
+// publishing is the answer to a publish that is under way.
+type publishing struct {
+	api     *api
+	outcome server.Outcome
+	until   time.Time // from then on the answer is 202
+}
+
+func (p publishing) poll() (reply, bool) {
+	result, done, err := p.outcome.Poll()
+	if !done {
+		return reply{}, false
+	}
+	return p.reply(result, err), true
+}
+
+func (p publishing) wait(ctx context.Context) (reply, bool) {
+	limited, cancel := context.WithDeadline(ctx, p.until)
 	defer cancel()
-	result, err := done(patient)
+	result, err := p.outcome.Wait(limited)
 	switch {
-	case err == nil:
-		return reply{status: http.StatusOK, outcome: outcome{result, result.LastClient.Seconds()}}, true
-	case patient.Err() == nil:
-		a.log.Debug("publish failed", "error", err)
-		return reply{status: http.StatusServiceUnavailable, detail: err.Error()}, true
+	case err == nil || limited.Err() == nil:
+		return p.reply(result, err), true
 	case ctx.Err() == nil:
 		return reply{status: http.StatusAccepted}, true
 	}
 	return reply{}, false
 }
 
+func (p publishing) reply(result server.Result, err error) reply {
+	if err != nil {
+		p.api.log.Debug("publish failed", "error", err)
+		return reply{status: http.StatusServiceUnavailable, detail: err.Error()}
+	}
+	return reply{status: http.StatusOK, outcome: outcome{result, result.LastClient.Seconds()}}
+}
+
 // send begins a publish and waits for the answer. Who has hung up meanwhile gets
 // none; the publish goes on.
 func (a *api) send(ctx context.Context, o *order, m server.Message) reply {
-	if p, ok := a.begin(ctx, o, m)(ctx); ok {
+	if p, ok := a.begin(ctx, o, m).wait(ctx); ok {
 		return p
 	}
 	return reply{status: http.StatusAccepted}

@@ -57,25 +57,27 @@ func TestPublishGivenUp(t *testing.T) {
 
 // With no room for it, a publish does not begin, and the publisher is told so; one
 // that has begun and takes too long is accepted; one that got lost has failed.
-func TestPublishPatience(t *testing.T) {
+func TestPublishTimeout(t *testing.T) {
 	f := &fake{hold: make(chan struct{}), lost: server.ErrStopped}
 	a := newAPI(t.Context(), Config{Logger: slog.New(slog.DiscardHandler)}.withDefaults(), f)
 	begun := a.begin(t.Context(), &order{to: server.All()}, server.Message{})
-	if p, ok := begun(noTime); ok {
+	if p, ok := begun.poll(); ok {
 		t.Errorf("under way, its answer is %+v", p)
 	}
 	close(f.hold)
-	if p, ok := begun(t.Context()); !ok || p.status != 503 {
+	if p, ok := begun.wait(t.Context()); !ok || p.status != 503 {
 		t.Errorf("lost, its answer is %+v", p)
 	}
 	f.hold = make(chan struct{})
 	outcome, _ := f.Begin(t.Context(), server.All(), server.Message{})
-	if p, ok := a.settle(t.Context(), time.Now(), outcome); !ok || p.status != 202 {
-		t.Errorf("out of patience, its answer is %+v", p)
+	if p, ok := (publishing{a, outcome, time.Now()}).wait(t.Context()); !ok || p.status != 202 {
+		t.Errorf("out of time, its answer is %+v", p)
 	}
 	for err, want := range map[error]int{context.DeadlineExceeded: 503, server.ErrStopped: 503, server.ErrTooLarge: 413} {
 		f.err = err
-		if p, ok := a.begin(noTime, &order{to: server.All(), noWait: true}, server.Message{})(noTime); !ok || p.status != want {
+		gone, cancel := context.WithCancel(t.Context())
+		cancel()
+		if p, ok := a.begin(gone, &order{to: server.All(), noWait: true}, server.Message{}).poll(); !ok || p.status != want {
 			t.Errorf("%v: it is answered by %+v", err, p)
 		}
 	}

@@ -26,7 +26,7 @@ import (
 //     teller.
 //  4. The teller (stream_answer.go) waits for the answers one after the other, and
 //     writes what it has whenever it would have to wait for the next.
-//  5. At the end of the body, or of patience, what is under way is answered, and
+//  5. At the end of the body, or after streamIdle without a line, what is under way is answered, and
 //     the last answer is the summary.
 //
 // A line that is wrong is answered as such, and the stream goes on.
@@ -88,11 +88,11 @@ func (a *api) publishStream(w http.ResponseWriter, r *http.Request) {
 	defer context.AfterFunc(a.ending, s.hangUp)()
 	w.Header().Set("Content-Type", ndjson)
 	w.WriteHeader(http.StatusOK)
-	told := make(chan struct{})
-	go func() { defer close(told); s.tell() }()
+	answered := make(chan struct{})
+	go func() { defer close(answered); s.tell() }()
 	end := s.read()
 	close(s.begun)
-	<-told
+	<-answered
 	s.conclude(end)
 	if end != "complete" {
 		s.hangUp() // else net/http waits for more of the body, to throw it away
@@ -108,12 +108,10 @@ func (s *stream) options() error {
 	if err != nil {
 		return err
 	}
-	switch q["wait"] {
-	case "", "true":
-	case "false":
-		s.noWait = true
-	default:
-		return fmt.Errorf("wait=%s: use true or false", q["wait"])
+	if wait, given := q["wait"]; given {
+		if s.noWait, err = parseNoWait(wait); err != nil {
+			return err
+		}
 	}
 	switch q["answer"] {
 	case "", "lines":
@@ -175,13 +173,13 @@ func (s *stream) hangUp() { _ = s.c.SetReadDeadline(time.Unix(1, 0)) }
 func (s *stream) turn(n int, text []byte, tooLong bool) bool {
 	began := time.Now()
 	s.window.enter(len(text))
-	forward, ok := s.api.gate.enter(s.r.Context())
+	forward, ok := s.api.turnstile.enter(s.r.Context())
 	if !ok || forward != nil {
 		return false
 	}
 	b := begun{n, len(text), s.publish(began, text, tooLong)}
 	if s.window.under() == 1 { // nothing is before it
-		if p, ok := b.answer(noTime); ok {
+		if p, ok := b.answer.poll(); ok {
 			s.done(b, p)
 			return true
 		}
@@ -204,18 +202,18 @@ func (s *stream) pause() {
 
 func (s *stream) publish(began time.Time, text []byte, tooLong bool) coming {
 	if tooLong {
-		return reply{status: http.StatusRequestEntityTooLarge, detail: s.api.tooLarge()}.now()
+		return reply{status: http.StatusRequestEntityTooLarge, detail: s.api.tooLarge()}
 	}
 	l, err := parseLine(text)
 	if err != nil {
-		return reply{status: http.StatusBadRequest, detail: err.Error()}.now()
+		return reply{status: http.StatusBadRequest, detail: err.Error()}
 	}
 	o, m, err := l.message(began)
 	if err != nil {
-		return reply{status: http.StatusBadRequest, detail: err.Error()}.now()
+		return reply{status: http.StatusBadRequest, detail: err.Error()}
 	}
 	if int64(len(m.Data)) > s.api.maxPublish {
-		return reply{status: http.StatusRequestEntityTooLarge, detail: s.api.tooLarge()}.now()
+		return reply{status: http.StatusRequestEntityTooLarge, detail: s.api.tooLarge()}
 	}
 	o.noWait = s.noWait
 	if l.key == nil {

@@ -54,10 +54,10 @@ func (s *stream) tell() {
 			s.write()
 			continue
 		}
-		p, ok := b.answer(noTime)
+		p, ok := b.answer.poll()
 		if !ok {
 			s.write()
-			p, _ = b.answer(context.Background()) // which has a patience of its own
+			p, _ = b.answer.wait(context.Background()) // which ends by itself
 		}
 		s.done(b, p)
 	}
@@ -67,7 +67,7 @@ func (s *stream) tell() {
 func (s *stream) done(b begun, p reply) {
 	// Before the publisher is told, who may take his time: a handover waits for
 	// publishes, not for readers.
-	s.api.gate.leave()
+	s.api.turnstile.leave()
 	s.mu.Lock()
 	s.answer(b.line, p)
 	s.mu.Unlock()
@@ -118,7 +118,7 @@ func (s *stream) say(v any) {
 		panic(err) // only our own structs come here
 	}
 	if len(text) >= s.out.Available() {
-		s.patience()
+		s.extend()
 	}
 	_, _ = s.out.Write(append(text, '\n')) // an error stays, and flush returns it
 }
@@ -134,12 +134,12 @@ func (s *stream) write() {
 }
 
 func (s *stream) flush() error {
-	s.patience()
+	s.extend()
 	if err := s.out.Flush(); err != nil {
 		return err
 	}
 	return s.c.Flush()
 }
 
-// patience is how long the publisher may take to read.
-func (s *stream) patience() { _ = s.c.SetWriteDeadline(time.Now().Add(answerTimeout)) }
+// extend gives the publisher answerTimeout, from now on, to read.
+func (s *stream) extend() { _ = s.c.SetWriteDeadline(time.Now().Add(answerTimeout)) }

@@ -26,7 +26,7 @@ var (
 )
 
 // maxToken bounds what a token costs before its signature is known to be good,
-// in bytes. Whatever carries tokens in a header allows about half of it.
+// in bytes. A token in an HTTP header has about half of that.
 const maxToken = 16 << 10
 
 // Verifier checks tokens against one key, and remembers which were good. Any

@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"wsd/bench/report"
-	"wsd/netpoll"
 )
 
 // The test binary is also its own worker.
@@ -278,16 +277,29 @@ func TestNothingLeaks(t *testing.T) {
 	once(2)
 	settled := func() bool { s.mu.Lock(); defer s.mu.Unlock(); return len(s.conns) == 0 }
 	await(t, settled)
-	fds, _ := netpoll.DescriptorsOpen()
+	fds := descriptors(t)
 	goroutines := runtime.NumGoroutine()
 	for range 3 {
 		once(1)
 		once(2)
 	}
 	await(t, func() bool {
-		now, _ := netpoll.DescriptorsOpen()
-		return settled() && now <= fds && runtime.NumGoroutine() <= goroutines
+		return settled() && descriptors(t) <= fds && runtime.NumGoroutine() <= goroutines
 	})
+}
+
+// descriptors is how many this process has open.
+func descriptors(t *testing.T) int {
+	t.Helper()
+	self, err := proc.Self()
+	if err != nil {
+		t.Fatal(err)
+	}
+	n, err := self.FileDescriptorsLen()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
 }
 
 // Messages larger than any socket buffer go out and come in by pieces.

@@ -54,7 +54,7 @@ func (u *Upgrader) accept(r *Request) *HTTPError {
 	return errRefused
 }
 
-// choose settles on a subprotocol. All of the client's lists are checked, also
+// choose picks a subprotocol. All of the client's lists are checked, also
 // behind the one that was taken.
 func (u *Upgrader) choose(r *Request) *HTTPError {
 	for fields := r.fields; len(fields) > 0; {
@@ -78,7 +78,8 @@ func (u *Upgrader) choose(r *Request) *HTTPError {
 	return nil
 }
 
-// speaks compares as it is: subprotocol names have a case (RFC 6455, 11.5).
+// speaks compares letter by letter: the case of a subprotocol counts (RFC 6455,
+// 11.5).
 func (u *Upgrader) speaks(protocol []byte) bool {
 	for _, p := range u.Protocols {
 		if p == string(protocol) {

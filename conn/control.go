@@ -8,8 +8,8 @@ import (
 	"github.com/gobwas/ws"
 )
 
-// maxReason is what a close frame has room for behind its code.
-const maxReason = ws.MaxControlFramePayloadSize - 2
+// MaxReason is what a close frame has room for behind its code, in bytes.
+const MaxReason = ws.MaxControlFramePayloadSize - 2
 
 // Peers mostly leave in one of a few ways. These cost no allocation.
 var (
@@ -62,7 +62,7 @@ func (f *feed) closed(payload []byte) error {
 	}
 	code, reason := ws.StatusCode(binary.BigEndian.Uint16(payload)), payload[2:]
 	switch {
-	case !mayArrive(code):
+	case !ValidCloseCode(int(code)):
 		return f.fail(errCloseCode)
 	case !utf8.Valid(reason):
 		return f.fail(errNotUTF8)
@@ -78,15 +78,11 @@ func (f *feed) closed(payload []byte) error {
 	return &CloseError{Code: code, Reason: string(reason), Remote: true}
 }
 
-// mayArrive reports whether a peer may send the code: those of RFC 6455, 7.4.1
-// that are meant for the wire, 1012 to 1014 from the IANA registry, and the
-// ranges for libraries and applications.
-func mayArrive(code ws.StatusCode) bool {
-	switch code {
-	case ws.StatusNoMeaningYet, ws.StatusNoStatusRcvd, ws.StatusAbnormalClosure:
-		return false
-	}
-	return 1000 <= code && code <= 1014 || 3000 <= code && code <= 4999
+// ValidCloseCode reports whether a close frame may carry the code, whoever sends
+// it: those of RFC 6455, 7.4.1 that are meant for the wire, 1012 to 1014 from the
+// IANA registry, and the ranges for libraries and applications.
+func ValidCloseCode(code int) bool {
+	return 1000 <= code && code <= 1003 || 1007 <= code && code <= 1014 || 3000 <= code && code <= 4999
 }
 
 // fail ends the connection because of what the peer sent: whatever follows
@@ -129,11 +125,11 @@ func (p *Protocol) AppendClose(s *State, out []byte, code ws.StatusCode, reason 
 }
 
 func cutReason(reason string) string {
-	if len(reason) <= maxReason {
+	if len(reason) <= MaxReason {
 		return reason
 	}
-	n := maxReason
-	for n > maxReason-utf8.UTFMax && !utf8.RuneStart(reason[n]) {
+	n := MaxReason
+	for n > MaxReason-utf8.UTFMax && !utf8.RuneStart(reason[n]) {
 		n--
 	}
 	return reason[:n]

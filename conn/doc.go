@@ -15,7 +15,7 @@
 //	   sink      Message     answers are appended to out
 //	     │       Control     told of pings, pongs and closes (control.go answers)
 //	     ▼
-//	rest, out                rest is the next leftover; empty between messages
+//	leftover, out            the leftover is empty between messages
 //
 // What a connection must remember between two reads is a [State] of 16 bytes
 // without pointers, so that a million of them are one slab that the garbage

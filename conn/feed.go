@@ -9,17 +9,21 @@ import (
 // Feed consumes the frames in in, hands whole messages to sink, and appends
 // the sink's answers and its own (pong, close) to out.
 //
-// in is the rest of the last Feed followed by the bytes read since; it is
-// changed in place. rest aliases in and has to be presented again, in front of
-// the next bytes; it is empty unless the stream stopped within a message or a
-// frame, and never longer than a message plus a control frame, except after
+// in is the leftover of the last Feed followed by the bytes read since; it is
+// changed in place. The leftover aliases in and has to be presented again, in
+// front of the next bytes; it is empty unless the stream stopped within a message
+// or a frame, and never longer than a message plus a control frame, except after
 // ErrPause. Its bytes are not raw any more: they mean something to s only.
-// From the second read on that a data frame takes, rest starts where in
+// From the second read on that a data frame takes, the leftover starts where in
 // started, so that a caller whose in is its leftover buffer moves nothing.
+//
+// Until Feed returns, s and in are its own: the sink must not close the
+// connection, nor give in's memory to anybody else. It says by its error that the
+// connection is to end, and the caller acts on that when Feed has returned.
 //
 // err is nil, or
 //   - ErrPause: the sink wants no more for now, or there were [Protocol].Frames
-//     frames. Feed again with rest, without waiting for further bytes, once
+//     frames. Feed again with the leftover, without waiting for further bytes, once
 //     there is time.
 //   - a *CloseError with Remote: the peer's close frame came, and is answered
 //     in out unless ours went out before. Write out, then close.
@@ -30,7 +34,7 @@ import (
 //
 // After our close frame Feed discards messages, pings and pongs, and only
 // looks for the peer's close. After ReadDone it ignores everything.
-func (p *Protocol) Feed(s *State, in, out []byte, sink Sink) (rest, newOut []byte, err error) {
+func (p *Protocol) Feed(s *State, in, out []byte, sink Sink) (leftover, newOut []byte, err error) {
 	if s.ReadDone() {
 		return nil, out, nil
 	}
@@ -40,7 +44,7 @@ func (p *Protocol) Feed(s *State, in, out []byte, sink Sink) (rest, newOut []byt
 	}
 	f := feed{p: p, s: s, sink: sink, in: in, out: out, end: have, pos: have}
 	err = f.run()
-	return f.rest(), f.out, err
+	return f.leftover(), f.out, err
 }
 
 // feed is one call of Feed.
@@ -194,11 +198,11 @@ func (f *feed) message(op ws.OpCode, payload []byte) (err error) {
 	return f.close(err)
 }
 
-// rest is what has to be presented again: the message so far, right behind it
+// leftover is what has to be presented again: the message so far, right behind it
 // the raw bytes. Those are part of a header or of a control frame when there
 // is a message to put them behind, so moving them is cheap; only after a pause
 // within a message they are more, at most what one read brings.
-func (f *feed) rest() []byte {
+func (f *feed) leftover() []byte {
 	s := f.s
 	if s.ReadDone() {
 		*s = State{flags: s.flags & (flagCloseSent | flagReadDone)}
@@ -211,9 +215,9 @@ func (f *feed) rest() []byte {
 		copy(f.in[f.end:], f.in[f.pos:])
 	}
 	s.have = uint32(f.end - f.base)
-	rest := f.in[f.base : len(f.in)-(f.pos-f.end)]
-	if len(rest) == 0 {
+	left := f.in[f.base : len(f.in)-(f.pos-f.end)]
+	if len(left) == 0 {
 		return nil
 	}
-	return rest
+	return left
 }

@@ -58,8 +58,9 @@ func (p *Protocol) maxFragments() int {
 	return min(p.MaxFragments, mostFragments)
 }
 
-// Sink receives what a connection sends. Once the own close frame is on its
-// way (see [State.CloseSent]) it is not called any more.
+// Sink receives what a connection sends, during [Protocol.Feed]. It must not close
+// the connection there: its error does. Once the own close frame is on its way
+// (see [State.CloseSent]) it is not called any more.
 type Sink interface {
 	// Message takes one whole text or binary message. The payload aliases
 	// Feed's in: it is valid, and may be changed, during the call only.

@@ -73,7 +73,7 @@ func isAuthority(b []byte) bool {
 	return b != nil && (name == nil || len(name) > 0) && allIn(name, charName)
 }
 
-// settleHost settles whom the request is for. The Host field has to be there
+// settleHost decides which host the request is for. The Host field has to be there
 // and to be well-formed, even if the target says it (RFC 9112, 3.2).
 func (r *Request) settleHost() *HTTPError {
 	switch {

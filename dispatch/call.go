@@ -56,9 +56,6 @@ func (a *Action) Call(ctx *Context, out []byte) (newOut []byte, code Code) {
 	return AppendAnswer(newOut[:start], code, msg, nil, ctx.Envelope.Action, ctx.Envelope.Seq), code
 }
 
-// Panics returns how often the action's handler has panicked.
-func (a *Action) Panics() uint64 { return a.panics.Load() }
-
 // panicked is the error of a handler that panicked; it has been logged already.
 type panicked struct{ value any }
 

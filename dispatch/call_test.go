@@ -187,7 +187,7 @@ func TestPanicIsAnsweredAndLoggedOnce(t *testing.T) {
 	if got := exchange(t, m, nil, `{"actioncode":"explode","data":1}`); got != `{"code":0,"msg":"success","data":1,"actioncode":"explode"}` {
 		t.Errorf("after the panics: %s", got)
 	}
-	if n := m.Lookup([]byte("explode")).Panics(); n != 3 {
+	if n := m.Lookup([]byte("explode")).panics.Load(); n != 3 {
 		t.Errorf("%d panics counted, want 3", n)
 	}
 	if lines := strings.Count(log.String(), "\n"); lines != 1 || !strings.Contains(log.String(), "call_test.go") || !strings.Contains(log.String(), "divide by zero") {
@@ -343,7 +343,7 @@ func TestCallsSideBySide(t *testing.T) {
 		})
 	}
 	all.Wait()
-	if n := m.Lookup([]byte("explode")).Panics(); n != 1600 {
+	if n := m.Lookup([]byte("explode")).panics.Load(); n != 1600 {
 		t.Errorf("%d panics counted, want 1600", n)
 	}
 }

@@ -42,5 +42,5 @@ type Context struct {
 }
 
 // Checked has Mux.Identify return err for this request from now on, without another look at its token. It
-// is for a server that had Identify called elsewhere, in good time.
+// is for a server that has called Identify before, on another goroutine.
 func (c *Context) Checked(err error) { c.checked, c.refusal = true, err }

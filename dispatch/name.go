@@ -19,10 +19,10 @@ func validAction(name string) bool {
 	return true
 }
 
-// ActionName returns the action that a method serves: HeartBeat is heart_beat. A word begins with an
+// actionName returns the action that a method serves: HeartBeat is heart_beat. A word begins with an
 // upper-case letter behind anything else, and with the last of several upper-case letters if a
 // lower-case letter follows: HTTPGet is http_get, GetID is get_id, Sha256Sum is sha256_sum.
-func ActionName(method string) string {
+func actionName(method string) string {
 	var name strings.Builder
 	letters := []rune(method)
 	for i, r := range letters {

@@ -11,8 +11,8 @@ func TestActionName(t *testing.T) {
 		"A": "a", "AB": "ab", "ABc": "a_bc", "GetAToken": "get_a_token", "Sha256Sum": "sha256_sum", "V2": "v2", "X2Y": "x2_y",
 		"Heart_Beat": "heart_beat", "A_b_c": "a_b_c", "Übergang": "übergang", "": "",
 	} {
-		if got := ActionName(method); got != action {
-			t.Errorf("ActionName(%q) = %q, want %q", method, got, action)
+		if got := actionName(method); got != action {
+			t.Errorf("actionName(%q) = %q, want %q", method, got, action)
 		}
 	}
 }
@@ -24,7 +24,7 @@ func FuzzActionName(f *testing.F) {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, name string) {
-		got := ActionName(name)
+		got := actionName(name)
 		if validAction(name) && got != name {
 			t.Errorf("the action %q becomes %q", name, got)
 		}

@@ -5,8 +5,9 @@ import (
 	"reflect"
 )
 
-// Register makes actions of all exported methods of receiver, embedded ones too, each under the name
-// that ActionName gives it: the method HeartBeat serves heart_beat. A method looks like
+// Register makes actions of all exported methods of receiver, embedded ones too, each under the
+// method's name in lower case, with _ between its words: HeartBeat serves heart_beat, HTTPGet http_get,
+// Sha256Sum sha256_sum. A method looks like
 //
 //	func (c Chat) Say(ctx *dispatch.Context, in Say) (Said, error)
 //	func (c Chat) Who(ctx *dispatch.Context) ([]string, error)
@@ -25,7 +26,7 @@ func (m *Mux) Register(receiver any, opts ...Option) {
 		method := v.Type().Method(i)
 		from := fmt.Sprintf("%T.%s", receiver, method.Name)
 		bound := v.Method(i)
-		m.add(ActionName(method.Name), from, reflectRunner(from, bound), opts)
+		m.add(actionName(method.Name), from, reflectRunner(from, bound), opts)
 	}
 }
 

@@ -8,9 +8,6 @@ import (
 	"strings"
 )
 
-// StateFile is where the old values are kept when nothing else is said.
-const StateFile = "/var/lib/wsd/tune.json"
-
 // Change is what became of one setting.
 type Change struct {
 	Key    string `json:"key"`

@@ -7,6 +7,9 @@
 // render.go (what people and configuration systems get), apply.go and revert.go
 // (what is changed).
 //
+// usage.go has what a running server asks again and again: what it takes, and what
+// is left to it.
+//
 // Everything starts from a root directory. "/" is this machine; a directory
 // that holds copies of the same files under proc, sys and etc is some other
 // machine, which is how the recorded ones of the tests are read, and how the

@@ -3,6 +3,7 @@ package host
 import (
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 )
 
@@ -33,7 +34,7 @@ type Limit struct {
 	Soft, Hard int64
 }
 
-// Memory is what /proc/meminfo and /proc/swaps tell of the machine.
+// Memory is what /proc/meminfo tells of the machine.
 type Memory struct {
 	Total, Available, Swap int64
 }
@@ -79,16 +80,12 @@ func Read(root string) (Facts, error) {
 	}
 	f.NoFile = readNoFile(t)
 	f.Root, f.Admin = readRights(t)
-	f.SysReadOnly = readOnlySys(t)
-	f.Container = readContainer(t, f)
 	f.Systemd = readUnitLimit(t)
-	f.Memory = readMemory(t)
 	f.Cgroup = readCgroup(t)
 	thp, _ := t.text(thpPath)
 	f.THP = chosen(thp)
-	f.TCPPages = readTCPPages(t)
 	f.Counters = readTCPExt(t)
-	f.SoftnetDrops = readSoftnetDrops(t)
+	f.readProc(t, filepath.Join(root, "proc"))
 	return f, nil
 }
 

@@ -3,6 +3,8 @@ package host
 import (
 	"strconv"
 	"strings"
+
+	"github.com/prometheus/procfs"
 )
 
 // readNoFile takes the descriptor limits of the process that reads. For a Go
@@ -47,8 +49,8 @@ func readRights(t tree) (root, admin bool) {
 // A trace alone is not believed: the file systems of virtual machines are made
 // from container images, marker files included. One of the walls has to be there
 // as well: the layered root, the read-only settings, or the network of its own.
-func readContainer(t tree, f Facts) string {
-	if !f.SysReadOnly && !f.innerNetNS() && !layeredRoot(t) {
+func readContainer(t tree, f Facts, mounts []*procfs.MountInfo) string {
+	if !f.SysReadOnly && !f.innerNetNS() && !layeredRoot(mounts) {
 		return ""
 	}
 	switch {
@@ -71,12 +73,10 @@ func readContainer(t tree, f Facts) string {
 }
 
 // layeredRoot says whether the root file system is made of an image's layers.
-func layeredRoot(t tree) bool {
-	for _, line := range t.lines("proc/self/mountinfo") {
-		head, tail, _ := strings.Cut(line, " - ")
-		if v := strings.Fields(head); len(v) >= 5 && v[4] == "/" {
-			kind, _, _ := strings.Cut(tail, " ")
-			return kind == "overlay" || kind == "aufs" || kind == "fuse.fuse-overlayfs"
+func layeredRoot(mounts []*procfs.MountInfo) bool {
+	for _, m := range mounts {
+		if m.MountPoint == "/" {
+			return m.FSType == "overlay" || m.FSType == "aufs" || m.FSType == "fuse.fuse-overlayfs"
 		}
 	}
 	return false
@@ -85,17 +85,15 @@ func layeredRoot(t tree) bool {
 // readOnlySys says whether kernel settings are mounted read-only. The last
 // mount on the nearest path is the one in force: a container's proc is writable
 // and has a read-only sys mounted over it.
-func readOnlySys(t tree) bool {
+func readOnlySys(mounts []*procfs.MountInfo) bool {
 	ro := false
 	nearest := 0
-	for _, line := range t.lines("proc/self/mountinfo") {
-		v := strings.Fields(line)
-		if len(v) < 6 || (v[4] != "/proc" && v[4] != "/proc/sys") || len(v[4]) < nearest {
+	for _, m := range mounts {
+		if (m.MountPoint != "/proc" && m.MountPoint != "/proc/sys") || len(m.MountPoint) < nearest {
 			continue
 		}
-		nearest = len(v[4])
-		options, _, _ := strings.Cut(v[5], ",")
-		ro = options == "ro"
+		nearest = len(m.MountPoint)
+		_, ro = m.Options["ro"]
 	}
 	return ro
 }

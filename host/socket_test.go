@@ -2,9 +2,10 @@ package host
 
 import (
 	"net"
-	"os"
 	"runtime/debug"
 	"testing"
+
+	"github.com/prometheus/procfs"
 )
 
 // BenchmarkSocket measures what estimate.go assumes of the kernel: bytes for an
@@ -39,13 +40,13 @@ func BenchmarkSocket(b *testing.B) {
 		unit string
 		size int
 	}{{"pages/128B", 128}, {"pages/1KiB", 1024}, {"pages/4KiB", 4096}} {
-		before := tcpPages()
+		before := tcpPages(b)
 		for _, c := range servers {
 			if _, err := c.Write(make([]byte, m.size)); err != nil {
 				b.Fatal(err)
 			}
 		}
-		b.ReportMetric(float64(tcpPages()-before)/float64(b.N), m.unit)
+		b.ReportMetric(float64(tcpPages(b)-before)/float64(b.N), m.unit)
 		drain(b, clients, m.size)
 	}
 }
@@ -64,13 +65,25 @@ func drain(b *testing.B, clients []net.Conn, size int) {
 }
 
 func slabBytes(b *testing.B) int64 {
-	for _, line := range (tree{os.DirFS("/")}).lines("proc/meminfo") {
-		if rest, ok := cutMeminfo(line, "Slab"); ok {
-			return rest
-		}
+	m, err := thisProc(b).Meminfo()
+	if err != nil || m.SlabBytes == nil {
+		b.Fatal("/proc/meminfo has no Slab: ", err)
 	}
-	b.Fatal("/proc/meminfo has no Slab")
-	return 0
+	return int64(*m.SlabBytes)
 }
 
-func tcpPages() int64 { return readTCPPages(tree{os.DirFS("/")}) }
+func tcpPages(b *testing.B) int64 {
+	s, err := thisProc(b).NetSockstat()
+	if err != nil {
+		b.Fatal(err)
+	}
+	return orZero(protocol(s, "TCP").Mem)
+}
+
+func thisProc(b *testing.B) procfs.FS {
+	proc, err := procfs.NewDefaultFS()
+	if err != nil {
+		b.Fatal(err)
+	}
+	return proc
+}

@@ -24,7 +24,8 @@ func NewFinePoller() (*Poller, error) { return makePoller(false) }
 
 // WaitFine is Wait for a load generator's schedule: its timeout is kept to the
 // nanosecond rather than rounded up to a millisecond, and a short sleep is one
-// system call, not two. It may return before a longer timeout is over. On a kernel without epoll_pwait2 it is Wait.
+// system call, not two. A timeout of more than a millisecond is cut to whole ones,
+// so that it returns early. On a kernel without epoll_pwait2 it is Wait.
 func (p *Poller) WaitFine(events []Event, timeout time.Duration) (n int, woken bool, err error) {
 	if timeout <= 0 || timeout > brief {
 		// Whole milliseconds only, so as to wake early rather than late; the

@@ -19,21 +19,9 @@ func Descriptors() (int, error) {
 	return int(min(r.Cur, 1<<31-1)), nil
 }
 
-// DescriptorsOpen counts the descriptors this process has open. It costs a
-// directory read, so it is for start-up and for metrics.
-func DescriptorsOpen() (int, error) {
-	d, err := os.Open("/proc/self/fd")
-	if err != nil {
-		return 0, err
-	}
-	defer d.Close()
-	names, err := d.Readdirnames(-1)
-	return len(names) - 1, err // without the one that reads
-}
-
 // Exhausted says whether err means that the process or the host has no
 // descriptor or memory left for one more socket: a reason to refuse the
-// newcomer and to rest, not to stop.
+// newcomer and to pause accepting, not to stop.
 func Exhausted(err error) bool {
 	return errors.Is(err, unix.EMFILE) || errors.Is(err, unix.ENFILE) || errors.Is(err, unix.ENOMEM) ||
 		errors.Is(err, unix.ENOBUFS) || errors.Is(err, unix.ENOSPC)

@@ -68,7 +68,6 @@ func Dup(int) (int, error)                        { return -1, ErrUnsupported }
 func SocketError(int) error                       { return ErrUnsupported }
 func SetReceiveBuffer(int, int) error             { return ErrUnsupported }
 func Descriptors() (int, error)                   { return 0, ErrUnsupported }
-func DescriptorsOpen() (int, error)               { return 0, ErrUnsupported }
 func Exhausted(error) bool                        { return false }
 func Reserve() (int, error)                       { return -1, ErrUnsupported }
 func Dial(_, _ netip.AddrPort) (int, bool, error) { return -1, false, ErrUnsupported }

@@ -51,9 +51,9 @@ type Poller struct {
 	wakefd int
 	tickfd int
 
-	gate   *gate // for Park; nil of a fine poller
-	holdfd int   // the timer that ends a hold
-	held   bool  // it runs
+	gate   *parkGate // for Park; nil of a fine poller
+	holdfd int       // the timer that ends a hold
+	held   bool      // it runs
 }
 
 // hold is how long Doze may keep the goroutine's processor after a Park.
@@ -74,7 +74,7 @@ func makePoller(park bool) (*Poller, error) {
 	}
 	p := &Poller{epfd: epfd, wakefd: wakefd, tickfd: -1, holdfd: -1}
 	if park {
-		if err := p.openGate(); err != nil {
+		if err := p.openParkGate(); err != nil {
 			p.Close()
 			return nil, err
 		}
@@ -134,23 +134,23 @@ func (p *Poller) Wait(events []Event, timeout time.Duration) (n int, woken bool,
 	return n, woken, nil
 }
 
-// openGate makes what Park and Doze need beside the epoll instance.
-func (p *Poller) openGate() (err error) {
-	if p.gate, err = newGate(p.epfd); err != nil {
+// openParkGate makes what Park and Doze need beside the epoll instance.
+func (p *Poller) openParkGate() (err error) {
+	if p.gate, err = newParkGate(p.epfd); err != nil {
 		return err
 	}
 	p.holdfd, err = p.timer(holdToken)
 	return err
 }
 
-// Doze is Wait for what comes every some microseconds: asleep in the kernel
-// with the goroutine's processor in hand. Telling the scheduler about so short
-// a sleep would have the runtime's monitor look every 20 µs whether to take the
-// processor away, at 20,000 heartbeats a second a sixth of all CPU; a time-out
-// of the wait itself would have the kernel program a timer for each, on a
-// virtual machine another sixth. So the sleeps have no time-out, and one timer,
-// wound up by Park, ends them all: other goroutines wait 2 ms at most for the
-// processor. After that, and before the first Park, Doze returns nothing at once.
+// Doze is Wait for events that are microseconds apart: it sleeps in the kernel and
+// keeps the goroutine's processor. Two things make that cheap. The scheduler is not
+// told of the sleep: its monitor would look every 20 µs whether to take the
+// processor away, which at 20,000 heartbeats a second is a sixth of all CPU. And the
+// sleep has no time-out: the kernel would program a timer for each, on a virtual
+// machine another sixth. Instead one timer, started by Park, ends all sleeps, so
+// that other goroutines wait 2 ms at most for the processor. After that, and before
+// the first Park, Doze returns nothing at once.
 func (p *Poller) Doze(events []Event) (n int, woken bool, err error) {
 	if !p.held {
 		return 0, false, nil
@@ -180,7 +180,7 @@ func (p *Poller) Park(events []Event) (n int, woken bool, err error) {
 	return n, woken, err
 }
 
-// wind has the hold end in so long.
+// wind starts the timer that ends the hold, d from now.
 func (p *Poller) wind(d time.Duration) error {
 	p.held = true
 	once := unix.ItimerSpec{Value: unix.NsecToTimespec(int64(d))}
@@ -194,8 +194,8 @@ func (p *Poller) Look(events []Event, yield bool) (n int, woken bool, err error)
 	if p.held && !yield {
 		return p.Wait(events, 0)
 	}
-	// The end of a hold, at once, is the event that ends the stepping aside. It
-	// is not seen any more after the timer is wound up again.
+	// A timer that is due at once makes the poller readable, which is what ends
+	// aside. Starting it again takes that event back.
 	if err = p.wind(1); err == nil {
 		err = os.NewSyscallError("epoll_ctl", p.gate.aside())
 	}

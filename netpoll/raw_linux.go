@@ -14,30 +14,24 @@ import (
 )
 
 // epollLook is epoll_wait with no waiting.
-func epollLook(epfd int, events []Event) (int, error) {
-	n, _, errno := unix.RawSyscall6(unix.SYS_EPOLL_PWAIT, uintptr(epfd),
-		uintptr(unsafe.Pointer(unsafe.SliceData(events))), uintptr(len(events)), 0, 0, 0)
-	if errno != 0 && errno != unix.EINTR {
-		return 0, errno
-	}
-	if errno != 0 {
-		return 0, nil
-	}
-	return int(n), nil
-}
+func epollLook(epfd int, events []Event) (int, error) { return epollRaw(epfd, events, 0) }
 
-// epollHold is epoll_wait without a time-out, with the processor in hand. A
-// signal ends it, as when the Go runtime wants the processor for a collection.
-func epollHold(epfd int, events []Event) (int, error) {
+// epollHold is epoll_wait without a time-out, with the goroutine's processor in
+// hand. A signal ends it: the Go runtime sends one when it wants the processor,
+// for a collection say.
+func epollHold(epfd int, events []Event) (int, error) { return epollRaw(epfd, events, -1) }
+
+// epollRaw is epoll_wait without telling the scheduler. ms is 0 or -1, no bound.
+func epollRaw(epfd int, events []Event, ms int) (int, error) {
 	n, _, errno := unix.RawSyscall6(unix.SYS_EPOLL_PWAIT, uintptr(epfd),
-		uintptr(unsafe.Pointer(unsafe.SliceData(events))), uintptr(len(events)), ^uintptr(0), 0, 0)
-	if errno != 0 && errno != unix.EINTR {
-		return 0, errno
-	}
-	if errno != 0 {
+		uintptr(unsafe.Pointer(unsafe.SliceData(events))), uintptr(len(events)), uintptr(ms), 0, 0)
+	switch errno {
+	case 0:
+		return int(n), nil
+	case unix.EINTR:
 		return 0, nil
 	}
-	return int(n), nil
+	return 0, errno
 }
 
 // epollBlock is epoll_wait that may sleep. A signal ends the sleep early, with

@@ -26,8 +26,11 @@ func TestBegin(t *testing.T) {
 	}
 	gone, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := outcomes[n-1](gone); !errors.Is(err, context.Canceled) {
+	if _, err := outcomes[n-1].Wait(gone); !errors.Is(err, context.Canceled) {
 		t.Errorf("under way: %v", err)
+	}
+	if _, done, err := outcomes[n-1].Poll(); done || err != nil {
+		t.Errorf("under way, polled: %v %v", done, err)
 	}
 	close(release)
 	for _, p := range peers {
@@ -36,15 +39,18 @@ func TestBegin(t *testing.T) {
 		}
 	}
 	for i := range outcomes {
-		if r, err := outcomes[n-1-i](t.Context()); err != nil || r.Matched != 5 || r.Sent != 5 {
+		if r, err := outcomes[n-1-i].Wait(t.Context()); err != nil || r.Matched != 5 || r.Sent != 5 {
 			t.Errorf("%+v %v", r, err)
 		}
 	}
 	s.stop()
 	for range 100 { // whatever else has ended
-		if r, err := outcomes[0](gone); err != nil || r.Sent != 5 {
+		if r, err := outcomes[0].Wait(gone); err != nil || r.Sent != 5 {
 			t.Fatalf("afterwards: %+v %v", r, err)
 		}
+	}
+	if r, done, err := outcomes[0].Poll(); !done || err != nil || r.Sent != 5 {
+		t.Errorf("afterwards, polled: %+v %v %v", r, done, err)
 	}
 	if _, err := s.Begin(t.Context(), All(), Message{}); !errors.Is(err, ErrStopped) {
 		t.Errorf("%v", err)

@@ -188,9 +188,9 @@ func (l *loop) restoreExtra(slot uint32, c *client, r *clientRecord) {
 // restoreTopics is not bound by limits: it had them before those were set.
 func (l *loop) restoreTopics(slot uint32, c *client, topics []string) error {
 	t := &l.topics
-	each, all, total := t.MaxPerClient, t.MaxTopics, t.MaxTotal
-	t.MaxPerClient, t.MaxTopics, t.MaxTotal = 0, 0, 0
-	defer func() { t.MaxPerClient, t.MaxTopics, t.MaxTotal = each, all, total }()
+	each, all := t.MaxPerClient, t.MaxTopics
+	t.MaxPerClient, t.MaxTopics = 0, 0
+	defer func() { t.MaxPerClient, t.MaxTopics = each, all }()
 	for _, name := range topics {
 		c.set(flagSubscribed)
 		if err := t.Subscribe(slot, name); err != nil {

@@ -184,6 +184,6 @@ func (s *Server) CloseTopic(ctx context.Context, name string, code int, reason s
 	if err := s.publishWhenRoom(ctx, d); err != nil {
 		return 0, err
 	}
-	r, err := s.await(ctx, d)
+	r, err := publishing{s, d}.Wait(ctx)
 	return r.Matched, err
 }

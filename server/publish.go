@@ -81,10 +81,16 @@ var ErrNotText = errors.New("a text message has to be UTF-8")
 // ErrStopped is returned once the server has stopped.
 var ErrStopped = errors.New("the server has stopped")
 
-// Outcome waits for what becomes of a publish. When ctx ends first, the error is
-// ctx's, and it may be asked again: the publish goes on. Any number of
-// goroutines may call it, or none.
-type Outcome func(ctx context.Context) (Result, error)
+// Outcome is what becomes of a publish that was begun. Any number of goroutines
+// may ask, or none. The error is ErrStopped if the server stopped before all
+// loops had ended their walks.
+type Outcome interface {
+	// Wait returns when the walks have ended, or with ctx's error; then the publish
+	// goes on, and may be waited for again.
+	Wait(ctx context.Context) (Result, error)
+	// Poll does not wait; done is false while the publish is under way.
+	Poll() (r Result, done bool, err error)
+}
 
 // Publish sends m to every client of t and waits until all of them have been
 // written to, or queued for; a slow client delays nobody. Messages of one
@@ -97,7 +103,7 @@ func (s *Server) Publish(ctx context.Context, t Target, m Message) (Result, erro
 	if err != nil {
 		return Result{}, err
 	}
-	return outcome(ctx)
+	return outcome.Wait(ctx)
 }
 
 // Begin is Publish in two steps: it returns as soon as the message is on its
@@ -111,23 +117,39 @@ func (s *Server) Begin(ctx context.Context, t Target, m Message) (Outcome, error
 	if err != nil {
 		return nil, err
 	}
-	return func(ctx context.Context) (Result, error) { return s.await(ctx, d) }, nil
+	return publishing{s, d}, nil
 }
 
-// await waits for the end of a delivery's walks, or that of ctx or the server.
-func (s *Server) await(ctx context.Context, d *delivery) (Result, error) {
+// publishing is the Outcome of a delivery.
+type publishing struct {
+	s *Server
+	d *delivery
+}
+
+func (p publishing) Wait(ctx context.Context) (Result, error) {
 	select {
-	case <-d.done: // whatever else has ended
-		return d.result(), nil
+	case <-p.d.done:
+	case <-ctx.Done():
+	case <-p.s.ended:
+	}
+	// Whatever else has ended meanwhile, a publish that is done is done.
+	if r, done, err := p.Poll(); done {
+		return r, err
+	}
+	return p.d.result(), ctx.Err()
+}
+
+func (p publishing) Poll() (r Result, done bool, err error) {
+	select {
+	case <-p.d.done:
+		return p.d.result(), true, nil
 	default:
 	}
 	select {
-	case <-d.done:
-		return d.result(), nil
-	case <-ctx.Done():
-		return d.result(), ctx.Err()
-	case <-s.ended:
-		return d.result(), ErrStopped
+	case <-p.s.ended:
+		return p.d.result(), true, ErrStopped
+	default:
+		return p.d.result(), false, nil
 	}
 }
 

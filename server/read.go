@@ -18,7 +18,7 @@ import (
 //  4. feed: conn.Feed parses in place and calls Message for each whole
 //     message; answers collect in l.out.
 //  5. Message, Control (action.go): the actions; those for a worker in pooled.go.
-//  6. send (send.go): one write for all the answers of this read.
+//  6. reply (send.go): one write for all the answers of this read.
 //  7. keep: bytes that wait for the rest of their frame.
 
 // readable reads from a client that an event named. ended: the peer hung up.
@@ -157,7 +157,9 @@ func (l *loop) keep(c *client, rest []byte) {
 }
 
 // feed hands bytes to the protocol and sends what it answers, piece by piece
-// if that is a lot, until the client's time is over.
+// if that is a lot, until the client's time is over. Nothing closes the client
+// while Feed runs: its leftover, which Feed reads, would go back to the pool.
+// Message and Control return an error instead, on which feed acts afterwards.
 func (l *loop) feed(slot uint32, c *client, in []byte) {
 	for {
 		l.feeding.slot, l.feeding.cur = slot, c

@@ -1,10 +1,10 @@
 // Package topic keeps who is subscribed to what, for one owner.
 //
-// The owner gives each of its clients a slot, a small number. From a topic to its slots leads a
-// compressed bitmap, which is what a publish needs: the union of several is cheap and holds each slot
-// once. From a slot to its topics leads a chain of nodes, so that a client that leaves costs as much as
-// it had topics. Together that is some 10 bytes for a subscription to a topic that many share, and some
-// 100 for a topic of one client's own; BenchmarkMemory measures both.
+// The owner gives each of its clients a slot, a small number. A topic has its slots in a compressed
+// bitmap, which is what a publish needs: the union of several topics is cheap and has each slot once. A
+// slot has its topics in a chain of nodes, so that the cost of a client that leaves is that of its
+// topics. Together that is some 10 bytes for a subscription to a topic that many share, and some 100
+// for a topic of one client's own; BenchmarkMemory measures both.
 package topic
 
 import (
@@ -17,10 +17,9 @@ import (
 
 // Why a subscription is refused.
 var (
-	ErrName                 = errors.New("not a topic name")
-	ErrTooManyForClient     = errors.New("the client has as many topics as it may have")
-	ErrTooManyTopics        = errors.New("there are as many topics as there may be")
-	ErrTooManySubscriptions = errors.New("there are as many subscriptions as there may be")
+	ErrName             = errors.New("not a topic name")
+	ErrTooManyForClient = errors.New("the client has as many topics as it may have")
+	ErrTooManyTopics    = errors.New("there are as many topics as there may be")
 )
 
 // Table holds the subscriptions of one owner's clients. The zero value is empty, ready, and costs
@@ -33,7 +32,6 @@ type Table struct {
 	// Limits; 0 is no limit. They are for new subscriptions and may change at any time.
 	MaxPerClient int // topics of one slot
 	MaxTopics    int // topics in all
-	MaxTotal     int // subscriptions in all
 
 	ids    map[string]uint32 // index into topics by name
 	topics slab[entry]
@@ -64,9 +62,6 @@ func (t *Table) Subscribe(slot uint32, topic string) error {
 		if t.MaxTopics > 0 && len(t.ids) >= t.MaxTopics {
 			return ErrTooManyTopics
 		}
-	}
-	if t.MaxTotal > 0 && t.total >= t.MaxTotal {
-		return ErrTooManySubscriptions
 	}
 	if t.MaxPerClient > 0 && t.Count(slot) >= t.MaxPerClient {
 		return ErrTooManyForClient

@@ -33,8 +33,6 @@ func (w *twin) subscribe(slot uint32, topic string) error {
 		return ErrName
 	case w.subscribers(topic) == nil && reached(w.len(), w.limits.MaxTopics):
 		return ErrTooManyTopics
-	case reached(w.total(), w.limits.MaxTotal):
-		return ErrTooManySubscriptions
 	case reached(len(w.topics[slot]), w.limits.MaxPerClient):
 		return ErrTooManyForClient
 	}
@@ -113,7 +111,7 @@ func TestAgainstTwin(t *testing.T) {
 		r := rand.New(rand.NewPCG(seed, 1))
 		table := &Table{}
 		if seed%2 == 1 {
-			table = &Table{MaxPerClient: r.IntN(4), MaxTopics: r.IntN(6), MaxTotal: r.IntN(12)}
+			table = &Table{MaxPerClient: r.IntN(4), MaxTopics: r.IntN(6)}
 		}
 		w := newTwin(*table)
 		names := []string{"a", "b", "c", "room.1", "room.2", "é", "", "\n", strings.Repeat("x", 128), strings.Repeat("x", 129)}
@@ -147,10 +145,10 @@ func empty(t *testing.T, table *Table) {
 }
 
 func FuzzOperations(f *testing.F) {
-	f.Add([]byte{0, 0, 0, 0, 1, 0, 2, 0, 0, 3, 1, 0}, uint8(0), uint8(0), uint8(0))
-	f.Add([]byte{0, 1, 2, 0, 1, 3, 0, 1, 4, 2, 1, 3, 0, 5, 3, 3, 1, 0}, uint8(2), uint8(3), uint8(4))
-	f.Fuzz(func(t *testing.T, ops []byte, perClient, topics, total uint8) {
-		table := &Table{MaxPerClient: int(perClient), MaxTopics: int(topics), MaxTotal: int(total)}
+	f.Add([]byte{0, 0, 0, 0, 1, 0, 2, 0, 0, 3, 1, 0}, uint8(0), uint8(0))
+	f.Add([]byte{0, 1, 2, 0, 1, 3, 0, 1, 4, 2, 1, 3, 0, 5, 3, 3, 1, 0}, uint8(2), uint8(3))
+	f.Fuzz(func(t *testing.T, ops []byte, perClient, topics uint8) {
+		table := &Table{MaxPerClient: int(perClient), MaxTopics: int(topics)}
 		w := newTwin(*table)
 		for ; len(ops) >= 3; ops = ops[3:] {
 			name := strings.Repeat("t", int(ops[2]%16))
@@ -164,17 +162,17 @@ func FuzzOperations(f *testing.F) {
 }
 
 func TestLimitsLeaveNothingBehind(t *testing.T) {
-	table := &Table{MaxTotal: 1}
+	table := &Table{MaxTopics: 1}
 	if err := table.Subscribe(1, "a"); err != nil {
 		t.Fatal(err)
 	}
-	if err := table.Subscribe(2, "b"); err != ErrTooManySubscriptions || table.Len() != 1 {
+	if err := table.Subscribe(2, "b"); err != ErrTooManyTopics || table.Len() != 1 {
 		t.Errorf("%v, %d topics", err, table.Len())
 	}
 	if err := table.Subscribe(1, "a"); err != nil {
 		t.Errorf("what is there already meets the limit: %v", err)
 	}
-	table.MaxTotal = 0
+	table.MaxTopics = 0
 	if err := table.Subscribe(2, "b"); err != nil {
 		t.Errorf("with the limit lifted: %v", err)
 	}

@@ -31,8 +31,8 @@ for k in buckets count max tcp_timeout_established; do
 	show $s/net/netfilter/nf_conntrack_$k
 done
 show $s/vm/swappiness /sys/kernel/mm/transparent_hugepage/enabled
-show /proc/self/limits /proc/self/cgroup /proc/1/cgroup /proc/self/net/sockstat /proc/self/net/softnet_stat
-some '^TcpExt' /proc/self/net/netstat
+show /proc/self/limits /proc/self/cgroup /proc/1/cgroup /proc/net/sockstat /proc/net/softnet_stat
+some '^TcpExt' /proc/net/netstat
 some '^(Uid|CapEff):' /proc/self/status
 some ' (/|/proc|/proc/sys) r[ow],' /proc/self/mountinfo
 some '^(MemTotal|MemAvailable|SwapTotal):' /proc/meminfo

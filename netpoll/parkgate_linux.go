@@ -7,14 +7,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// gate is how a goroutine waits for a poller in the Go runtime's own one. An
+// parkGate is how a goroutine waits for a poller in the Go runtime's own one. An
 // epoll descriptor is itself readable, so the runtime could watch the poller's;
 // but it watches for good, and would wake a thread at every event that comes
 // while the loop is at work. So an epoll instance stands between the two and
 // lets one event through each time somebody waits (EPOLLONESHOT), none else.
 //
-//	sockets ─► poller ─► gate ─► Go runtime ─► goroutine
-type gate struct {
+//	sockets ─► poller ─► park gate ─► Go runtime ─► goroutine
+type parkGate struct {
 	inner int // the poller's epoll descriptor
 	fd    int
 	file  *os.File // owns fd
@@ -29,12 +29,12 @@ type gate struct {
 	err     error
 }
 
-func newGate(inner int) (*gate, error) {
+func newParkGate(inner int) (*parkGate, error) {
 	fd, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
 	if err != nil {
 		return nil, os.NewSyscallError("epoll_create1", err)
 	}
-	g := &gate{inner: inner, fd: fd}
+	g := &parkGate{inner: inner, fd: fd}
 	g.pass, g.blink = g.step, g.stepAside
 	if err := g.open(); err != nil {
 		unix.Close(fd)
@@ -43,7 +43,7 @@ func newGate(inner int) (*gate, error) {
 	return g, nil
 }
 
-func (g *gate) open() (err error) {
+func (g *parkGate) open() (err error) {
 	if err = unix.EpollCtl(g.fd, unix.EPOLL_CTL_ADD, g.inner, &unix.EpollEvent{Events: unix.EPOLLONESHOT}); err != nil {
 		return os.NewSyscallError("epoll_ctl", err)
 	}
@@ -56,14 +56,14 @@ func (g *gate) open() (err error) {
 	return err
 }
 
-// admit opens the gate for one event. If the poller is readable already, that
+// admit opens the park gate for one event. If the poller is readable already, that
 // passes at once: nothing is lost in between.
-func (g *gate) admit() error {
+func (g *parkGate) admit() error {
 	return unix.EpollCtl(g.fd, unix.EPOLL_CTL_MOD, g.inner, &unix.EpollEvent{Events: unix.EPOLLIN | unix.EPOLLONESHOT})
 }
 
 // wait parks the goroutine until the poller has events.
-func (g *gate) wait(events []Event) (int, error) {
+func (g *parkGate) wait(events []Event) (int, error) {
 	g.events, g.waiting = events, false
 	if err := g.raw.Read(g.pass); err != nil {
 		return 0, err
@@ -71,9 +71,9 @@ func (g *gate) wait(events []Event) (int, error) {
 	return g.n, g.err
 }
 
-// step looks whether the wait is over, and if not leaves the gate open for the
+// step looks whether the wait is over, and if not leaves the park gate open for the
 // one event that wakes the goroutine. Taking that event shuts it again.
-func (g *gate) step(uintptr) bool {
+func (g *parkGate) step(uintptr) bool {
 	if g.waiting {
 		var passed [1]Event
 		if n, err := epollLook(g.fd, passed[:]); n > 0 && err == nil {
@@ -91,10 +91,10 @@ func (g *gate) step(uintptr) bool {
 	return g.err != nil
 }
 
-// aside parks the goroutine although the poller has events, which it must have:
-// the scheduler then looks for others that can go on, those included that wait
-// in the runtime's poller. Gosched alone would not make it look there.
-func (g *gate) aside() error {
+// aside parks the goroutine once, so that the scheduler runs others that can go on,
+// those included that wait in the runtime's poller: Gosched alone would not make it
+// look there. The poller must have an event, or be about to: that ends it.
+func (g *parkGate) aside() error {
 	g.waiting = false
 	if err := g.raw.Read(g.blink); err != nil {
 		return err
@@ -102,7 +102,7 @@ func (g *gate) aside() error {
 	return g.err
 }
 
-func (g *gate) stepAside(uintptr) bool {
+func (g *parkGate) stepAside(uintptr) bool {
 	if g.waiting {
 		var passed [1]Event
 		_, _ = epollLook(g.fd, passed[:])
@@ -112,4 +112,4 @@ func (g *gate) stepAside(uintptr) bool {
 	return g.err != nil
 }
 
-func (g *gate) close() { g.file.Close() }
+func (g *parkGate) close() { g.file.Close() }
