@@ -20,7 +20,7 @@ import (
 //
 //  1. Publish, on any goroutine: the frame is made once; nobody changes it any
 //     more, so all clients share it.
-//  2. spread: it is posted to the loops.
+//  2. spread: it is posted to the loops that may have somebody it is for.
 //  3. deliver: each loop begins a walk over those of its clients that match.
 //  4. walk: a few clients per turn, with the ready sockets served in
 //     between, so that heartbeats keep their latency.
@@ -217,8 +217,8 @@ func (d *delivery) result() Result {
 		Dropped: int(d.dropped.Load()), Expired: int(d.expired.Load()), LastClient: time.Duration(d.last.Load())}
 }
 
-// spread posts the delivery, which is in the backlog, to every loop. It reports
-// false when the server has stopped.
+// spread posts the delivery, which is in the backlog, to the loops that may have
+// clients it is for. It reports false when the server has stopped.
 func (s *Server) spread(d *delivery) bool {
 	select {
 	case <-s.ended:
@@ -228,11 +228,42 @@ func (s *Server) spread(d *delivery) bool {
 	if d.closing == nil {
 		s.publishes.Add(1)
 	}
-	d.left.Store(int32(len(s.loops)))
-	for _, l := range s.loops {
-		l.post(func(l *loop) { l.deliver(d) })
+	loops := s.concerned(d.target)
+	n := loops.Len()
+	if n == 0 {
+		s.backlog.leave(len(d.frame), d.fan)
+		if d.closing == nil {
+			s.unmatched.Add(1)
+		}
+		close(d.done)
+		return true
+	}
+	d.left.Store(int32(n))
+	for i := range loops.All {
+		s.loops[i].post(func(l *loop) { l.deliver(d) })
 	}
 	return true
+}
+
+// concerned are the loops that may have clients of a target: those of its ids,
+// and those that have subscribers of its topics. A client whose subscription was
+// answered is among them: its loop is in owners before the answer is made.
+func (s *Server) concerned(t Target) (set topic.OwnerSet) {
+	switch {
+	case t.all:
+		for i := range s.loops {
+			set.Add(i)
+		}
+	case len(t.topics) > 0:
+		for _, name := range t.topics {
+			s.owners.AddTo(&set, name)
+		}
+	default:
+		for _, id := range t.clients {
+			set.Add(s.loopOf(id))
+		}
+	}
+	return set
 }
 
 // walk is a loop's part of a delivery: a cursor over slots, in rising order.
@@ -293,6 +324,9 @@ func (l *loop) matching(t Target) slots {
 	}
 	var found someSlots
 	for _, id := range t.clients {
+		if l.server.loopOf(id) != l.number {
+			continue
+		}
 		if slot, ok := l.byID[id]; ok {
 			found = append(found, slot)
 		}

@@ -264,6 +264,7 @@ func (s *Server) describe(sum *counters) Stats {
 	st.PublishesUnderWay, st.PublishesRefused = s.backlog.count.Load(), sum.postsRefused+s.backlog.refused.Load()
 	st.Expired, st.ActionSeconds = sum.expired, map[string]Histogram{}
 	st.WorkersBusy, st.WorkersMax = s.workers.Running(), s.workers.Cap()
+	sum.publishSeconds.counts[0] += s.unmatched.Load()
 	st.PublishSeconds = sum.publishSeconds.export(1e-6)
 	st.TurnSeconds, st.BatchSize = sum.turnSeconds.export(1e-6), sum.batchSize.export(1)
 	st.Clients.Connected = s.connected.Load()
