@@ -93,6 +93,7 @@ func (s *Server) record(now int64) *serverRecord {
 		sum.add(&l.count, s.mux.Actions())
 	}
 	sum.n[nPostsRefused] += s.backlog.refused.Load()
+	sum.publishSeconds.counts[0] += s.unmatched.Load()
 	return &serverRecord{frozen: now, uptime: max(int64(time.Since(s.began)), 0), publishes: s.publishes.Load(),
 		panics: s.panics.Load(), counters: sum.write(s.mux.Actions())}
 }

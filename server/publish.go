@@ -19,7 +19,7 @@ import (
 //
 //  1. Publish, on any goroutine: the frame is made once; nobody changes it any
 //     more, so all clients share it.
-//  2. spread: it is posted to the loops.
+//  2. spread: it is posted to the loops that may have somebody it is for.
 //  3. deliver (walk.go): each loop begins a walk over those of its clients that match.
 //  4. walk: a few clients per turn, with the ready sockets served in
 //     between, so that heartbeats keep their latency.
@@ -243,8 +243,8 @@ func (d *delivery) result() Result {
 		Dropped: int(d.dropped.Load()), Expired: int(d.expired.Load()), LastClient: time.Duration(d.last.Load())}
 }
 
-// spread posts the delivery, which is in the backlog, to every loop. When the
-// server has stopped it returns ErrStopped.
+// spread posts the delivery, which is in the backlog, to the loops that may have
+// clients it is for. When the server has stopped it returns ErrStopped.
 func (s *Server) spread(d *delivery) error {
 	select {
 	case <-s.ended:
@@ -255,9 +255,19 @@ func (s *Server) spread(d *delivery) error {
 	if d.closing == nil {
 		s.publishes.Add(1)
 	}
-	d.left.Store(int32(len(s.loops)))
-	for _, l := range s.loops {
-		l.post(func(l *loop) { l.deliver(d) })
+	loops := s.concerned(d.target)
+	n := loops.Len()
+	if n == 0 {
+		s.over(d)
+		if d.closing == nil {
+			s.unmatched.Add(1)
+		}
+		close(d.done)
+		return nil
+	}
+	d.left.Store(int32(n))
+	for i := range loops.All {
+		s.loops[i].post(func(l *loop) { l.deliver(d) })
 	}
 	return nil
 }
@@ -265,3 +275,24 @@ func (s *Server) spread(d *delivery) error {
 // over takes the delivery out of the backlog: its last walk has ended, or none
 // will begin.
 func (s *Server) over(d *delivery) { s.backlog.leave(len(d.frame), d.fan) }
+
+// concerned are the loops that may have clients of a target: those of its ids,
+// and those that have subscribers of its topics. A client whose subscription was
+// answered is among them: its loop is in owners before the answer is made.
+func (s *Server) concerned(t Target) (set topic.OwnerSet) {
+	switch {
+	case t.all:
+		for i := range s.loops {
+			set.Add(i)
+		}
+	case len(t.topics) > 0:
+		for _, name := range t.topics {
+			s.owners.AddTo(&set, name)
+		}
+	default:
+		for _, id := range t.clients {
+			set.Add(s.loopOf(id))
+		}
+	}
+	return set
+}

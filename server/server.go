@@ -60,6 +60,8 @@ type Server struct {
 	backingOff atomic.Bool  // nobody is accepted for the moment
 	pending    atomic.Int64 // memory of all send queues: hold
 	publishes  atomic.Uint64
+	unmatched  atomic.Uint64 // those of them that concerned no loop
+	owners     *topic.Owners // the loops that have subscribers of a topic
 	panics     atomic.Uint64 // in what the application has run on loops
 	backlog    backlog
 	ids        ids
@@ -87,7 +89,8 @@ func New(cfg Config) (*Server, error) {
 	}
 	s := &Server{cfg: cfg, log: cfg.Logger, mux: cfg.Mux, began: time.Now(), made: time.Now(),
 		swept: make(chan struct{}), ended: make(chan struct{}), stopped: make(chan struct{}),
-		backlog: backlog{room: make(chan struct{}, 1)}, population: population{empty: make(chan struct{}, 1)}}
+		backlog: backlog{room: make(chan struct{}, 1)}, population: population{empty: make(chan struct{}, 1)},
+		owners: topic.NewOwners()}
 	s.debug = s.log.Enabled(context.Background(), slog.LevelDebug)
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.protocol = conn.Protocol{MaxMessage: cfg.MaxMessage, MaxFragments: cfg.MaxFragments, Frames: framesAtOnce}
@@ -191,7 +194,7 @@ func (s *Server) newLoop(i int) (*loop, error) {
 		byID: make(map[uuid.UUID]uint32, min(s.limits.MaxClients/s.cfg.Loops, indexRoom)), events: make([]netpoll.Event, batch),
 		scratch: make([]byte, readSize), out: make([]byte, 0, flushSize),
 		nanos:  func() int64 { return int64(time.Since(start)) },
-		topics: topic.Table{MaxPerClient: s.cfg.MaxTopicsPerClient, MaxTopics: s.cfg.MaxTopics},
+		topics: topic.Table{MaxPerClient: s.cfg.MaxTopicsPerClient, MaxTopics: s.cfg.MaxTopics, Owners: s.owners, Owner: i},
 	}
 	l.count.actions = make([]actionCounters, len(s.constants))
 	if err := poll.Tick(l.tick); err != nil {

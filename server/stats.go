@@ -168,6 +168,7 @@ func (s *Server) describe(sum *counters) Stats {
 	}
 	st.PublishesRefused += s.backlog.refused.Load()
 	st.WorkersBusy, st.WorkersMax = s.workers.Running(), s.workers.Cap()
+	sum.publishSeconds.counts[0] += s.unmatched.Load()
 	st.PublishSeconds = sum.publishSeconds.export(1e-6)
 	st.TurnSeconds, st.BatchSize = sum.turnSeconds.export(1e-6), sum.batchSize.export(1)
 	st.Clients.Connected = s.population.connected.Load()

@@ -64,6 +64,9 @@ func (l *loop) matching(t Target) slots {
 	}
 	var found someSlots
 	for _, id := range t.clients {
+		if l.server.loopOf(id) != l.number {
+			continue
+		}
 		if slot, ok := l.byID[id]; ok {
 			found = append(found, slot)
 		}

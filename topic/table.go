@@ -33,6 +33,11 @@ type Table struct {
 	MaxPerClient int // topics of one slot
 	MaxTopics    int // topics in all
 
+	// Owners, if set, is told which topics have subscribers here, under the number Owner. Both are set
+	// before the first subscription and do not change.
+	Owners *Owners
+	Owner  int // 0 to MaxOwners-1
+
 	ids    map[string]uint32 // index into topics by name
 	topics slab[entry]
 	made   uint32       // topics ever used
@@ -132,6 +137,9 @@ func (t *Table) open(topic string) uint32 {
 		t.ids = make(map[string]uint32)
 	}
 	t.ids[topic] = id
+	if t.Owners != nil {
+		t.Owners.add(topic, t.Owner)
+	}
 	return id
 }
 
@@ -139,6 +147,9 @@ func (t *Table) open(topic string) uint32 {
 func (t *Table) close(id uint32) {
 	topic := t.topics.at(id)
 	delete(t.ids, topic.name)
+	if t.Owners != nil {
+		t.Owners.remove(topic.name, t.Owner)
+	}
 	*topic = entry{}
 	t.vacant = append(t.vacant, id)
 }
