@@ -289,7 +289,7 @@ func (l *loop) surrender() {
 
 // erase frees a client's record, and what hangs on it, as if it had never been.
 func (l *loop) erase(slot uint32, c *client) {
-	delete(l.byID, c.id)
+	l.byID.remove(c.id)
 	l.topics.Leave(slot)
 	for c.head != 0 {
 		l.unqueue(c, 0, c.head)
