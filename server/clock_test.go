@@ -165,7 +165,7 @@ func TestRebase(t *testing.T) {
 				if err := errors.Join(l.restore(&r, clock.since(since), pollable(t), nil, watch), watch.wait()); err != nil {
 					t.Fatal(err)
 				}
-				slot := l.byID[r.id]
+				slot, _ := l.byID.find(r.id)
 				c := l.clients.at(slot)
 				silent := time.Duration(l.wheel.now-c.stamp) * l.tick
 				if silent < time.Minute-l.tick || silent > time.Minute {
@@ -206,7 +206,7 @@ func TestLongAgo(t *testing.T) {
 		if err := errors.Join(l.restore(&r, instant()-r.age, pollable(t), nil, watch), watch.wait()); err != nil {
 			t.Fatal(err)
 		}
-		slot := l.byID[r.id]
+		slot, _ := l.byID.find(r.id)
 		if which, at := l.nextLimit(l.clients.at(slot)); !before(at, l.wheel.now) {
 			t.Errorf("%d ticks ago: limit %d is at %d, and it is %d", ticks, which, at, l.wheel.now)
 		}

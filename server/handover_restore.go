@@ -110,7 +110,7 @@ const longestAge = 1 << 30
 // restore makes a client of what was written down, and came at instant since. fd is the loop's from here
 // on, whatever happens.
 func (l *loop) restore(r *clientRecord, since int64, fd int, frames []*delivery, watch *registrar) error {
-	if _, double := l.byID[r.id]; double {
+	if _, double := l.byID.find(r.id); double {
 		_ = netpoll.Close(fd)
 		return garbled("two clients of one id")
 	}
@@ -168,7 +168,7 @@ func (l *loop) restoreState(slot uint32, c *client, st state) {
 	case stateJoining:
 		l.joins(slot, c)
 	case stateOpen:
-		l.byID[c.id] = slot
+		l.byID.add(slot)
 	}
 }
 

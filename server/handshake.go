@@ -93,7 +93,7 @@ func (l *loop) feedAfter(slot uint32, c *client, rest []byte) {
 // open makes the client a WebSocket connection that can be found and sent to.
 func (l *loop) open(slot uint32, c *client) {
 	l.count.n[nOpened]++
-	l.byID[c.id] = slot
+	l.byID.add(slot)
 	c.since = instant() // the first message is waited for from here on
 	l.fillBuckets(c)
 	l.enter(slot, c, stateOpen)

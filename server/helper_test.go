@@ -152,9 +152,9 @@ func (l *loop) checkEmpty(t testing.TB) {
 			planned++
 		}
 	}
-	if l.clients.used != 0 || l.queue.used != 0 || len(l.byID) != 0 || held != 0 || planned != 0 || l.walking() != 0 || len(l.dead) != 0 {
+	if l.clients.used != 0 || l.queue.used != 0 || l.byID.size() != 0 || held != 0 || planned != 0 || l.walking() != 0 || len(l.dead) != 0 {
 		t.Errorf("loop %d holds %d clients, %d queued messages, %d ids, %d extras, %d buckets, %d walks, %d dead", l.number,
-			l.clients.used, l.queue.used, len(l.byID), held, planned, l.walking(), len(l.dead))
+			l.clients.used, l.queue.used, l.byID.size(), held, planned, l.walking(), len(l.dead))
 	}
 }
 

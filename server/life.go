@@ -264,7 +264,7 @@ func (l *loop) unlist(slot uint32, c *client) {
 	if c.state == stateJoining || c.state == stateRefused {
 		return
 	}
-	delete(l.byID, c.id)
+	l.byID.remove(c.id)
 	if c.is(flagSubscribed) {
 		l.topics.Leave(slot)
 		c.clear(flagSubscribed)

@@ -73,7 +73,7 @@ func (s *Server) on(ctx context.Context, l *loop, f func(*loop)) bool {
 func (s *Server) Client(ctx context.Context, id uuid.UUID) (info ClientInfo, ok bool) {
 	found := make(chan ClientInfo, 1)
 	s.on(ctx, s.loops[s.loopOf(id)], func(l *loop) {
-		if slot, ok := l.byID[id]; ok {
+		if slot, ok := l.byID.find(id); ok {
 			found <- l.info(slot, l.clients.at(slot))
 		}
 	})
@@ -166,7 +166,7 @@ func (l *loop) page(first uint32, limit int) (list []ClientInfo, next uint32, mo
 func (s *Server) CloseClient(ctx context.Context, id uuid.UUID, code int, reason string) bool {
 	found := make(chan struct{}, 1)
 	s.on(ctx, s.loops[s.loopOf(id)], func(l *loop) {
-		if slot, ok := l.byID[id]; ok {
+		if slot, ok := l.byID.find(id); ok {
 			l.close(slot, l.clients.at(slot), ReasonAdmin, ws.StatusCode(code), reason)
 			found <- struct{}{}
 		}

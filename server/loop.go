@@ -5,8 +5,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/google/uuid"
-
 	"wsd/conn"
 	"wsd/dispatch"
 	"wsd/netpoll"
@@ -41,7 +39,7 @@ type loop struct {
 
 	// Owned by the running worker.
 	clients slab
-	byID    map[uuid.UUID]uint32
+	byID    *directory
 	topics  topic.Table
 	wheel   wheel
 	extras  extras

@@ -178,10 +178,9 @@ func (s *Server) watcherFailed(err error) {
 	s.log.Error("the watcher is gone: loops that go idle stay so", "error", err)
 }
 
-// indexRoom is for how many clients a loop's index of ids has room from the
-// start, about a megabyte: an index that grows leaves as much behind for the
-// collector as it takes.
-const indexRoom = 1 << 15
+// directoryRoom is for how many clients a loop's directory has room from the start,
+// 300 KB: one that grows leaves as much behind for the collector as it takes.
+const directoryRoom = 1 << 15
 
 func (s *Server) newLoop(i int) (*loop, error) {
 	poll, err := netpoll.NewPoller()
@@ -191,11 +190,12 @@ func (s *Server) newLoop(i int) (*loop, error) {
 	start := time.Now()
 	l := &loop{
 		server: s, number: i, poll: poll, start: start, tick: s.cfg.tick(),
-		byID: make(map[uuid.UUID]uint32, min(s.limits.MaxClients/s.cfg.Loops, indexRoom)), events: make([]netpoll.Event, batch),
+		events:  make([]netpoll.Event, batch),
 		scratch: make([]byte, readSize), out: make([]byte, 0, flushSize),
 		nanos:  func() int64 { return int64(time.Since(start)) },
 		topics: topic.Table{MaxPerClient: s.cfg.MaxTopicsPerClient, MaxTopics: s.cfg.MaxTopics, Owners: s.owners, Owner: i},
 	}
+	l.byID = newDirectory(&l.clients, min(s.limits.MaxClients/s.cfg.Loops, directoryRoom))
 	l.count.actions = make([]actionCounters, len(s.constants))
 	if err := poll.Tick(l.tick); err != nil {
 		_ = poll.Close()

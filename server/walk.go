@@ -67,7 +67,7 @@ func (l *loop) matching(t Target) slots {
 		if l.server.loopOf(id) != l.number {
 			continue
 		}
-		if slot, ok := l.byID[id]; ok {
+		if slot, ok := l.byID.find(id); ok {
 			found = append(found, slot)
 		}
 	}
