@@ -71,6 +71,7 @@ func (e export) traffic(st *server.Stats) {
 	e.counter(bytesIn, st.BytesIn)
 	e.counter(bytesOut, st.BytesOut)
 	e.gauge(pendingBytes, float64(st.PendingBytes))
+	e.gauge(pendingMax, float64(st.PendingMax))
 }
 
 // codes are those of the protocol; all of an application's own are one.

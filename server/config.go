@@ -108,12 +108,13 @@ type Config struct {
 	// what remembering it costs. A single message larger than the limit may wait
 	// alone.
 	PendingLimit int
-	// PendingTotal bounds the memory that takes for all clients together, a
-	// message that waits for many counted once; 0 means 1 GiB. At it the policy
-	// applies to who holds the most of the loop's clients with something waiting
-	// (of 64, each time others); if that is the one who gets still more, it is cut
-	// off if this is an answer. The rest of a message that was sent in part waits
-	// in any case.
+	// PendingTotal bounds the memory, in bytes, that all clients together make the
+	// server hold: unfinished messages, what waits to be sent, publishes under way
+	// and running requests, a message for many counted once; 0 means 1 GiB, whatever
+	// the machine has. Over it, who holds the most goes (of several, who has for the
+	// longest), or with DropNew and DropOld loses messages that wait. Publishes under
+	// way may take a quarter of it, running requests another: beyond that publishers
+	// wait, and requests are answered by code 10.
 	PendingTotal int64
 	// PendingAge is how long the oldest of them may wait; 0 means 30 s.
 	PendingAge time.Duration

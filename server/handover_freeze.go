@@ -172,8 +172,16 @@ func (s *Server) unsettle() {
 // putOff keeps a request that must not begin now: of a pooled action, or for
 // others than who sent it.
 func (l *loop) putOff(msg []byte) {
-	l.extras.make(l.cur).waiting = append([]byte(nil), msg...)
+	l.setWaiting(l.cur, l.extras.make(l.slot, l.cur), append([]byte(nil), msg...))
 	l.waiters = append(l.waiters, l.slot)
+}
+
+// setWaiting gives the client another request that waits, or none, and counts what
+// that is more or less.
+func (l *loop) setWaiting(c *client, e *extra, msg []byte) {
+	l.server.memory.charge(len(msg) - len(e.waiting))
+	e.waiting = msg
+	l.weigh(c)
 }
 
 // beginPutOff has the requests that were put off go their way.
@@ -187,8 +195,7 @@ func (l *loop) beginPutOff() {
 			continue // it left
 		}
 		msg := e.waiting
-		e.waiting = nil
-		l.extras.tidy(c)
+		l.setWaiting(c, e, nil)
 		l.slot, l.cur = slot, c
 		out, held := l.act(msg, l.out[:0])
 		l.out = out
@@ -294,9 +301,10 @@ func (l *loop) erase(slot uint32, c *client) {
 	for c.head != 0 {
 		l.unqueue(c, 0, c.head)
 	}
+	l.keep(slot, c, nil)
 	if e := l.extras.of(c); e != nil {
-		e.rest, e.done, e.waiting, e.call = nil, 0, nil, nil
-		l.extras.tidy(c)
+		e.call = nil
+		l.setWaiting(c, e, nil)
 	}
 	l.unplan(slot, c)
 	s := l.server

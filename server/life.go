@@ -206,7 +206,7 @@ func (l *loop) linger(slot uint32, c *client, why Reason) {
 	}
 	l.counted(c, why)
 	l.leave(slot, c)
-	l.keep(c, nil)
+	l.keep(slot, c, nil)
 	l.enter(slot, c, stateLingering)
 	c.set(flagFinish)
 	if c.head == 0 {
@@ -259,8 +259,8 @@ func (l *loop) leave(slot uint32, c *client) {
 		if e.call != nil {
 			e.call.abandon()
 		}
-		e.call, e.waiting = nil, nil
-		l.extras.tidy(c)
+		e.call = nil
+		l.setWaiting(c, e, nil)
 	}
 }
 
@@ -273,7 +273,7 @@ func (l *loop) kill(slot uint32, c *client, why Reason) {
 	l.leave(slot, c)
 	l.unplan(slot, c)
 	l.dropQueue(c, true)
-	l.keep(c, nil)
+	l.keep(slot, c, nil)
 	if c.is(flagCounted) {
 		l.server.shares.leave(c.addr)
 	}

@@ -3,6 +3,7 @@ package server
 import (
 	"math"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
@@ -47,6 +48,7 @@ type loop struct {
 	extras  extras
 	buffers buffers
 	queue   queue
+	holders holders
 	events  []netpoll.Event
 	scratch []byte   // what read reads into
 	out     []byte   // answers of the client that is being read
@@ -67,6 +69,8 @@ type loop struct {
 	calls     []*call  // handlers under way, oldest first
 	checks    []*call  // requests that wait for a look at their token, likewise
 	checking  bool     // a worker is at it
+	heavier   bool     // somebody has come to hold more since shed looked last
+	shedding  bool     // more have to go, in the next turn
 	drain     drain
 	count     counters
 	stopped   bool
@@ -88,7 +92,8 @@ type loop struct {
 	ctx  dispatch.Context
 	req  conn.Request
 
-	told told // what Stats knows; has a lock of its own
+	told  told        // what Stats knows; has a lock of its own
+	asked atomic.Bool // shed is posted
 
 	// The door for everyone else.
 	mu     sync.Mutex
@@ -169,6 +174,7 @@ func (l *loop) turn() bool {
 	}
 	l.walkOn(reading)
 	l.workOff()
+	l.shed()
 	l.bury()
 	if l.halt != nil {
 		l.standStill()
@@ -212,7 +218,7 @@ func (l *loop) wait() (n int, woken bool, err error) {
 
 // busy says that there is work which no event will announce.
 func (l *loop) busy() bool {
-	return l.again.len() > 0 || l.walking() > 0 || l.wheel.looking() || l.unchecked > 0 || l.drain.quota > 0 ||
+	return l.again.len() > 0 || l.walking() > 0 || l.wheel.looking() || l.unchecked > 0 || l.drain.quota > 0 || l.shedding ||
 		l.accept != nil && l.accept.sweeping
 }
 
@@ -246,6 +252,9 @@ func (l *loop) event(ev *netpoll.Event) {
 	}
 	if ev.Readable() {
 		l.readable(t.Slot(), c, ev.Ended())
+		if l.heavier {
+			l.shed()
+		}
 	}
 }
 

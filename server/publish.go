@@ -153,13 +153,20 @@ func (s *Server) Post(t Target, m Message) error {
 // into the backlog. It waits while the clients are being handed over: afterwards
 // the message is for all of them, or for none.
 func (s *Server) publish(d *delivery) error {
+	s.memory.holdFrame(d)
 	s.gate.RLock()
 	defer s.gate.RUnlock()
 	if s.gone || !s.spread(d) {
-		s.backlog.leave(len(d.frame), d.fan)
+		s.passed(d)
 		return ErrStopped
 	}
 	return nil
+}
+
+// passed ends a delivery's time under way.
+func (s *Server) passed(d *delivery) {
+	s.memory.freeFrame(d)
+	s.backlog.leave(len(d.frame), d.fan)
 }
 
 func (m *Message) delivery(t Target) (*delivery, error) {
@@ -199,7 +206,7 @@ type delivery struct {
 	// Added to by each loop as it ends its walk.
 	matched, sent, queued, dropped, expired, last atomic.Int64
 	left                                          atomic.Int32 // loops that still walk
-	held                                          atomic.Int32 // nodes that need the frame
+	held                                          atomic.Int32 // nodes that need the frame, and one more while it is under way
 }
 
 // closing is how the clients that a walk meets are closed (CloseTopic).
@@ -389,6 +396,9 @@ func (l *loop) offer(w *walk, slot uint32, c *client) {
 	}
 	l.enqueue(slot, c, node{data: frame[n:], from: w.d, drop: n == 0})
 	w.queued++
+	if l.heavier {
+		l.shed()
+	}
 }
 
 // arrived ends the loop's part, and the whole if it was the last.
@@ -410,7 +420,7 @@ func (l *loop) arrived(w *walk) {
 		}
 	}
 	if d.left.Add(-1) == 0 {
-		l.server.backlog.leave(len(d.frame), d.fan)
+		l.server.passed(d)
 		if d.closing == nil {
 			l.count.publishSeconds.duration(time.Duration(d.last.Load()))
 		}

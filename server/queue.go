@@ -92,34 +92,13 @@ func (l *loop) enqueue(slot uint32, c *client, nd node) {
 	}
 	c.tail = n
 	c.pending += uint32(len(nd.data) + nodeCost)
-	l.server.hold(&nd)
+	l.server.memory.holdNode(&nd)
+	l.extras.make(slot, c)
+	l.weigh(c)
 	if !c.is(flagStuck) {
 		c.set(flagStuck)
 		l.stuck = append(l.stuck, slot)
 	}
-}
-
-// hold counts what a node keeps in memory: itself, its bytes if they are an
-// answer, and a published frame with the first node, of any loop, that needs it.
-func (s *Server) hold(nd *node) {
-	n := len(nd.data)
-	if d := nd.from; d != nil {
-		if n = 0; d.held.Add(1) == 1 {
-			n = len(d.frame)
-		}
-	}
-	s.pending.Add(int64(n + nodeCost))
-}
-
-// letGo undoes hold: a frame leaves with its last node.
-func (s *Server) letGo(nd *node) {
-	n := len(nd.data)
-	if d := nd.from; d != nil {
-		if n = 0; d.held.Add(-1) == 0 {
-			n = len(d.frame)
-		}
-	}
-	s.pending.Add(-int64(n + nodeCost))
 }
 
 // unqueue removes a node; before is the one ahead of it, 0 for the first.
@@ -127,7 +106,7 @@ func (l *loop) unqueue(c *client, before, n uint32) {
 	nd := l.queue.at(n)
 	l.queue.forget(c, n)
 	c.pending -= uint32(len(nd.data) + nodeCost)
-	l.server.letGo(nd)
+	l.server.memory.freeNode(nd)
 	if before == 0 {
 		c.head = nd.next
 	} else {
@@ -139,6 +118,7 @@ func (l *loop) unqueue(c *client, before, n uint32) {
 		l.queue.at(nd.next).prev = before
 	}
 	l.queue.release(n)
+	l.weigh(c)
 }
 
 // dropQueue forgets what waits, but for a message that is sent in part, since

@@ -137,7 +137,7 @@ func (l *loop) withRest(c *client, in []byte) []byte {
 		if e.done > 0 {
 			e.rest, e.done = e.rest[:copy(e.rest, e.rest[e.done:])], 0
 		}
-		e.rest = l.buffers.join(e.rest, in)
+		l.setRest(c, e, l.buffers.join(e.rest, in))
 	}
 	return e.rest[e.done:]
 }
@@ -145,21 +145,30 @@ func (l *loop) withRest(c *client, in []byte) []byte {
 // keep stores what has to be presented again. rest aliases the scratch buffer,
 // or the client's own, in which it stays where it is: a client that goes on
 // after a pause, again and again, does not have it moved each time.
-func (l *loop) keep(c *client, rest []byte) {
+func (l *loop) keep(slot uint32, c *client, rest []byte) {
 	e := l.extras.of(c)
 	switch {
 	case len(rest) == 0:
 		if e != nil && e.rest != nil {
 			l.buffers.put(e.rest)
-			e.rest, e.done = nil, 0
-			l.extras.tidy(c)
+			e.done = 0
+			l.setRest(c, e, nil)
 		}
 	case e != nil && e.rest != nil:
 		e.done = cap(e.rest) - cap(rest)
 		e.rest = e.rest[:e.done+len(rest)]
 	default:
-		e = l.extras.make(c)
-		e.rest = append(l.buffers.get(len(rest)), rest...)
+		l.setRest(c, l.extras.make(slot, c), append(l.buffers.get(len(rest)), rest...))
+	}
+}
+
+// setRest gives the client another buffer, or none, and counts what that is more
+// or less.
+func (l *loop) setRest(c *client, e *extra, rest []byte) {
+	more := cap(rest) - cap(e.rest)
+	if e.rest = rest; more != 0 {
+		l.server.memory.charge(more)
+		l.weigh(c)
 	}
 }
 
@@ -171,7 +180,7 @@ func (l *loop) feed(slot uint32, c *client, in []byte) {
 		rest, out, err := l.server.protocol.Feed(&c.proto, in, l.out[:0], l)
 		l.out = out
 		if len(out) > 0 {
-			l.reply(slot, c, out)
+			l.send(slot, c, out)
 		}
 		if cap(l.out) > 4*flushSize { // a large answer: not kept
 			l.out = make([]byte, 0, flushSize)
@@ -180,20 +189,20 @@ func (l *loop) feed(slot uint32, c *client, in []byte) {
 			return
 		}
 		if err != nil && err != conn.ErrPause {
-			l.keep(c, rest)
+			l.keep(slot, c, rest)
 			l.protocolEnd(slot, c, err)
 			return
 		}
 		if err == nil || l.held(c) || c.state != stateOpen {
-			l.keep(c, rest)
+			l.keep(slot, c, rest)
 			return
 		}
 		if in = rest; len(in) == 0 { // paused, and that was all
-			l.keep(c, nil)
+			l.keep(slot, c, nil)
 			return
 		}
 		if l.budget.spent || l.spend(unclocked) {
-			l.keep(c, in)
+			l.keep(slot, c, in)
 			l.readLater(slot, c)
 			return
 		}

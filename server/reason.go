@@ -38,6 +38,9 @@ const (
 	ReasonSilent
 	// ReasonSlow: it did not take what was sent to it.
 	ReasonSlow
+	// ReasonMemory: of all clients it made the server hold the most, and that was
+	// too much.
+	ReasonMemory
 	// ReasonShutdown: the server stops. ReasonAdmin: somebody asked for it.
 	ReasonShutdown
 	ReasonAdmin
@@ -48,7 +51,7 @@ const (
 
 var reasonNames = [reasons]string{
 	"none", "peer", "vanished", "reset", "handshake", "handshake_timeout", "refused", "protocol", "utf8", "too_big",
-	"policy", "rate", "idle", "silent", "slow", "shutdown", "admin", "internal",
+	"policy", "rate", "idle", "silent", "slow", "memory", "shutdown", "admin", "internal",
 }
 
 func (r Reason) String() string { return reasonNames[r] }

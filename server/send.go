@@ -15,26 +15,6 @@ func (l *loop) send(slot uint32, c *client, p []byte) {
 	l.enqueue(slot, c, node{data: append([]byte(nil), p...)})
 }
 
-// reply is send for what the client asked for. Answers cannot be left out: when
-// there is no room for all clients together, and nobody here holds more, who
-// does not take its own is cut off, without waiting for it to take a close frame.
-func (l *loop) reply(slot uint32, c *client, p []byte) {
-	l.send(slot, c, p)
-	for range pressureVictims {
-		if !l.overfull(c) || !l.ease(c, -nodeCost) { // it is in the queue already
-			break
-		}
-	}
-	if l.overfull(c) {
-		l.kill(slot, c, ReasonSlow)
-	}
-}
-
-// overfull: too much waits in all, and some of it for this client.
-func (l *loop) overfull(c *client) bool {
-	return c.pending > 0 && c.state == stateOpen && l.server.pending.Load() > l.server.cfg.PendingTotal
-}
-
 // write sends what the socket takes. ok is false if the client died of it.
 func (l *loop) write(slot uint32, c *client, p []byte) (n int, ok bool) {
 	n, err := netpoll.Write(int(c.fd), p)
@@ -111,8 +91,9 @@ func (l *loop) sent(c *client, n int) {
 			first.data, first.drop = first.data[n:], false
 			c.pending -= uint32(n)
 			if first.from == nil {
-				l.server.pending.Add(-int64(n))
+				l.server.memory.charge(-n)
 			}
+			l.weigh(c)
 			return
 		}
 		n -= len(first.data)

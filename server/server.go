@@ -59,7 +59,8 @@ type Server struct {
 	unspent   atomic.Int64 // of the handshake rate, by those who were refused for another limit
 	keptOut   atomic.Int64 // Server.age of the last one refused for want of a place, 0: nobody since one was let in
 	resting   atomic.Bool  // nobody is accepted for the moment
-	pending   atomic.Int64 // memory of all send queues: hold
+	memory    account
+	lastShed  atomic.Int64 // Server.age when somebody had to go for want of memory, 0: never
 	publishes atomic.Uint64
 	panics    atomic.Uint64 // in what the application has run on loops
 	backlog   backlog
@@ -92,6 +93,8 @@ func New(cfg Config) (*Server, error) {
 		swept: make(chan struct{}), empty: make(chan struct{}, 1), ended: make(chan struct{}), stopped: make(chan struct{}),
 		backlog: backlog{room: make(chan struct{}, 1)}}
 	s.debug = s.log.Enabled(context.Background(), slog.LevelDebug)
+	s.memory.limit.Store(cfg.PendingTotal)
+	s.backlog.most = min(publishBytes, s.memory.share())
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.protocol = conn.Protocol{MaxMessage: cfg.MaxMessage, MaxFragments: cfg.MaxFragments, Frames: framesAtOnce}
 	s.upgrader = conn.Upgrader{MaxHeader: cfg.MaxHeader, Hosts: cfg.Hosts, Origins: cfg.Origins,

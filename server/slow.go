@@ -13,18 +13,16 @@ func (l *loop) replaces(c *client, d *delivery) bool {
 		return false
 	}
 	old := len(l.queue.at(n).data) + nodeCost
-	return (int(c.pending) == old || l.fitsAlone(c, len(d.frame)-old)) &&
-		l.server.pending.Load()+int64(len(d.frame)+nodeCost-old) <= l.server.cfg.PendingTotal
+	return int(c.pending) == old || l.fits(c, len(d.frame)-old)
 }
 
 // room makes room for size more bytes of a published message, by the policy,
 // and says whether the message is to be queued. It may close the client.
 func (l *loop) room(slot uint32, c *client, size int) bool {
-	s := l.server
-	if l.relieve(c, size) {
+	if l.fits(c, size) {
 		return true
 	}
-	switch s.cfg.SlowConsumer {
+	switch l.server.cfg.SlowConsumer {
 	case DropNew:
 		l.count.dropped[DropNew]++
 		return false
@@ -41,14 +39,8 @@ func (l *loop) room(slot uint32, c *client, size int) bool {
 	return false
 }
 
-// fits says whether a message of so many bytes may wait for the client. That it
-// may wait for others already, and so need no memory, is left out of account.
+// fits says whether a message of so many bytes may wait for the client.
 func (l *loop) fits(c *client, size int) bool {
-	return l.fitsAlone(c, size) && l.server.pending.Load()+int64(size+nodeCost) <= l.server.cfg.PendingTotal
-}
-
-// fitsAlone is fits as if there were no other clients.
-func (l *loop) fitsAlone(c *client, size int) bool {
 	return c.pending == 0 || int(c.pending)+size+nodeCost <= l.server.cfg.PendingLimit
 }
 

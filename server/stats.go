@@ -127,9 +127,11 @@ type Stats struct {
 	Pings        uint64            `json:"pings_sent"`
 	BytesIn      uint64            `json:"bytes_in"`
 	BytesOut     uint64            `json:"bytes_out"`
-	// PendingBytes is the memory of all send queues, a message that waits for many
-	// counted once, and 48 for each for whom it does: what PendingTotal bounds.
+	// PendingBytes is the memory that clients make the server hold: unfinished
+	// messages, what waits to be sent, publishes under way and running requests, a
+	// message for many counted once. PendingMax bounds it: Config.PendingTotal.
 	PendingBytes int64             `json:"pending_bytes"`
+	PendingMax   int64             `json:"pending_max_bytes"`
 	Dropped      map[string]uint64 `json:"dropped"` // messages, by policy
 	// Queue tells what became of published messages that had to wait:
 	// Queued is the sum of the others and of those that still wait.
@@ -255,7 +257,7 @@ func (s *Server) describe(sum *counters) Stats {
 		Accepted: sum.accepted, Opened: sum.opened, AcceptErrors: sum.acceptErrors, AcceptRests: sum.rests,
 		TurnedAway: sum.turnedAway, Refused: map[string]uint64{}, Closed: map[string]uint64{},
 		MessagesIn: sum.messagesIn, MessagesOut: sum.messagesOut, ControlsIn: sum.controlsIn, Pings: sum.pings,
-		BytesIn: sum.bytesIn, BytesOut: sum.bytesOut, PendingBytes: s.pending.Load(), Dropped: map[string]uint64{},
+		BytesIn: sum.bytesIn, BytesOut: sum.bytesOut, PendingBytes: s.memory.held.Load(), PendingMax: s.memory.limit.Load(), Dropped: map[string]uint64{},
 		Publishes: s.publishes.Load(), Actions: map[string]map[int]uint64{}, ActionsBusy: sum.busy,
 		ActionTimeouts: sum.timeouts, ActionsLate: sum.late, Turns: sum.turns, Events: sum.events, StaleEvents: sum.stale, TopicLimit: sum.topicLimit,
 	}

@@ -85,6 +85,9 @@ func (l *loop) lookOn(n int) {
 		c := l.clients.at(head - 1)
 		l.unplan(head-1, c)
 		l.look(head-1, c)
+		if l.heavier {
+			l.shed()
+		}
 		n--
 	}
 }
