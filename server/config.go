@@ -83,6 +83,10 @@ type Config struct {
 	// 20 s. The two add up, whichever is longer: there is one ping, and who
 	// says nothing is closed IdleTimeout + PongTimeout after its last byte.
 	PongTimeout time.Duration
+	// MessageTimeout is how long a message may take from its first byte to its
+	// last, whatever control frames come in between; 0 means 60 s, negative that
+	// there is no such limit.
+	MessageTimeout time.Duration
 	// CloseTimeout is how long the peer may take to answer a close; 0 means 5 s.
 	CloseTimeout time.Duration
 	// UserTimeout is how long sent data may stay unacknowledged (TCP_USER_TIMEOUT)
@@ -207,6 +211,7 @@ func (c *Config) complete() error {
 	def(&c.RetryAfter, 5*time.Second)
 	def(&c.HandshakeTimeout, 10*time.Second)
 	def(&c.IdleTimeout, time.Minute)
+	def(&c.MessageTimeout, time.Minute)
 	def(&c.PongTimeout, 20*time.Second)
 	def(&c.CloseTimeout, 5*time.Second)
 	def(&c.PendingAge, 30*time.Second)
@@ -246,7 +251,7 @@ func (c *Config) check() error {
 // 10 ms and half a second. A tick is a wake-up per loop.
 func (c *Config) tick() time.Duration {
 	shortest := 8 * time.Second
-	for _, d := range []time.Duration{c.HandshakeTimeout, c.FirstMessageTimeout, c.IdleTimeout, c.PongTimeout,
+	for _, d := range []time.Duration{c.HandshakeTimeout, c.FirstMessageTimeout, c.IdleTimeout, c.PongTimeout, c.MessageTimeout,
 		c.CloseTimeout, c.PendingAge, c.ActionTimeout, c.DrainTime} {
 		if d > 0 {
 			shortest = min(shortest, d)

@@ -13,6 +13,11 @@ type extra struct {
 
 	waiting []byte // a request put off until a handover is over
 
+	// began is the tick at which the first byte of an unfinished message came, or
+	// of its frame; it counts if unfinished is set.
+	began      uint32
+	unfinished bool
+
 	// Its place in loop.holders: neighbours, as extras plus one, and the tick at
 	// which it came to that list, 0 if it is in none.
 	before, after, since uint32
@@ -51,7 +56,7 @@ func (x *extras) make(slot uint32, c *client) *extra {
 
 // tidy gives the client's extra back if nothing is in it.
 func (x *extras) tidy(c *client) {
-	if e := x.of(c); e != nil && e.rest == nil && e.call == nil && e.waiting == nil && e.weight == 0 {
+	if e := x.of(c); e != nil && e.rest == nil && e.call == nil && e.waiting == nil && e.weight == 0 && !e.unfinished {
 		*e = extra{free: x.free}
 		x.free = c.extra
 		c.extra = 0

@@ -303,7 +303,7 @@ func (l *loop) erase(slot uint32, c *client) {
 	}
 	l.keep(slot, c, nil)
 	if e := l.extras.of(c); e != nil {
-		e.call = nil
+		e.call, e.unfinished = nil, false
 		l.setWaiting(c, e, nil)
 	}
 	l.unplan(slot, c)

@@ -179,6 +179,10 @@ func (l *loop) restoreExtra(slot uint32, c *client, r *clientRecord) {
 	if len(r.rest) > 0 {
 		l.keep(slot, c, r.rest)
 	}
+	if r.unfinished {
+		e := l.extras.make(slot, c)
+		e.began, e.unfinished = l.ago(r.began), true
+	}
 	if len(r.waiting) > 0 {
 		l.slot, l.cur = slot, c
 		l.putOff(r.waiting)

@@ -132,7 +132,7 @@ func (l *loop) checkEmpty(t testing.TB) {
 	defer l.running.Unlock()
 	held := 0
 	for i := range l.extras.all {
-		if l.extras.all[i].rest != nil || l.extras.all[i].call != nil {
+		if l.extras.all[i].rest != nil || l.extras.all[i].call != nil || l.extras.all[i].weight != 0 || l.extras.all[i].unfinished {
 			held++
 		}
 	}
@@ -142,7 +142,7 @@ func (l *loop) checkEmpty(t testing.TB) {
 			planned++
 		}
 	}
-	if l.clients.used != 0 || l.queue.used != 0 || len(l.byID) != 0 || held != 0 || planned != 0 || l.walking() != 0 || len(l.dead) != 0 {
+	if l.clients.used != 0 || l.queue.used != 0 || len(l.byID) != 0 || held != 0 || planned != 0 || l.walking() != 0 || len(l.dead) != 0 || l.holders.top != 0 {
 		t.Errorf("loop %d holds %d clients, %d queued messages, %d ids, %d extras, %d buckets, %d walks, %d dead", l.number,
 			l.clients.used, l.queue.used, len(l.byID), held, planned, l.walking(), len(l.dead))
 	}

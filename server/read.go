@@ -175,6 +175,7 @@ func (l *loop) setRest(c *client, e *extra, rest []byte) {
 // feed hands bytes to the protocol and sends what it answers, piece by piece
 // if that is a lot, until the client's time is over.
 func (l *loop) feed(slot uint32, c *client, in []byte) {
+	messages := l.count.messagesIn
 	for {
 		l.slot, l.cur = slot, c
 		rest, out, err := l.server.protocol.Feed(&c.proto, in, l.out[:0], l)
@@ -195,17 +196,42 @@ func (l *loop) feed(slot uint32, c *client, in []byte) {
 		}
 		if err == nil || l.held(c) || c.state != stateOpen {
 			l.keep(slot, c, rest)
+			l.timeMessage(slot, c, l.count.messagesIn != messages, err == nil)
 			return
 		}
 		if in = rest; len(in) == 0 { // paused, and that was all
 			l.keep(slot, c, nil)
+			l.timeMessage(slot, c, l.count.messagesIn != messages, true)
 			return
 		}
 		if l.budget.spent || l.spend(unclocked) {
 			l.keep(slot, c, in)
+			l.timeMessage(slot, c, l.count.messagesIn != messages, false)
 			l.readLater(slot, c)
 			return
 		}
+	}
+}
+
+// timeMessage begins or ends the time for an unfinished message (MessageTimeout).
+// whole: a message came to its end, so what is unfinished now is another one. all:
+// all that came was taken in; else what is missing may be here, unread for our
+// sake. Control frames in between change nothing.
+func (l *loop) timeMessage(slot uint32, c *client, whole, all bool) {
+	e := l.extras.of(c)
+	unfinished := c.state == stateOpen && (e != nil && len(e.rest) > e.done || c.proto.InMessage())
+	if e != nil && e.unfinished && (whole || !unfinished) {
+		e.unfinished = false
+		l.extras.tidy(c)
+		e = l.extras.of(c)
+	}
+	if !unfinished || !all || l.server.cfg.MessageTimeout < 0 || e != nil && e.unfinished {
+		return
+	}
+	e = l.extras.make(slot, c)
+	e.began, e.unfinished = l.wheel.now, true
+	if _, at := l.nextLimit(c); !l.planned(c, at) {
+		l.plan(slot, c, at)
 	}
 }
 

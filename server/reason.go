@@ -36,6 +36,8 @@ const (
 	// ReasonIdle: no answer to the ping; ReasonSilent: no first message in time.
 	ReasonIdle
 	ReasonSilent
+	// ReasonUnfinished: the last byte of a message did not come in time.
+	ReasonUnfinished
 	// ReasonSlow: it did not take what was sent to it.
 	ReasonSlow
 	// ReasonMemory: of all clients it made the server hold the most, and that was
@@ -51,7 +53,7 @@ const (
 
 var reasonNames = [reasons]string{
 	"none", "peer", "vanished", "reset", "handshake", "handshake_timeout", "refused", "protocol", "utf8", "too_big",
-	"policy", "rate", "idle", "silent", "slow", "memory", "shutdown", "admin", "internal",
+	"policy", "rate", "idle", "silent", "unfinished", "slow", "memory", "shutdown", "admin", "internal",
 }
 
 func (r Reason) String() string { return reasonNames[r] }

@@ -1,6 +1,9 @@
 package server
 
-import "testing"
+import (
+	"testing"
+	"time"
+)
 
 // TestShed: when clients make the server hold too much in all, whoever holds the
 // most goes, or has messages dropped, by the policy; who holds little is not
@@ -10,7 +13,7 @@ func TestShed(t *testing.T) {
 	for policy := range policyNames {
 		for _, what := range []string{"message", "answer"} {
 			t.Run(Policy(policy).String()+" "+what, func(t *testing.T) {
-				s := start(t, Config{Loops: 1, SlowConsumer: Policy(policy), PendingLimit: total, PendingTotal: total})
+				s := start(t, Config{Loops: 1, SlowConsumer: Policy(policy), PendingLimit: total, PendingTotal: total, CloseTimeout: 100 * time.Millisecond})
 				s.dialMany(3)
 				s.each(func(l *loop) {
 					open := l.openSlots()

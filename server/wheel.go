@@ -40,6 +40,15 @@ func (l *loop) plan(slot uint32, c *client, at uint32) {
 	*head = slot + 1
 }
 
+// planned says whether the client is looked at at tick at, or before.
+func (l *loop) planned(c *client, at uint32) bool {
+	if c.due == 0 || c.due > wheelSize {
+		return c.due != 0 // it is being looked at
+	}
+	in := (uint32(c.due-1) + wheelSize - l.wheel.now%wheelSize) % wheelSize
+	return !before(at, l.wheel.now+in)
+}
+
 func (l *loop) unplan(slot uint32, c *client) {
 	if c.due == 0 {
 		return
