@@ -69,6 +69,7 @@ func (e export) clients(st *server.Stats) {
 
 func (e export) traffic(st *server.Stats) {
 	e.gauge(pendingBytes, float64(st.PendingBytes))
+	e.gauge(pendingMax, float64(st.PendingMax))
 }
 
 // codes are those of the protocol; all of an application's own are one.

@@ -32,7 +32,8 @@ var (
 	handshakes = describe("wsd_handshakes_total", "Handshakes by outcome: opened, invalid, timeout, turned_away (closed unread), evicted (for a newcomer, when the places were all taken), or the limit that refused it.", "outcome")
 	closes     = describe("wsd_closes_total", "Connections ended, by reason.", "reason")
 
-	pendingBytes = describe("wsd_pending_bytes", "Memory of what waits for clients that do not take it, a message that waits for many counted once.")
+	pendingBytes = describe("wsd_pending_bytes", "Memory that clients make the server hold: unfinished messages, what waits to be sent, publishes under way, running requests; a message for many counts once.")
+	pendingMax   = describe("wsd_pending_max_bytes", "What that may be: over it, who holds the most is closed (wsd_closes_total, reason memory).")
 
 	answers       = describe("wsd_action_answers_total", "Answers by action and code; action (none): no action was asked for, code other: an application's own.", "action", "code")
 	actionSeconds = describe("wsd_action_duration_seconds", "Time in handlers: of pooled actions each call, of inline ones one call in 16.", "action")

@@ -204,7 +204,7 @@ func TestRestStaysInPlace(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if s.inMessage() && i > 8 && len(rest) > 1 && &rest[0] != &buf[0] {
+		if s.InMessage() && i > 8 && len(rest) > 1 && &rest[0] != &buf[0] {
 			t.Fatalf("byte %d: rest moved", i)
 		}
 		buf = buf[:copy(buf, rest)]
@@ -219,8 +219,8 @@ func TestNothingKeptBetweenMessages(t *testing.T) {
 	var s State
 	for _, stream := range [][]byte{text("a"), cut(ws.OpText, "a", "b"), ping("x"), join(text("a"), pong("b"))} {
 		rest, _, err := p.Feed(&s, stream, nil, &recorder{t: t})
-		if rest != nil || err != nil || s.inMessage() {
-			t.Errorf("rest %x, error %v, in a message: %v", rest, err, s.inMessage())
+		if rest != nil || err != nil || s.InMessage() {
+			t.Errorf("rest %x, error %v, in a message: %v", rest, err, s.InMessage())
 		}
 	}
 }

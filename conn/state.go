@@ -42,10 +42,10 @@ func (s *State) CloseSent() bool { return s.is(flagCloseSent) }
 // out what was appended and to close the descriptor.
 func (s *State) ReadDone() bool { return s.is(flagReadDone) }
 
-// inMessage reports whether a data frame or a fragmented message is in
+// InMessage reports whether a data frame or a fragmented message is in
 // progress. A cut frame header or control frame does not count; the caller
 // sees those as a leftover that is not empty.
-func (s *State) inMessage() bool { return s.left > 0 || s.is(flagOpen) }
+func (s *State) InMessage() bool { return s.left > 0 || s.is(flagOpen) }
 
 // stateSize is the length of a written State.
 const stateSize = 16
@@ -99,7 +99,7 @@ func (s *State) possible() bool {
 	case s.ReadDone():
 		return s.have == 0 && s.left == 0
 	}
-	return s.have == 0 || s.inMessage()
+	return s.have == 0 || s.InMessage()
 }
 
 func appendUint32(b []byte, v uint32) []byte {

@@ -78,7 +78,7 @@ func TestInMessage(t *testing.T) {
 			t.Fatal(err)
 		}
 		left = append([]byte{}, rest...)
-		return s.inMessage()
+		return s.InMessage()
 	}
 	whole := text("ab")
 	for i, step := range []struct {

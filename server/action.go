@@ -207,6 +207,7 @@ func (s *Server) tellAll(d *delivery) {
 		d.fan = int(s.population.connected.Load())
 	}
 	d.fan = max(d.fan, 1)
+	s.memory.holdFrame(d)
 	s.backlog.add(len(d.frame), d.fan)
 	_ = s.spread(d) // if the server has stopped there is nobody to tell
 }

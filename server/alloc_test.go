@@ -85,7 +85,7 @@ func TestPipelineAllocates(t *testing.T) {
 			if l.out = out; err != nil {
 				t.Fatal(err)
 			}
-			l.keep(c, rest)
+			l.keep(0, c, rest)
 		}
 	}); n != 0 {
 		t.Errorf("%v allocations for a message that comes byte by byte", n)

@@ -9,6 +9,7 @@ import (
 // backlog bounds the publishes whose walks have not ended: each holds its
 // frame, and a walk in every loop. It is safe for concurrent use.
 type backlog struct {
+	most    int64        // bytes that may be under way: publishBytes, or the account's share
 	count   atomic.Int64 // publishes under way
 	bytes   atomic.Int64 // of their frames
 	fanned  atomic.Int64 // clients that fan-outs under way are for, at most
@@ -16,7 +17,8 @@ type backlog struct {
 	room    chan struct{} // holds a token when there may be room again
 }
 
-// The bounds. One message larger than publishBytes may be under way alone.
+// The bounds. One message larger than publishBytes, or than the account's share,
+// may be under way alone.
 const (
 	publishesAtOnce = 4096
 	publishBytes    = 256 << 20
@@ -29,8 +31,8 @@ const (
 
 // Why a message is not published.
 var (
-	// ErrBacklog is returned by Post while 4,096 publishes, or 256 MiB of them,
-	// are under way: wait for some to end, or use Publish, which does.
+	// ErrBacklog is returned by Post while 4,096 publishes, or 256 MiB of them
+	// or a quarter of Config.PendingTotal, are under way: wait for some to end, or use Publish, which does.
 	ErrBacklog = errors.New("too many publishes under way")
 	// ErrTooLarge is returned for a message of more than 1 GiB.
 	ErrTooLarge = errors.New("a message may have 1 GiB at most")
@@ -48,7 +50,7 @@ func (b *backlog) try(size int) bool {
 	// Added first and looked at then, so that of several who come for the last
 	// place no two get it.
 	n, sum := b.count.Add(1), b.bytes.Add(int64(size))
-	if n == 1 || n <= publishesAtOnce && sum <= publishBytes {
+	if n == 1 || n <= publishesAtOnce && sum <= b.most {
 		return true
 	}
 	b.count.Add(-1)
@@ -88,5 +90,5 @@ func (b *backlog) tell() {
 
 // full says whether clients that address others are to be told "busy".
 func (b *backlog) full() bool {
-	return b.count.Load() >= fanOutsAtOnce || b.bytes.Load() >= publishBytes || b.fanned.Load() >= fannedAtOnce
+	return b.count.Load() >= fanOutsAtOnce || b.bytes.Load() >= b.most || b.fanned.Load() >= fannedAtOnce
 }

@@ -63,7 +63,7 @@ func TestBacklog(t *testing.T) {
 // TestBacklogBytes: large messages are bounded by their bytes, a larger one than
 // that may go alone, and one that no queue could hold may not.
 func TestBacklogBytes(t *testing.T) {
-	b := backlog{room: make(chan struct{}, 1)}
+	b := backlog{most: publishBytes, room: make(chan struct{}, 1)}
 	if !b.try(publishBytes+1) || b.try(1) || b.full() != true {
 		t.Error("one that is larger than the bound does not go alone")
 	}
@@ -89,7 +89,7 @@ func TestBacklogBytes(t *testing.T) {
 // TestBacklogCrowd: many who wait, with little room: never more at once than
 // there is room for, and nobody is forgotten.
 func TestBacklogCrowd(t *testing.T) {
-	b := backlog{room: make(chan struct{}, 1)}
+	b := backlog{most: publishBytes, room: make(chan struct{}, 1)}
 	const large = publishBytes / 3
 	var inside atomic.Int64
 	var all sync.WaitGroup

@@ -111,6 +111,9 @@ func (l *loop) continueReading() {
 		c.clear(flagAgain)
 		l.budget.begin(among)
 		l.readOn(slot, c)
+		if l.heavier {
+			l.shed()
+		}
 		if (l.budget.until != 0 || todo%lookEvery == 0) && l.nanos() >= until {
 			return
 		}

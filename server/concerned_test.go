@@ -72,8 +72,8 @@ func TestSubscribedIsReached(t *testing.T) {
 	all.Wait()
 	close(stop)
 	publisher.Wait()
-	if set := s.concerned(Topic("all")); set.Len() != 0 {
-		t.Errorf("loops %v have subscribers, but there are none", slices.Collect(set.All))
+	if set := s.concerned(Topic("all")); set.len() != 0 {
+		t.Errorf("loops %v have subscribers, but there are none", slices.Collect(set.all))
 	}
 }
 

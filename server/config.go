@@ -83,6 +83,10 @@ type Config struct {
 	// 20 s. The two add up, whichever is longer: there is one ping, and who
 	// says nothing is closed IdleTimeout + PongTimeout after its last byte.
 	PongTimeout time.Duration
+	// MessageTimeout is how long a message may take from its first byte to its
+	// last, whatever control frames come in between; 0 means 60 s, negative that
+	// there is no such limit.
+	MessageTimeout time.Duration
 	// CloseTimeout is how long the peer may take to answer a close; 0 means 5 s.
 	CloseTimeout time.Duration
 	// UserTimeout is how long sent data may stay unacknowledged (TCP_USER_TIMEOUT)
@@ -108,12 +112,13 @@ type Config struct {
 	// what remembering it costs. A single message larger than the limit may wait
 	// alone.
 	PendingLimit int
-	// PendingTotal bounds the memory that takes for all clients together, a
-	// message that waits for many counted once; 0 means 1 GiB. At it the policy
-	// applies to who holds the most of the loop's clients with something waiting
-	// (of 64, each time others); if that is the one who gets still more, it is cut
-	// off if this is an answer. The rest of a message that was sent in part waits
-	// in any case.
+	// PendingTotal bounds the memory, in bytes, that all clients together make the
+	// server hold: unfinished messages, what waits to be sent, publishes under way
+	// and running requests, a message for many counted once; 0 means 1 GiB, whatever
+	// the machine has. Over it, who holds the most goes (of several, who has for the
+	// longest), or with DropNew and DropOld loses messages that wait. Publishes under
+	// way may take a quarter of it, running requests another: beyond that publishers
+	// wait, and requests are answered by code 10.
 	PendingTotal int64
 	// PendingAge is how long the oldest of them may wait; 0 means 30 s.
 	PendingAge time.Duration
@@ -206,6 +211,7 @@ func (c *Config) complete() error {
 	def(&c.RetryAfter, 5*time.Second)
 	def(&c.HandshakeTimeout, 10*time.Second)
 	def(&c.IdleTimeout, time.Minute)
+	def(&c.MessageTimeout, time.Minute)
 	def(&c.PongTimeout, 20*time.Second)
 	def(&c.CloseTimeout, 5*time.Second)
 	def(&c.PendingAge, 30*time.Second)
@@ -245,7 +251,7 @@ func (c *Config) check() error {
 // 10 ms and half a second. A tick is a wake-up per loop.
 func (c *Config) tick() time.Duration {
 	shortest := 8 * time.Second
-	for _, d := range []time.Duration{c.HandshakeTimeout, c.FirstMessageTimeout, c.IdleTimeout, c.PongTimeout,
+	for _, d := range []time.Duration{c.HandshakeTimeout, c.FirstMessageTimeout, c.IdleTimeout, c.PongTimeout, c.MessageTimeout,
 		c.CloseTimeout, c.PendingAge, c.ActionTimeout, c.DrainTime} {
 		if d > 0 {
 			shortest = min(shortest, d)

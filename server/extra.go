@@ -8,9 +8,20 @@ type extra struct {
 	rest []byte // to be presented to conn again, in a buffer of loop.buffers
 	done int    // bytes of rest that conn has taken already
 	call *call  // the pooled handler whose answer is awaited
+	slot uint32 // of the client
 	free uint32 // next free one plus one
 
 	waiting []byte // a request put off until a handover is over
+
+	// began is the tick at which the first byte of an unfinished message came, or
+	// of its frame; it counts if unfinished is set.
+	began      uint32
+	unfinished bool
+
+	// Its place in loop.holders: neighbours, as extras plus one, and the tick at
+	// which it came to that list, 0 if it is in none.
+	before, after, since uint32
+	weight               uint8
 }
 
 // extras hands out extras by index, so that client stays free of pointers.
@@ -29,7 +40,7 @@ func (x *extras) of(c *client) *extra {
 
 // make returns the client's extra, a new one if it has none. The pointer is
 // good until the next make.
-func (x *extras) make(c *client) *extra {
+func (x *extras) make(slot uint32, c *client) *extra {
 	if c.extra == 0 {
 		if x.free == 0 {
 			x.all = append(x.all, extra{})
@@ -38,14 +49,14 @@ func (x *extras) make(c *client) *extra {
 		c.extra = x.free
 		e := &x.all[c.extra-1]
 		x.free = e.free
-		*e = extra{}
+		*e = extra{slot: slot}
 	}
 	return &x.all[c.extra-1]
 }
 
 // tidy gives the client's extra back if nothing is in it.
 func (x *extras) tidy(c *client) {
-	if e := x.of(c); e != nil && e.rest == nil && e.call == nil && e.waiting == nil {
+	if e := x.of(c); e != nil && e.rest == nil && e.call == nil && e.waiting == nil && e.weight == 0 && !e.unfinished {
 		*e = extra{free: x.free}
 		x.free = c.extra
 		c.extra = 0

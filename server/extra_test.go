@@ -73,7 +73,7 @@ func TestExtras(t *testing.T) {
 		switch r.IntN(3) {
 		case 0:
 			fresh := c.extra == 0
-			e := x.make(c)
+			e := x.make(uint32(i), c)
 			if fresh && (e.rest != nil || e.call != nil) {
 				t.Fatal("a new extra has something in it")
 			}
@@ -104,7 +104,7 @@ func TestExtras(t *testing.T) {
 func TestExtraKeepsCall(t *testing.T) {
 	var x extras
 	var c client
-	x.make(&c).call = &call{}
+	x.make(0, &c).call = &call{}
 	x.tidy(&c)
 	if e := x.of(&c); e == nil || e.call == nil {
 		t.Error("the handler is forgotten")

@@ -13,7 +13,7 @@ import (
 func (p *peer) fill(s *site) (sent int) {
 	p.t.Helper()
 	before := s.Stats().MessagesIn
-	for s.pending.Load() == 0 {
+	for s.memory.held.Load() == 0 {
 		p.write(text(strings.Repeat("x", 1000)))
 		sent++
 		s.until("it is answered", func(st Stats) bool { return st.MessagesIn == before+uint64(sent) })

@@ -26,7 +26,8 @@ import (
 //	         u8 state, u8 flags, u8[16] conn.State, 3 × f32 buckets, u32 their age (ms),
 //	         bytes rest, bytes the request that waits, uvarint n, n × bytes topic,
 //	         uvarint n, n × { i64 age (ns), u8 flags, shared: uvarint frame, uvarint
-//	         bytes still to be sent; own: bytes }: the send queue
+//	         bytes still to be sent; own: bytes }: the send queue;
+//	         i64 age of an unfinished message (ns), if there is one
 //	extra    the application's own bytes, whatever they are; there may be none
 //	end      u64 clients, u64 frames
 //
@@ -119,6 +120,9 @@ type clientRecord struct {
 	waiting  []byte // a request of a pooled action that was not begun
 	topics   []string
 	queue    []nodeRecord
+
+	unfinished bool  // the rest is of a message that is being timed
+	began      int64 // nanoseconds since its first byte
 }
 
 type nodeRecord struct {
@@ -184,6 +188,9 @@ func appendClient(b []byte, r *clientRecord) []byte {
 	b = binary.AppendUvarint(b, uint64(len(r.queue)))
 	for i := range r.queue {
 		b = appendNode(b, &r.queue[i])
+	}
+	if r.unfinished {
+		b = le.AppendUint64(b, uint64(r.began))
 	}
 	return finishRecord(b, start)
 }

@@ -34,7 +34,7 @@ func sample() (server serverRecord, frames []frameRecord, clients []clientRecord
 			state: stateOpen, flags: wireAgain | wireSpoke, proto: partial, buckets: [3]float32{2, -1.5, 100}, refilled: 12,
 			rest: []byte("abc\x81"), waiting: []byte(`{"actioncode":"work"}`), topics: []string{"a", "news/ü"},
 			queue: []nodeRecord{{age: 5, flags: wireShared, frame: 0, left: 3}, {age: 4, data: []byte("\x81\x02ok")},
-				{age: 3, flags: wireShared | wireDrop, frame: 1, left: 8}}},
+				{age: 3, flags: wireShared | wireDrop, frame: 1, left: 8}}, unfinished: true, began: 125_000_000},
 		{id: [16]byte{2}, since: 1, state: stateJoining, rest: []byte("GET /ws HTTP/1.1\r\n")},
 		{id: [16]byte{3}, since: 1, state: stateLingering, flags: wireFinish | wireRefused},
 	}

@@ -172,8 +172,16 @@ func (s *Server) unsettle() {
 // putOff keeps a request that must not begin now: of a pooled action, or for
 // others than who sent it.
 func (l *loop) putOff(msg []byte) {
-	l.extras.make(l.feeding.cur).waiting = append([]byte(nil), msg...)
+	l.setWaiting(l.feeding.cur, l.extras.make(l.feeding.slot, l.feeding.cur), append([]byte(nil), msg...))
 	l.handover.waiters = append(l.handover.waiters, l.feeding.slot)
+}
+
+// setWaiting gives the client another request that waits, or none, and counts what
+// that is more or less.
+func (l *loop) setWaiting(c *client, e *extra, msg []byte) {
+	l.server.memory.charge(len(msg) - len(e.waiting))
+	e.waiting = msg
+	l.weigh(c)
 }
 
 // beginPutOff has the requests that were put off go their way.
@@ -187,8 +195,7 @@ func (l *loop) beginPutOff() {
 			continue // it left
 		}
 		msg := e.waiting
-		e.waiting = nil
-		l.extras.tidy(c)
+		l.setWaiting(c, e, nil)
 		l.feeding.slot, l.feeding.cur = slot, c
 		out, held := l.act(msg, l.out[:0])
 		l.out = out

@@ -173,6 +173,9 @@ func readClient(body []byte, frames []*delivery, r *clientRecord) error {
 		}
 		r.queue = append(r.queue, node)
 	}
+	if r.unfinished = len(in.b) > 0; r.unfinished {
+		r.began = in.i64()
+	}
 	if !in.end() {
 		return garbled("client record")
 	}
@@ -186,7 +189,7 @@ func (r *clientRecord) check(frames []*delivery) error {
 		return garbled("a state or a flag of a client")
 	case r.flags&wireRefused != 0 && r.state != stateRefused && r.state != stateLingering:
 		return garbled("a client that was refused and goes on")
-	case r.age < 0 || r.since < 0:
+	case r.age < 0 || r.since < 0 || r.began < 0 || r.unfinished && r.state != stateOpen:
 		return garbled("a time of a client")
 	case r.state != stateOpen && (len(r.waiting) > 0 || len(r.topics) > 0):
 		return garbled("a client that is not open waits or is subscribed")

@@ -174,7 +174,11 @@ func (l *loop) restoreState(slot uint32, c *client, st state) {
 
 func (l *loop) restoreExtra(slot uint32, c *client, r *clientRecord) {
 	if len(r.rest) > 0 {
-		l.extras.make(c).rest = append(l.buffers.get(len(r.rest)), r.rest...)
+		l.keep(slot, c, r.rest)
+	}
+	if r.unfinished {
+		e := l.extras.make(slot, c)
+		e.began, e.unfinished = l.ago(r.began), true
 	}
 	if len(r.waiting) > 0 {
 		l.feeding.slot, l.feeding.cur = slot, c

@@ -138,6 +138,7 @@ func (l *loop) record(slot uint32, c *client, now int64, frames map[*delivery]ui
 	}
 	if e := l.extras.of(c); e != nil {
 		r.rest, r.waiting = e.rest[e.done:], e.waiting
+		r.unfinished, r.began = e.unfinished, int64(l.wheel.now-e.began)*int64(l.tick)
 	}
 	for n := c.head; n != 0; n = l.queue.at(n).next {
 		nd := l.queue.at(n)

@@ -54,7 +54,7 @@ func (l *loop) handshake(slot uint32, c *client, in []byte) {
 	s := l.server
 	if c.state == stateRefused || s.draining.Load() {
 		if conn.HeaderEnd(in) == 0 && len(in) < s.upgrader.MaxHeader {
-			l.keep(c, in)
+			l.keep(slot, c, in)
 			return
 		}
 		l.reject(slot, c, in, ReasonRefused, s.later())
@@ -68,7 +68,7 @@ func (l *loop) handshake(slot uint32, c *client, in []byte) {
 		l.linger(slot, c, ReasonHandshake)
 		return
 	case n == 0:
-		l.keep(c, in)
+		l.keep(slot, c, in)
 		return
 	}
 	if s.echoes(l.req.Path) {
@@ -84,7 +84,7 @@ func (l *loop) handshake(slot uint32, c *client, in []byte) {
 // feedAfter feeds what came right behind the request.
 func (l *loop) feedAfter(slot uint32, c *client, rest []byte) {
 	if len(rest) == 0 {
-		l.keep(c, nil)
+		l.keep(slot, c, nil)
 		return
 	}
 	l.feed(slot, c, rest)

@@ -218,7 +218,7 @@ func TestPingFlood(t *testing.T) {
 	for range 300 {
 		other.alive()
 		// One read's worth beyond where reading pauses.
-		if n := s.pending.Load(); n > int64(s.cfg.PendingLimit/4)+readSize+flushSize {
+		if n := s.memory.held.Load(); n > int64(s.cfg.PendingLimit/4)+readSize+flushSize {
 			t.Fatalf("%d bytes of pongs are waiting", n)
 		}
 	}

@@ -302,7 +302,7 @@ func TestSleepStuck(t *testing.T) {
 			s := start(t, tight(Config{Loops: 1, SlowConsumer: Policy(policy), IdleTimeout: -1, CloseTimeout: briefly}))
 			p, slow := s.stuck("/ws"), s.stuck("/ws")
 			n, _ := s.jam(0, func(r Result) bool { return r.Queued == 2 })
-			n, _ = s.jam(n, func(Result) bool { return s.pending.Load() > 20<<10 }) // waits for both, counts once
+			n, _ = s.jam(n, func(Result) bool { return s.memory.held.Load() > 20<<10 }) // waits for both, counts once
 			var fd int
 			s.each(func(l *loop) { fd = int(l.clients.at(0).fd) })
 			asleep, wake := make(chan struct{}), make(chan struct{})

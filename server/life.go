@@ -48,14 +48,15 @@ const (
 	noLimit           limit = iota
 	handshakeLimit          // joining, refused: for the whole request
 	firstMessageLimit       // open: from the handshake to the first message
+	messageLimit            // open: from a message's first byte to its last
 	idleLimit               // open: silence, after which it gets a ping
 	pongLimit               // open: further silence, after the ping
 	closeLimit              // closing, lingering: for the peer to answer, or hang up
 )
 
 // nextLimit says which of the client's time limits is the next to be reached,
-// and at which tick. It looks at the record alone: a client that was handed over
-// has the same limits as one that was always here.
+// and at which tick. It looks at the record and the extra alone: a client that was
+// handed over has the same limits as one that was always here.
 func (l *loop) nextLimit(c *client) (which limit, at uint32) {
 	cfg := &l.server.cfg
 	switch c.state {
@@ -76,7 +77,12 @@ func (l *loop) nextLimit(c *client) (which limit, at uint32) {
 	}
 	if cfg.FirstMessageTimeout > 0 && !c.is(flagSpoke) {
 		if first := l.ticksSince(c) + l.timeout(cfg.FirstMessageTimeout); which == noLimit || before(first, at) {
-			return firstMessageLimit, first
+			which, at = firstMessageLimit, first
+		}
+	}
+	if e := l.extras.of(c); e != nil && e.unfinished && cfg.MessageTimeout > 0 {
+		if end := e.began + l.timeout(cfg.MessageTimeout); which == noLimit || before(end, at) {
+			which, at = messageLimit, end
 		}
 	}
 	return which, at
@@ -100,6 +106,8 @@ func (l *loop) look(slot uint32, c *client) {
 		l.reject(slot, c, l.withRest(c, nil), ReasonHandshakeTimeout, &conn.HTTPError{Status: 408, Reason: "the handshake took too long"})
 	case firstMessageLimit:
 		l.close(slot, c, ReasonSilent, ws.StatusPolicyViolation, "no message in time")
+	case messageLimit:
+		l.unfinishedTooLong(slot, c)
 	case pongLimit:
 		if !l.held(c) { // of a held client we do not read the answer
 			l.close(slot, c, ReasonIdle, ws.StatusPolicyViolation, "idle: the ping was not answered")
@@ -111,6 +119,19 @@ func (l *loop) look(slot uint32, c *client) {
 	case closeLimit:
 		l.kill(slot, c, ReasonNone)
 	}
+}
+
+// unfinishedTooLong closes a client that does not finish what it has begun, unless
+// the rest may lie unread for our sake.
+func (l *loop) unfinishedTooLong(slot uint32, c *client) {
+	switch {
+	case l.held(c):
+		l.extras.of(c).began = l.wheel.now
+	case !c.is(flagAgain):
+		l.fail(slot, c, ReasonUnfinished, ws.StatusPolicyViolation, "a message was not finished in time")
+		return
+	}
+	l.plan(slot, c, l.wheel.now+1)
 }
 
 // reached says whether the client's next limit is reached. If not, it plans the
@@ -220,7 +241,7 @@ func (l *loop) linger(slot uint32, c *client, why Reason) {
 	}
 	l.countEnd(c, why)
 	l.unlist(slot, c)
-	l.keep(c, nil)
+	l.keep(slot, c, nil)
 	l.enter(slot, c, stateLingering)
 	c.set(flagFinish)
 	if c.head == 0 {
@@ -269,12 +290,12 @@ func (l *loop) unlist(slot uint32, c *client) {
 		l.topics.Leave(slot)
 		c.clear(flagSubscribed)
 	}
-	if e := l.extras.of(c); e != nil && (e.call != nil || e.waiting != nil) {
+	if e := l.extras.of(c); e != nil && (e.call != nil || e.waiting != nil || e.unfinished) {
 		if e.call != nil {
 			e.call.abandon()
 		}
-		e.call, e.waiting = nil, nil
-		l.extras.tidy(c)
+		e.call, e.unfinished = nil, false
+		l.setWaiting(c, e, nil)
 	}
 }
 
@@ -294,7 +315,7 @@ func (l *loop) remove(slot uint32, c *client) {
 	l.unlist(slot, c)
 	l.unplan(slot, c)
 	l.dropQueue(c, true)
-	l.keep(c, nil)
+	l.keep(slot, c, nil)
 	l.setState(c, stateDead)
 }
 

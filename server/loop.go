@@ -3,6 +3,7 @@ package server
 import (
 	"math"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"wsd/conn"
@@ -84,13 +85,17 @@ type loop struct {
 
 	// slow is the clients that do not take what is sent to them.
 	slow struct {
-		stuck    []uint32 // those with a send queue
-		compared int      // index in stuck that heaviest looked at last
+		stuck []uint32 // those with a send queue
 		// unchecked is how many of stuck have still to be looked at in this round,
 		// which is the first after the loop stood still if stalled is set.
 		unchecked int
 		stalled   bool
 	}
+
+	holders  holders     // the clients that make the server hold memory, by how much
+	heavier  bool        // somebody has come to hold more since shed looked last
+	shedding bool        // more have to go, in the next turn
+	asked    atomic.Bool // shed is posted
 
 	handover struct {
 		settling bool     // pooled actions are put off
@@ -182,6 +187,7 @@ func (l *loop) turn() bool {
 	}
 	l.walkOn(reading)
 	l.workOff()
+	l.shed()
 	l.reap()
 	if l.handover.halt != nil {
 		l.standStill()
@@ -225,7 +231,7 @@ func (l *loop) wait() (n int, woken bool, err error) {
 
 // busy says that there is work which no event will announce.
 func (l *loop) busy() bool {
-	return l.again.len() > 0 || l.walking() > 0 || l.wheel.looking() || l.slow.unchecked > 0 || l.drain.quota > 0 ||
+	return l.again.len() > 0 || l.walking() > 0 || l.wheel.looking() || l.slow.unchecked > 0 || l.drain.quota > 0 || l.shedding ||
 		l.accept != nil && l.accept.sweeping
 }
 
@@ -259,6 +265,9 @@ func (l *loop) event(ev *netpoll.Event) {
 	}
 	if ev.Readable() {
 		l.readable(t.Slot(), c, ev.Ended())
+		if l.heavier {
+			l.shed()
+		}
 	}
 }
 

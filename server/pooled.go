@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/gobwas/ws"
+	"github.com/google/uuid"
 
 	"wsd/conn"
 	"wsd/dispatch"
@@ -15,13 +16,15 @@ import (
 // call is a pooled handler at work for a client.
 type call struct {
 	slot     uint32
+	size     int // what it counts in the account, until endCall
 	action   *dispatch.Action
 	ctx      dispatch.Context
 	cancel   context.CancelFunc
 	fan      bool
 	deadline uint32 // tick
 	// ended: its answer is no longer waited for. Set by the loop, read by the worker.
-	ended atomic.Bool
+	ended   atomic.Bool
+	counted atomic.Bool // out: see endCall
 }
 
 func (k *call) abandon() {
@@ -29,27 +32,52 @@ func (k *call) abandon() {
 	k.cancel()
 }
 
-// newCall makes a call of the request in l.feeding.ctx, with memory of its own.
+// newCall makes a call of the request in l.feeding.ctx, with memory of its own. It
+// is nil if requests under way may not take that much.
 func (l *loop) newCall(a *dispatch.Action) *call {
 	s := l.server
-	k := &call{slot: l.feeding.slot, action: a, fan: l.feeding.env.Broadcast || len(l.feeding.env.ClientIDs) > 0, ctx: l.feeding.ctx,
+	size := callCost + sizeOf(&l.feeding.env)
+	if !s.memory.chargeRequest(size) {
+		return nil
+	}
+	k := &call{slot: l.feeding.slot, size: size, action: a, fan: l.feeding.env.Broadcast || len(l.feeding.env.ClientIDs) > 0, ctx: l.feeding.ctx,
 		deadline: l.wheel.now + l.timeout(s.cfg.ActionTimeout)}
 	k.ctx.Context, k.cancel = context.WithTimeout(s.ctx, s.cfg.ActionTimeout)
 	k.ctx.Client, k.ctx.Envelope = l.there(l.feeding.slot, l.feeding.cur), l.feeding.env.Clone()
 	return k
 }
 
+// sizeOf is the memory of a copy of e.
+func sizeOf(e *dispatch.Envelope) int {
+	return len(e.Action) + len(e.Data) + len(e.Token) + len(e.Company) + len(e.Seq) + len(e.ClientIDs)*len(uuid.UUID{})
+}
+
+// endCall counts a call out once nobody works on it any more, which may be long
+// after its client's wait for it has ended.
+func (s *Server) endCall(k *call) {
+	if k.counted.CompareAndSwap(false, true) {
+		s.memory.freeRequest(k.size)
+	}
+}
+
 // hold has the client wait for call k.
 func (l *loop) hold(k *call) {
-	l.extras.make(l.feeding.cur).call = k
+	l.extras.make(l.feeding.slot, l.feeding.cur).call = k
+	l.weigh(l.feeding.cur)
 	l.pooled.calls = append(l.pooled.calls, k)
+}
+
+// unhold ends that wait.
+func (l *loop) unhold(k *call, c *client) {
+	k.ended.Store(true)
+	l.extras.of(c).call = nil
+	l.weigh(c)
 }
 
 // begin hands the request to the workers.
 func (l *loop) begin(a *dispatch.Action, out []byte) (_ []byte, held bool) {
 	k := l.newCall(a)
-	if err := l.server.workers.Submit(func() { l.server.work(l, k) }); err != nil {
-		k.cancel()
+	if k == nil || !l.employ(k) {
 		l.count.n[nBusy]++
 		return l.refuse(a, out, dispatch.Busy), false
 	}
@@ -58,8 +86,19 @@ func (l *loop) begin(a *dispatch.Action, out []byte) (_ []byte, held bool) {
 	return out, true
 }
 
+// employ finds a worker for a call, or reports false.
+func (l *loop) employ(k *call) bool {
+	if err := l.server.workers.Submit(func() { l.server.work(l, k) }); err != nil {
+		k.cancel()
+		l.server.endCall(k)
+		return false
+	}
+	return true
+}
+
 // work runs in a worker: the handler, and the answer's way back.
 func (s *Server) work(l *loop, k *call) {
+	defer s.endCall(k)
 	defer k.cancel()
 	if k.ended.Load() {
 		return // the client left, or waited for too long, before a worker was free
@@ -93,12 +132,10 @@ func (l *loop) answer(k *call, frame []byte, code dispatch.Code) {
 
 // resume ends the client's wait for call k.
 func (l *loop) resume(k *call, c *client, frame []byte) {
-	k.ended.Store(true)
-	l.extras.of(c).call = nil
-	l.extras.tidy(c)
+	l.unhold(k, c)
 	if len(frame) > 0 {
 		l.count.n[nMessagesOut]++
-		l.reply(k.slot, c, frame)
+		l.send(k.slot, c, frame)
 	}
 	if c.state == stateOpen {
 		l.readLater(k.slot, c)

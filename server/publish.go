@@ -179,6 +179,7 @@ func (s *Server) publishWhenRoom(ctx context.Context, d *delivery) error {
 // publish is spread for those outside the loops. It waits while the clients are
 // being handed over: afterwards the message is for all of them, or for none.
 func (s *Server) publish(d *delivery) error {
+	s.memory.holdFrame(d)
 	s.gate.RLock()
 	defer s.gate.RUnlock()
 	if s.gone {
@@ -225,7 +226,7 @@ type delivery struct {
 	// Added to by each loop as it ends its walk.
 	matched, sent, queued, dropped, expired, last atomic.Int64
 	left                                          atomic.Int32 // loops that still walk
-	held                                          atomic.Int32 // nodes that need the frame
+	held                                          atomic.Int32 // nodes that need the frame, and one more while it is under way
 }
 
 // closing is how the clients that a walk meets are closed (CloseTopic).
@@ -256,7 +257,7 @@ func (s *Server) spread(d *delivery) error {
 		s.publishes.Add(1)
 	}
 	loops := s.concerned(d.target)
-	n := loops.Len()
+	n := loops.len()
 	if n == 0 {
 		s.over(d)
 		if d.closing == nil {
@@ -266,32 +267,35 @@ func (s *Server) spread(d *delivery) error {
 		return nil
 	}
 	d.left.Store(int32(n))
-	for i := range loops.All {
+	for i := range loops.all {
 		s.loops[i].post(func(l *loop) { l.deliver(d) })
 	}
 	return nil
 }
 
-// over takes the delivery out of the backlog: its last walk has ended, or none
-// will begin.
-func (s *Server) over(d *delivery) { s.backlog.leave(len(d.frame), d.fan) }
+// over ends the delivery's time under way: its last walk has ended, or none will
+// begin.
+func (s *Server) over(d *delivery) {
+	s.memory.freeFrame(d)
+	s.backlog.leave(len(d.frame), d.fan)
+}
 
 // concerned are the loops that may have clients of a target: those of its ids,
 // and those that have subscribers of its topics. A client whose subscription was
-// answered is among them: its loop is in owners before the answer is made.
-func (s *Server) concerned(t Target) (set topic.OwnerSet) {
+// answered is among them: its loop is in topicLoops before the answer is made.
+func (s *Server) concerned(t Target) (set loopSet) {
 	switch {
 	case t.all:
 		for i := range s.loops {
-			set.Add(i)
+			set.add(i)
 		}
 	case len(t.topics) > 0:
 		for _, name := range t.topics {
-			s.owners.AddTo(&set, name)
+			s.topicLoops.addTo(&set, name)
 		}
 	default:
 		for _, id := range t.clients {
-			set.Add(s.loopOf(id))
+			set.add(s.loopOf(id))
 		}
 	}
 	return set

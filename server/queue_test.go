@@ -28,7 +28,7 @@ func TestQueue(t *testing.T) {
 		l := bare()
 		l.tick = time.Millisecond
 		cfg := &l.server.cfg
-		cfg.PendingLimit, cfg.PendingTotal, cfg.SlowConsumer = 4000, 25_000, DropOld
+		cfg.PendingLimit, cfg.SlowConsumer = 4000, DropOld
 		const n = 5
 		var twins [n][]waiting
 		var clients [n]*client
@@ -47,8 +47,7 @@ func TestQueue(t *testing.T) {
 			c, q := clients[i], &twins[i]
 			slot := uint32(i)
 			fits := func(size int) bool {
-				size += nodeCost
-				return (bytesOf(*q) == 0 || bytesOf(*q)+size <= cfg.PendingLimit) && int64(total()+size) <= cfg.PendingTotal
+				return bytesOf(*q) == 0 || bytesOf(*q)+size+nodeCost <= cfg.PendingLimit
 			}
 			switch r.IntN(8) {
 			case 0, 1, 2:
@@ -108,7 +107,7 @@ func TestQueue(t *testing.T) {
 				}
 			}
 			same(t, l, c, *q)
-			if got := l.server.pending.Load(); got != int64(total()) {
+			if got := l.server.memory.held.Load(); got != int64(total()) {
 				t.Fatalf("seed %d, step %d: %d bytes in all, want %d", seed, step, got, total())
 			}
 		}
@@ -135,7 +134,7 @@ func TestLatest(t *testing.T) {
 		r := rand.New(rand.NewPCG(seed, 4))
 		l := bare()
 		l.tick = time.Millisecond
-		l.server.cfg.PendingLimit, l.server.cfg.PendingTotal = mostBytes, mostBytes
+		l.server.cfg.PendingLimit = mostBytes
 		var clients [3]*client
 		var twins [3][]valued
 		for i := range clients {
@@ -225,7 +224,7 @@ func TestNodesCount(t *testing.T) {
 		l := bare()
 		l.tick = time.Millisecond
 		cfg := &l.server.cfg
-		cfg.PendingLimit, cfg.PendingTotal, cfg.SlowConsumer = 64<<10, 1<<20, policy
+		cfg.PendingLimit, cfg.SlowConsumer = 64<<10, policy
 		slot, c := l.clients.alloc()
 		c.state = stateOpen
 		d := &delivery{frame: []byte("x\n")}
@@ -237,7 +236,7 @@ func TestNodesCount(t *testing.T) {
 		if most := cfg.PendingLimit / nodeCost; l.queue.used > most || l.queue.used < most/2 || int(c.pending) > cfg.PendingLimit {
 			t.Errorf("%v: %d messages of two bytes wait, and count %d; the limit is %d bytes", policy, l.queue.used, c.pending, cfg.PendingLimit)
 		}
-		if l.dropQueue(c, true); c.pending != 0 || l.server.pending.Load() != 0 {
+		if l.dropQueue(c, true); c.pending != 0 || l.server.memory.held.Load() != 0 {
 			t.Errorf("%v: %d bytes of nothing", policy, c.pending)
 		}
 	}

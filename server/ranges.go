@@ -73,6 +73,7 @@ func (c *Config) checkRanges() error {
 		{"HandshakeTimeout", c.HandshakeTimeout, time.Millisecond, longest, false},
 		{"FirstMessageTimeout", c.FirstMessageTimeout, 0, longest, false},
 		{"IdleTimeout", c.IdleTimeout, time.Millisecond, longest, true},
+		{"MessageTimeout", c.MessageTimeout, time.Millisecond, longest, true},
 		{"PongTimeout", c.PongTimeout, time.Millisecond, longest, false},
 		{"CloseTimeout", c.CloseTimeout, time.Millisecond, longest, false},
 		{"UserTimeout", c.UserTimeout, time.Millisecond, longestUser, true},

@@ -130,7 +130,7 @@ func (l *loop) withRest(c *client, in []byte) []byte {
 		if e.done > 0 {
 			e.rest, e.done = e.rest[:copy(e.rest, e.rest[e.done:])], 0
 		}
-		e.rest = l.buffers.join(e.rest, in)
+		l.setRest(c, e, l.buffers.join(e.rest, in))
 	}
 	return e.rest[e.done:]
 }
@@ -138,21 +138,30 @@ func (l *loop) withRest(c *client, in []byte) []byte {
 // keep stores what has to be presented again. rest aliases the scratch buffer,
 // or the client's own, in which it stays where it is: a client that goes on
 // after a pause, again and again, does not have it moved each time.
-func (l *loop) keep(c *client, rest []byte) {
+func (l *loop) keep(slot uint32, c *client, rest []byte) {
 	e := l.extras.of(c)
 	switch {
 	case len(rest) == 0:
 		if e != nil && e.rest != nil {
 			l.buffers.put(e.rest)
-			e.rest, e.done = nil, 0
-			l.extras.tidy(c)
+			e.done = 0
+			l.setRest(c, e, nil)
 		}
 	case e != nil && e.rest != nil:
 		e.done = cap(e.rest) - cap(rest)
 		e.rest = e.rest[:e.done+len(rest)]
 	default:
-		e = l.extras.make(c)
-		e.rest = append(l.buffers.get(len(rest)), rest...)
+		l.setRest(c, l.extras.make(slot, c), append(l.buffers.get(len(rest)), rest...))
+	}
+}
+
+// setRest gives the client another buffer, or none, and counts what that is more
+// or less.
+func (l *loop) setRest(c *client, e *extra, rest []byte) {
+	more := cap(rest) - cap(e.rest)
+	if e.rest = rest; more != 0 {
+		l.server.memory.charge(more)
+		l.weigh(c)
 	}
 }
 
@@ -161,12 +170,13 @@ func (l *loop) keep(c *client, rest []byte) {
 // while Feed runs: its leftover, which Feed reads, would go back to the pool.
 // Message and Control return an error instead, on which feed acts afterwards.
 func (l *loop) feed(slot uint32, c *client, in []byte) {
+	messages := l.count.n[nMessagesIn]
 	for {
 		l.feeding.slot, l.feeding.cur = slot, c
 		rest, out, err := l.server.protocol.Feed(&c.proto, in, l.out[:0], l)
 		l.out = out
 		if len(out) > 0 {
-			l.reply(slot, c, out)
+			l.send(slot, c, out)
 		}
 		if cap(l.out) > 4*flushSize { // a large answer: not kept
 			l.out = make([]byte, 0, flushSize)
@@ -175,23 +185,48 @@ func (l *loop) feed(slot uint32, c *client, in []byte) {
 			return
 		}
 		if err != nil && err != conn.ErrPause {
-			l.keep(c, rest)
+			l.keep(slot, c, rest)
 			l.protocolEnd(slot, c, err)
 			return
 		}
 		if err == nil || l.held(c) || c.state != stateOpen {
-			l.keep(c, rest)
+			l.keep(slot, c, rest)
+			l.timeMessage(slot, c, l.count.n[nMessagesIn] != messages, err == nil)
 			return
 		}
 		if in = rest; len(in) == 0 { // paused, and that was all
-			l.keep(c, nil)
+			l.keep(slot, c, nil)
+			l.timeMessage(slot, c, l.count.n[nMessagesIn] != messages, true)
 			return
 		}
 		if l.budget.spent || l.spend(unclocked) {
-			l.keep(c, in)
+			l.keep(slot, c, in)
+			l.timeMessage(slot, c, l.count.n[nMessagesIn] != messages, false)
 			l.readLater(slot, c)
 			return
 		}
+	}
+}
+
+// timeMessage begins or ends the time for an unfinished message (MessageTimeout).
+// whole: a message came to its end, so what is unfinished now is another one. all:
+// all that came was taken in; else what is missing may be here, unread for our
+// sake. Control frames in between change nothing.
+func (l *loop) timeMessage(slot uint32, c *client, whole, all bool) {
+	e := l.extras.of(c)
+	unfinished := c.state == stateOpen && (e != nil && len(e.rest) > e.done || c.proto.InMessage())
+	if e != nil && e.unfinished && (whole || !unfinished) {
+		e.unfinished = false
+		l.extras.tidy(c)
+		e = l.extras.of(c)
+	}
+	if !unfinished || !all || l.server.cfg.MessageTimeout < 0 || e != nil && e.unfinished {
+		return
+	}
+	e = l.extras.make(slot, c)
+	e.began, e.unfinished = l.wheel.now, true
+	if _, at := l.nextLimit(c); !l.planned(c, at) {
+		l.plan(slot, c, at)
 	}
 }
 

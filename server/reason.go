@@ -36,8 +36,13 @@ const (
 	// ReasonIdle: no answer to the ping; ReasonSilent: no first message in time.
 	ReasonIdle
 	ReasonSilent
+	// ReasonUnfinished: the last byte of a message did not come in time.
+	ReasonUnfinished
 	// ReasonSlow: it did not take what was sent to it.
 	ReasonSlow
+	// ReasonMemory: of all clients it made the server hold the most, and that was
+	// too much.
+	ReasonMemory
 	// ReasonShutdown: the server stops. ReasonAdmin: somebody asked for it.
 	ReasonShutdown
 	ReasonAdmin
@@ -61,7 +66,9 @@ var reasonNames = [reasons]string{
 	ReasonRate:             "rate",
 	ReasonIdle:             "idle",
 	ReasonSilent:           "silent",
+	ReasonUnfinished:       "unfinished",
 	ReasonSlow:             "slow",
+	ReasonMemory:           "memory",
 	ReasonShutdown:         "shutdown",
 	ReasonAdmin:            "admin",
 	ReasonInternal:         "internal",

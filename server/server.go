@@ -58,10 +58,11 @@ type Server struct {
 	unspent    atomic.Int64 // of the handshake rate, by those who were refused for another limit
 	keptOut    atomic.Int64 // Server.age of the last one refused for want of a place, 0: nobody since one was let in
 	backingOff atomic.Bool  // nobody is accepted for the moment
-	pending    atomic.Int64 // memory of all send queues: hold
+	memory     account
+	lastShed   atomic.Int64 // Server.age when somebody had to go for want of memory, 0: never
 	publishes  atomic.Uint64
 	unmatched  atomic.Uint64 // those of them that concerned no loop
-	owners     *topic.Owners // the loops that have subscribers of a topic
+	topicLoops *topicLoops
 	panics     atomic.Uint64 // in what the application has run on loops
 	backlog    backlog
 	ids        ids
@@ -90,8 +91,10 @@ func New(cfg Config) (*Server, error) {
 	s := &Server{cfg: cfg, log: cfg.Logger, mux: cfg.Mux, began: time.Now(), made: time.Now(),
 		swept: make(chan struct{}), ended: make(chan struct{}), stopped: make(chan struct{}),
 		backlog: backlog{room: make(chan struct{}, 1)}, population: population{empty: make(chan struct{}, 1)},
-		owners: topic.NewOwners()}
+		topicLoops: newTopicLoops()}
 	s.debug = s.log.Enabled(context.Background(), slog.LevelDebug)
+	s.memory.limit.Store(cfg.PendingTotal)
+	s.backlog.most = min(publishBytes, s.memory.share())
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.protocol = conn.Protocol{MaxMessage: cfg.MaxMessage, MaxFragments: cfg.MaxFragments, Frames: framesAtOnce}
 	s.upgrader = conn.Upgrader{MaxHeader: cfg.MaxHeader, Hosts: cfg.Hosts, Origins: cfg.Origins,
@@ -193,8 +196,9 @@ func (s *Server) newLoop(i int) (*loop, error) {
 		events:  make([]netpoll.Event, batch),
 		scratch: make([]byte, readSize), out: make([]byte, 0, flushSize),
 		nanos:  func() int64 { return int64(time.Since(start)) },
-		topics: topic.Table{MaxPerClient: s.cfg.MaxTopicsPerClient, MaxTopics: s.cfg.MaxTopics, Owners: s.owners, Owner: i},
+		topics: topic.Table{MaxPerClient: s.cfg.MaxTopicsPerClient, MaxTopics: s.cfg.MaxTopics},
 	}
+	s.topicLoops.watch(&l.topics, i)
 	l.byID = newDirectory(&l.clients, min(s.limits.MaxClients/s.cfg.Loops, directoryRoom))
 	l.count.actions = make([]actionCounters, len(s.constants))
 	if err := poll.Tick(l.tick); err != nil {

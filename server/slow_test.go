@@ -250,7 +250,7 @@ func TestStuckAge(t *testing.T) {
 func TestPendingTotal(t *testing.T) {
 	const total = 1 << 20
 	within := func(s *site, started int64) {
-		if n := s.pending.Load(); n > total+started {
+		if n := s.memory.held.Load(); n > total+started {
 			s.t.Fatalf("%d bytes are waiting, the limit is %d", n, total)
 		}
 	}
@@ -285,7 +285,7 @@ func TestPendingTotal(t *testing.T) {
 		eventually(t, says("the limit is reached"), func() bool {
 			within(s, 2*300_000) // one answer for each loop, for a moment
 			other.ask("x", "x")
-			return s.Stats().Closed["slow"] > 0
+			return s.Stats().Closed["memory"] > 0
 		})
 		for _, p := range peers {
 			p.reset()
@@ -331,7 +331,7 @@ func TestThousandStuck(t *testing.T) {
 			for i := range messages {
 				r := s.publish(All(), fmt.Sprint(i, " ", strings.Repeat("x", size)))
 				total.Matched, total.Sent, total.Queued, total.Dropped = total.Matched+r.Matched, total.Sent+r.Sent, total.Queued+r.Queued, total.Dropped+r.Dropped
-				if n := s.pending.Load(); n > stuck*8*size {
+				if n := s.memory.held.Load(); n > stuck*8*size {
 					t.Fatalf("%d bytes are waiting", n)
 				}
 				for range healthy { // the test's own readers must not be the slow ones

@@ -33,9 +33,11 @@ type Stats struct {
 	Pings          uint64            `json:"pings_sent"`
 	BytesIn        uint64            `json:"bytes_in"`
 	BytesOut       uint64            `json:"bytes_out"`
-	// PendingBytes is the memory of all send queues, a message that waits for many
-	// counted once, and 48 for each for whom it does: what PendingTotal bounds.
+	// PendingBytes is the memory that clients make the server hold: unfinished
+	// messages, what waits to be sent, publishes under way and running requests, a
+	// message for many counted once. PendingMax bounds it: Config.PendingTotal.
 	PendingBytes int64             `json:"pending_bytes"`
+	PendingMax   int64             `json:"pending_max_bytes"`
 	Dropped      map[string]uint64 `json:"dropped"` // messages, by policy
 	// Queue tells what became of published messages that had to wait:
 	// Queued is the sum of the others and of those that still wait.
@@ -161,7 +163,7 @@ func (s *Server) describe(sum *counters) Stats {
 		Uptime: time.Since(s.began).Seconds(), Loops: len(s.loops),
 		Refused: map[string]uint64{}, Closed: map[string]uint64{}, Dropped: map[string]uint64{},
 		Actions: map[string]map[int]uint64{}, ActionSeconds: map[string]Histogram{},
-		PendingBytes: s.pending.Load(), Publishes: s.publishes.Load(), PublishesUnderWay: s.backlog.count.Load(),
+		PendingBytes: s.memory.held.Load(), PendingMax: s.memory.limit.Load(), Publishes: s.publishes.Load(), PublishesUnderWay: s.backlog.count.Load(),
 	}
 	for k, c := range counterTable {
 		*c.stat(&st) = sum.n[k]

@@ -30,6 +30,10 @@ func (l *loop) verify(a *dispatch.Action, out []byte) (_ []byte, held bool) {
 		return l.refuse(a, out, dispatch.Busy), false
 	}
 	k := l.newCall(a)
+	if k == nil {
+		l.count.n[nBusy]++
+		return l.refuse(a, out, dispatch.Busy), false
+	}
 	l.hold(k)
 	l.pooled.checks = append(l.pooled.checks, k)
 	l.nextCheck()
@@ -43,6 +47,7 @@ func (l *loop) nextCheck() {
 		l.pooled.checks[0] = nil
 		l.pooled.checks = l.pooled.checks[1:]
 		if k.ended.Load() { // the client left, or waited for too long
+			l.server.endCall(k)
 			continue
 		}
 		s := l.server
@@ -64,6 +69,7 @@ func (l *loop) nextCheck() {
 
 // noWorker answers a request whose token nobody has time for.
 func (l *loop) noWorker(k *call) {
+	l.server.endCall(k)
 	if k.ended.Load() {
 		return
 	}
@@ -73,21 +79,21 @@ func (l *loop) noWorker(k *call) {
 
 // verified goes on with a request as if it had just come.
 func (l *loop) verified(k *call) {
+	l.server.endCall(k)
 	if k.ended.Load() {
 		l.count.n[nLate]++
 		return
 	}
 	c := l.clients.at(k.slot)
-	k.abandon()
-	l.extras.of(c).call = nil
-	l.extras.tidy(c)
+	k.cancel()
+	l.unhold(k, c)
 	l.feeding.slot, l.feeding.cur, l.feeding.env = k.slot, c, *k.ctx.Envelope
 	l.feeding.ctx = k.ctx
 	l.feeding.ctx.Context, l.feeding.ctx.Client, l.feeding.ctx.Envelope = l.server.ctx, (*here)(l), &l.feeding.env
 	out, held := l.perform(k.action, l.out[:0], k.fan)
 	l.out = out
 	if len(out) > 0 {
-		l.reply(k.slot, c, out)
+		l.send(k.slot, c, out)
 	}
 	if !held && c.state == stateOpen {
 		l.readLater(k.slot, c)

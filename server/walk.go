@@ -163,6 +163,9 @@ func (l *loop) offer(w *walk, slot uint32, c *client) {
 	}
 	l.enqueue(slot, c, node{data: frame[n:], from: w.d, drop: n == 0})
 	w.queued++
+	if l.heavier {
+		l.shed()
+	}
 }
 
 // arrived ends the loop's part, and the whole if it was the last.

@@ -40,6 +40,15 @@ func (l *loop) plan(slot uint32, c *client, at uint32) {
 	*head = slot + 1
 }
 
+// planned says whether the client is looked at at tick at, or before.
+func (l *loop) planned(c *client, at uint32) bool {
+	if c.due == 0 || c.due > wheelSize {
+		return c.due != 0 // it is being looked at
+	}
+	in := (uint32(c.due-1) + wheelSize - l.wheel.now%wheelSize) % wheelSize
+	return !before(at, l.wheel.now+in)
+}
+
 func (l *loop) unplan(slot uint32, c *client) {
 	if c.due == 0 {
 		return
@@ -85,6 +94,9 @@ func (l *loop) lookOn(n int) {
 		c := l.clients.at(head - 1)
 		l.unplan(head-1, c)
 		l.look(head-1, c)
+		if l.heavier {
+			l.shed()
+		}
 		n--
 	}
 }

@@ -1,13 +1,18 @@
 package server
 
 import (
+	"math"
 	"math/rand/v2"
 	"testing"
 	"time"
 )
 
 // bare is a loop without a poller or clients, for its data structures.
-func bare() *loop { return &loop{server: &Server{}} }
+func bare() *loop {
+	l := &loop{server: &Server{}}
+	l.server.memory.limit.Store(math.MaxInt64)
+	return l
+}
 
 // TestWheel: against a list of who is due when, with clients that are planned,
 // planned again and unplanned at random, and time that stands still or leaps.

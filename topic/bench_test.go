@@ -91,35 +91,3 @@ func BenchmarkAllowed(b *testing.B) {
 		Allowed(patterns, "room.12345.news")
 	}
 }
-
-// BenchmarkOwners reports what a million topics of one subscriber each cost beside the tables that have
-// them, and what a look takes.
-func BenchmarkOwners(b *testing.B) {
-	const n, tables = 1_000_000, 64
-	names := topicNames(n)
-	fill := func(owners *Owners) (list [tables]*Table) {
-		for i := range list {
-			list[i] = &Table{Owners: owners, Owner: i}
-		}
-		for i, name := range names {
-			_ = list[i%tables].Subscribe(uint32(i/tables), name)
-		}
-		return list
-	}
-	before := heap()
-	without := fill(nil)
-	alone := heap() - before
-	runtime.KeepAlive(without)
-	before = heap()
-	owners := NewOwners()
-	with := fill(owners)
-	both := heap() - before
-	i := 0
-	for b.Loop() {
-		var set OwnerSet
-		owners.AddTo(&set, names[i%n])
-		i += 7919
-	}
-	b.ReportMetric((both-alone)/n, "bytes/topic")
-	runtime.KeepAlive(with)
-}

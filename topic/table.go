@@ -33,10 +33,9 @@ type Table struct {
 	MaxPerClient int // topics of one slot
 	MaxTopics    int // topics in all
 
-	// Owners, if set, is told which topics have subscribers here, under the number Owner. Both are set
-	// before the first subscription and do not change.
-	Owners *Owners
-	Owner  int // 0 to MaxOwners-1
+	// Opened and Closed, if set, are called with a topic that gets its first subscriber, and one that
+	// loses its last. They are set before the first subscription, and must not call the table.
+	Opened, Closed func(topic string)
 
 	ids    map[string]uint32 // index into topics by name
 	topics slab[entry]
@@ -137,8 +136,8 @@ func (t *Table) open(topic string) uint32 {
 		t.ids = make(map[string]uint32)
 	}
 	t.ids[topic] = id
-	if t.Owners != nil {
-		t.Owners.add(topic, t.Owner)
+	if t.Opened != nil {
+		t.Opened(topic)
 	}
 	return id
 }
@@ -147,8 +146,8 @@ func (t *Table) open(topic string) uint32 {
 func (t *Table) close(id uint32) {
 	topic := t.topics.at(id)
 	delete(t.ids, topic.name)
-	if t.Owners != nil {
-		t.Owners.remove(topic.name, t.Owner)
+	if t.Closed != nil {
+		t.Closed(topic.name)
 	}
 	*topic = entry{}
 	t.vacant = append(t.vacant, id)

@@ -41,7 +41,6 @@ func (f *serveFlags) serverConfig() server.Config {
 		MaxTopics:          limit(f.Limits.MaxTopics),
 
 		PendingLimit: int(f.Slow.PendingLimit),
-		PendingTotal: int64(f.Slow.PendingTotal),
 		PendingAge:   time.Duration(f.Slow.PendingAge),
 		NotsentLowat: int(orNone(f.Slow.NotsentLowat)),
 
@@ -49,6 +48,7 @@ func (f *serveFlags) serverConfig() server.Config {
 		FirstMessageTimeout: time.Duration(f.Timeouts.FirstMessageTimeout),
 		IdleTimeout:         time.Duration(orNone(f.Timeouts.IdleTimeout)),
 		PongTimeout:         time.Duration(f.Timeouts.PongTimeout),
+		MessageTimeout:      time.Duration(orNone(f.Timeouts.MessageTimeout)),
 		CloseTimeout:        time.Duration(f.Timeouts.CloseTimeout),
 
 		ClientFanout:  f.Actions.ClientFanout,
@@ -59,6 +59,9 @@ func (f *serveFlags) serverConfig() server.Config {
 	}
 	if t := f.Timeouts.UserTimeout; t != nil {
 		cfg.UserTimeout = time.Duration(orNone(*t))
+	}
+	if t := f.Slow.PendingTotal; t != nil {
+		cfg.PendingTotal = int64(*t)
 	}
 	_ = cfg.SlowConsumer.UnmarshalText([]byte(f.Slow.SlowConsumer)) // it is one of the flag's enum
 	return cfg
@@ -134,7 +137,7 @@ func (f *serveFlags) checkPresent() error {
 		{"max-header", f.Limits.MaxHeader == 0},
 		{"max-message", f.Limits.MaxMessage == 0},
 		{"pending-limit", f.Slow.PendingLimit == 0},
-		{"pending-total", f.Slow.PendingTotal == 0},
+		{"pending-total", f.Slow.PendingTotal != nil && *f.Slow.PendingTotal == 0},
 		{"pending-age", f.Slow.PendingAge == 0},
 		{"handshake-timeout", f.Timeouts.HandshakeTimeout == 0},
 		{"pong-timeout", f.Timeouts.PongTimeout == 0},

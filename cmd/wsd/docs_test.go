@@ -110,7 +110,7 @@ func TestEveryLimitMeetsAnother(t *testing.T) {
 	}
 	for _, f := range settings(serveModel(t)) {
 		switch f.Target.Interface().(type) {
-		case count, size, span, *span:
+		case count, size, span, *size, *span:
 			if !bytes.Contains(page, []byte("`"+f.Name+"`")) {
 				t.Errorf("docs/limits.md does not say where --%s meets another limit", f.Name)
 			}

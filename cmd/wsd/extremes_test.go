@@ -17,9 +17,9 @@ func largest(flag *kong.Flag) string {
 	switch flag.Target.Interface().(type) {
 	case count:
 		return "9223372036854775807"
-	case size:
+	case size, *size:
 		return "2305843009213693951"
-	case span:
+	case span, *span:
 		return "2562047h47m16.854775807s"
 	}
 	return ""

@@ -25,7 +25,7 @@ type listenFlags struct {
 }
 
 type admissionFlags struct {
-	MaxClients    count    `default:"0" help:"Clients connected at once, joining ones included; 0: as many as the descriptor limit allows, which is never exceeded."`
+	MaxClients    count    `default:"0" help:"Clients connected at once, joining ones included; 0: as many as the descriptor limit allows, which is never exceeded, and a third of the memory."`
 	MaxHandshakes count    `default:"4096" help:"Handshakes under way at once."`
 	HandshakeRate count    `default:"0" help:"Handshakes begun per second; 0: no limit."`
 	MaxPerAddress count    `default:"0" help:"Clients of one IP address (IPv6: of one /64); 0: no limit."`
@@ -50,7 +50,7 @@ type limitFlags struct {
 type slowFlags struct {
 	SlowConsumer string `default:"close" enum:"close,drop-new,drop-old" placeholder:"POLICY" help:"What happens to a client that does not take what is sent to it: close (code 1008), drop-new or drop-old messages."`
 	PendingLimit size   `default:"4MiB" help:"Bytes that may wait for one client beyond what the kernel took, 48 more for each message; at most 1GiB."`
-	PendingTotal size   `default:"1GiB" help:"Memory that takes for all clients together, a message that waits for many counted once."`
+	PendingTotal *size  `help:"Memory that all clients together may make the server hold: unfinished messages, what waits to be sent, publishes under way and running requests, a message for many counted once. Over it, who holds the most is closed (code 1013). None given: a quarter of what the control group, or the host, has beside the clients themselves; the log tells at the start."`
 	PendingAge   span   `default:"30s" help:"How long the oldest of those bytes may wait."`
 	NotsentLowat size   `default:"128KiB" help:"Bytes that may wait unsent in the kernel for each client (TCP_NOTSENT_LOWAT); 0: the system's setting."`
 }
@@ -60,6 +60,7 @@ type timeoutFlags struct {
 	FirstMessageTimeout span  `default:"0s" help:"From the handshake to a client's first message; 0: no limit."`
 	IdleTimeout         span  `default:"60s" help:"Silence after which a client gets a ping; 0: never."`
 	PongTimeout         span  `default:"20s" help:"Further silence, after the ping, for which it is closed; whichever is longer, the two add up."`
+	MessageTimeout      span  `default:"1m" help:"For a message, from its first byte to its last, whatever control frames come in between; 0: no limit."`
 	CloseTimeout        span  `default:"5s" help:"For a client to answer a close."`
 	UserTimeout         *span `help:"For sent data to be acknowledged, else the client has vanished (TCP_USER_TIMEOUT), at most 596h; none given: 10s more than --pending-age, and 30s at least; 0: the system's setting."`
 }

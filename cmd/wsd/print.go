@@ -16,7 +16,7 @@ func printConfig(out io.Writer, flags []*kong.Flag) error {
 	for _, group := range groups {
 		comment := group.Title
 		for _, flag := range flags {
-			if flag.Group == nil || flag.Group.Key != group.Key {
+			if flag.Group == nil || flag.Group.Key != group.Key || isOpen(flag.Target) {
 				continue
 			}
 			key := &yaml.Node{Kind: yaml.ScalarNode, Value: flag.Name, HeadComment: comment}
@@ -32,10 +32,14 @@ func printConfig(out io.Writer, flags []*kong.Flag) error {
 	return encoder.Close()
 }
 
+// isOpen says that a flag was not given and has no fixed default: what it comes to
+// is found out at the start.
+func isOpen(value reflect.Value) bool { return value.Kind() == reflect.Pointer && value.IsNil() }
+
 func valueNode(value reflect.Value) *yaml.Node {
 	node := &yaml.Node{Kind: yaml.ScalarNode}
 	if value.Kind() == reflect.Pointer {
-		value = value.Elem() // which was filled in: serveFlags.Validate
+		value = value.Elem() // it is not open
 	}
 	switch {
 	case value.Kind() == reflect.Slice:

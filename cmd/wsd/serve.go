@@ -96,6 +96,7 @@ func newDaemon(f *serveFlags, log serveLog, passed []int, e *server.Estate) (*da
 	}
 	cfg.Mux = newMux(key, log.Logger)
 	cfg.Inherited, cfg.Estate = passed, e
+	f.budgetMemory(log.Logger, &cfg)
 	// Without a number, as many as the host holds are welcome: nothing to check.
 	// Clients that are taken over are there already.
 	if n := int(f.Admission.MaxClients); n > 0 && e == nil {

@@ -207,8 +207,11 @@ func TestServe(t *testing.T) {
 	if limits := r.find("limits"); limits == nil || limits["clients"].(float64) < 1 || limits["descriptors"].(float64) < 1 {
 		t.Errorf("the limits are not told: %s", r.log)
 	}
-	if lines := strings.Count(r.log.String(), "\n"); lines != 2 {
-		t.Errorf("%d lines were logged, want the two of the start: %s", lines, r.log)
+	if memory := r.find("memory"); memory == nil || memory["pending-total"] == "" || memory["gomemlimit"] == "" {
+		t.Errorf("the memory is not told: %s", r.log)
+	}
+	if lines := strings.Count(r.log.String(), "\n"); lines != 3 {
+		t.Errorf("%d lines were logged, want the three of the start: %s", lines, r.log)
 	}
 }
 

@@ -1,10 +1,13 @@
 package server
 
-import "testing"
+import (
+	"testing"
+)
 
-// TestPressure: when too much waits in all, whoever holds the most makes room,
-// by the policy; who holds little is not touched, be it a message or an answer.
-func TestPressure(t *testing.T) {
+// TestShed: when clients make the server hold too much in all, whoever holds the
+// most goes, or has messages dropped, by the policy; who holds little is not
+// touched, be it a message or an answer that was too much.
+func TestShed(t *testing.T) {
 	const total = 1 << 20
 	for policy := range policyNames {
 		for _, what := range []string{"message", "answer"} {
@@ -12,12 +15,7 @@ func TestPressure(t *testing.T) {
 				s := start(t, Config{Loops: 1, SlowConsumer: Policy(policy), PendingLimit: total, PendingTotal: total, CloseTimeout: briefly})
 				s.dialMany(3)
 				s.each(func(l *loop) {
-					var open []uint32
-					for slot := range l.clients.size() {
-						if l.clients.at(slot).state == stateOpen {
-							open = append(open, slot)
-						}
-					}
+					open := l.openSlots()
 					waits := func(slot uint32, size int) {
 						d := &delivery{frame: make([]byte, size)}
 						l.enqueue(slot, l.clients.at(slot), node{data: d.frame, from: d, drop: true})
@@ -28,15 +26,17 @@ func TestPressure(t *testing.T) {
 					waits(open[1], total/4)
 					light := l.clients.at(open[2])
 					waits(open[2], 100)
+					if l.shed(); l.clients.at(open[1]).state != stateOpen {
+						t.Fatal("somebody has to go within the limit")
+					}
 					if what == "message" {
-						if !l.room(open[2], light, total/4) {
-							t.Error("no room for who holds the least")
-						}
+						waits(open[2], total/4)
 					} else {
-						l.reply(open[2], light, make([]byte, total/4))
-						if n := s.pending.Load(); n > total {
-							t.Errorf("%d bytes are waiting", n)
-						}
+						l.enqueue(open[2], light, node{data: make([]byte, total/4)})
+					}
+					l.shed()
+					if n := s.memory.held.Load(); n > total {
+						t.Errorf("%d bytes are held", n)
 					}
 					if light.state != stateOpen || l.clients.at(open[0]).state != stateOpen {
 						t.Error("the lighter ones paid")
@@ -46,7 +46,7 @@ func TestPressure(t *testing.T) {
 						t.Errorf("the heaviest is closed: %v", closed)
 					}
 					switch n := l.count.n; {
-					case Policy(policy) == CloseSlow && (n[nLost] != 2 || n[nEvicted] != 0):
+					case Policy(policy) == CloseSlow && (n[nLost] != 2 || n[nEvicted] != 0 || l.count.closes[ReasonMemory] != 1):
 						t.Errorf("%d lost and %d evicted, want 2 and none", n[nLost], n[nEvicted])
 					case Policy(policy) != CloseSlow && (n[nLost] != 0 || n[nEvicted] != 1 || l.count.dropped[policy] != 1):
 						t.Errorf("%d lost, %d evicted, %v dropped, want one", n[nLost], n[nEvicted], l.count.dropped)
@@ -55,13 +55,22 @@ func TestPressure(t *testing.T) {
 					for slot := range l.clients.size() {
 						sum += int64(l.clients.at(slot).pending)
 					}
-					if got := s.pending.Load(); got != sum {
+					if got := s.memory.held.Load(); got != sum {
 						t.Errorf("%d bytes are counted, %d wait", got, sum)
 					}
 				})
 			})
 		}
 	}
+}
+
+func (l *loop) openSlots() (open []uint32) {
+	for slot := range l.clients.size() {
+		if l.clients.at(slot).state == stateOpen {
+			open = append(open, slot)
+		}
+	}
+	return open
 }
 
 // TestCoalesceWithoutRoom: a newer value that there is no room for does not take

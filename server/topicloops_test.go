@@ -1,4 +1,4 @@
-package topic
+package server
 
 import (
 	"fmt"
@@ -7,26 +7,35 @@ import (
 	"slices"
 	"sync"
 	"testing"
+
+	"wsd/topic"
 )
 
-// ownersOf are the owners of a topic as Owners says.
-func ownersOf(o *Owners, name string) []int {
-	var set OwnerSet
-	o.AddTo(&set, name)
-	list := slices.Collect(set.All)
-	if len(list) != set.Len() {
-		panic("Len and All differ")
+// loopsOf are the loops that have a topic.
+func loopsOf(o *topicLoops, name string) []int {
+	var set loopSet
+	o.addTo(&set, name)
+	list := slices.Collect(set.all)
+	if len(list) != set.len() {
+		panic("len and all differ")
 	}
 	return list
 }
 
-// TestOwners: after any subscriptions and their ends Owners says what the tables do.
-func TestOwners(t *testing.T) {
-	owners := NewOwners()
-	numbers := []int{0, 1, 63, 64, 65, 511, MaxOwners - 1}
-	tables := map[int]*Table{}
+// tableOf is a loop's table.
+func tableOf(known *topicLoops, number int) *topic.Table {
+	t := new(topic.Table)
+	known.watch(t, number)
+	return t
+}
+
+// TestTopicLoops: after any subscriptions and their ends it says what the tables do.
+func TestTopicLoops(t *testing.T) {
+	known := newTopicLoops()
+	numbers := []int{0, 1, 63, 64, 65, 511, mostLoops - 1}
+	tables := map[int]*topic.Table{}
 	for _, n := range numbers {
-		tables[n] = &Table{Owners: owners, Owner: n}
+		tables[n] = tableOf(known, n)
 	}
 	const topics = 20
 	check := func(step int) {
@@ -39,8 +48,8 @@ func TestOwners(t *testing.T) {
 					want = append(want, n)
 				}
 			}
-			if got := ownersOf(owners, name); !slices.Equal(got, want) {
-				t.Fatalf("step %d: topic %s has the owners %v, want %v", step, name, got, want)
+			if got := loopsOf(known, name); !slices.Equal(got, want) {
+				t.Fatalf("step %d: topic %s has the loops %v, want %v", step, name, got, want)
 			}
 		}
 	}
@@ -65,27 +74,27 @@ func TestOwners(t *testing.T) {
 		}
 	}
 	check(-1)
-	for i := range owners.shards {
-		if s := &owners.shards[i]; s.of.used != 0 || len(s.vacant) != len(s.sets) {
+	for i := range known.shards {
+		if s := &known.shards[i]; s.of.used != 0 || len(s.vacant) != len(s.sets) {
 			t.Errorf("shard %d keeps %d topics, and %d of %d sets", i, s.of.used, len(s.sets)-len(s.vacant), len(s.sets))
 		}
 	}
 }
 
-// TestOwnersAtOnce: tables change it side by side, and who asks finds whoever was there all the while.
-func TestOwnersAtOnce(t *testing.T) {
-	owners := NewOwners()
-	stays := &Table{Owners: owners, Owner: 100}
+// TestTopicLoopsAtOnce: tables change it side by side, and who asks finds whoever was there all the while.
+func TestTopicLoopsAtOnce(t *testing.T) {
+	known := newTopicLoops()
+	stays := tableOf(known, 100)
 	if err := stays.Subscribe(0, "t"); err != nil {
 		t.Fatal(err)
 	}
 	var all sync.WaitGroup
 	for n := range 4 {
 		all.Go(func() {
-			table := &Table{Owners: owners, Owner: n}
+			table := tableOf(known, n)
 			for i := range 2000 {
 				_ = table.Subscribe(uint32(i%3), "t")
-				if !slices.Contains(ownersOf(owners, "t"), n) {
+				if !slices.Contains(loopsOf(known, "t"), n) {
 					t.Error("who has subscribed is not found")
 					return
 				}
@@ -96,20 +105,20 @@ func TestOwnersAtOnce(t *testing.T) {
 		})
 	}
 	for range 2000 {
-		if !slices.Contains(ownersOf(owners, "t"), 100) {
+		if !slices.Contains(loopsOf(known, "t"), 100) {
 			t.Fatal("who was there all the while is not found")
 		}
 	}
 	all.Wait()
-	if got := ownersOf(owners, "t"); !slices.Equal(got, []int{100}) {
+	if got := loopsOf(known, "t"); !slices.Equal(got, []int{100}) {
 		t.Errorf("%v", got)
 	}
 }
 
-// TestIndex holds the index to a map, with so few places that names push each other on, and around the end.
-func TestIndex(t *testing.T) {
+// TestNameIndex holds it to a map, with so few places that names push each other on, and around the end.
+func TestNameIndex(t *testing.T) {
 	for seed := range uint64(20) {
-		x, twin := index{seed: maphash.MakeSeed()}, map[string]uint32{}
+		x, twin := nameIndex{seed: maphash.MakeSeed()}, map[string]uint32{}
 		r := rand.New(rand.NewPCG(seed, 3))
 		for step := range 3000 {
 			name := fmt.Sprint(r.IntN(60))

@@ -1,14 +1,14 @@
-package topic
+package server
 
 import (
 	"hash/maphash"
 	"math/bits"
 )
 
-// index is a map from names to numbers with less room to spare than Go's: 23 to 35 bytes a name, which
+// nameIndex is a map from names to numbers with less room to spare than Go's: 23 to 35 bytes a name, which
 // it shares with whoever gave it. It has linear probing, grows by half, and keeps what it has grown to.
 // The zero value is empty, but seed has to be set.
-type index struct {
+type nameIndex struct {
 	seed    maphash.Seed
 	names   []string // "" is a free place
 	numbers []uint32
@@ -16,7 +16,7 @@ type index struct {
 }
 
 // find returns the place of name, or the free one where it belongs. There must be a free one.
-func (x *index) find(name string) (place int, ok bool) {
+func (x *nameIndex) find(name string) (place int, ok bool) {
 	for place = x.home(name); x.names[place] != ""; place = x.next(place) {
 		if x.names[place] == name {
 			return place, true
@@ -26,12 +26,12 @@ func (x *index) find(name string) (place int, ok bool) {
 }
 
 // home is where a name is if nobody was there before it.
-func (x *index) home(name string) int {
+func (x *nameIndex) home(name string) int {
 	high, _ := bits.Mul64(maphash.String(x.seed, name), uint64(len(x.names)))
 	return int(high)
 }
 
-func (x *index) next(place int) int {
+func (x *nameIndex) next(place int) int {
 	if place++; place == len(x.names) {
 		return 0
 	}
@@ -39,7 +39,7 @@ func (x *index) next(place int) int {
 }
 
 // get returns the number of name.
-func (x *index) get(name string) (number uint32, ok bool) {
+func (x *nameIndex) get(name string) (number uint32, ok bool) {
 	if x.used == 0 {
 		return 0, false
 	}
@@ -48,7 +48,7 @@ func (x *index) get(name string) (number uint32, ok bool) {
 }
 
 // set gives name, which is not empty, a number. The string is kept if it is new.
-func (x *index) set(name string, number uint32) {
+func (x *nameIndex) set(name string, number uint32) {
 	if x.used >= len(x.names)/8*7 {
 		x.grow()
 	}
@@ -60,7 +60,7 @@ func (x *index) set(name string, number uint32) {
 	x.numbers[place] = number
 }
 
-func (x *index) grow() {
+func (x *nameIndex) grow() {
 	old := *x
 	size := max(8, len(old.names)+len(old.names)/2)
 	x.names, x.numbers = make([]string, size), make([]uint32, size)
@@ -73,7 +73,7 @@ func (x *index) grow() {
 }
 
 // remove forgets name. Those behind it that it had pushed on move up.
-func (x *index) remove(name string) {
+func (x *nameIndex) remove(name string) {
 	if x.used == 0 {
 		return
 	}
@@ -92,7 +92,7 @@ func (x *index) remove(name string) {
 }
 
 // distance is how many steps lead from one place to another.
-func (x *index) distance(from, to int) int {
+func (x *nameIndex) distance(from, to int) int {
 	if to < from {
 		to += len(x.names)
 	}
