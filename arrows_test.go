@@ -19,11 +19,12 @@ var arrows = map[string][]string{
 	"auth":     {},
 	"conn":     {},
 	"dispatch": {},
+	"handoff":  {},
 	"host":     {},
 	"netpoll":  {},
 	"topic":    {},
 
-	"server": {"netpoll", "conn", "dispatch", "topic"},
+	"server": {"netpoll", "conn", "dispatch", "handoff", "topic"},
 	"admin":  {"dispatch", "server"},
 	"bench":  {"netpoll", "conn"},
 
@@ -52,7 +53,7 @@ var foreign = map[string][]string{
 // pure are the packages that only compute: no descriptor, no goroutine, no
 // clock, so that a test can give them everything that a network can.
 var (
-	pure   = []string{"conn", "topic"}
+	pure   = []string{"conn", "handoff", "topic"}
 	impure = []string{"net", "os", "sync", "syscall", "time"}
 )
 
