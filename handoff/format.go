@@ -14,32 +14,62 @@
 //
 //	server   i64 frozen: CLOCK_MONOTONIC (ns) when the loops stood still; i64 uptime (ns),
 //	         u64 publishes, u64 panics
-//	         uvarint n, n × { bytes name, u64 value }: the counters
-//	frame    i64 left until its deadline (ns), 0: none; bytes coalesce, bytes frame;
+//	         uvarint n, n × { bytes name, u64 value }: the counters; fields
+//	blob     bytes name, and the rest of the body: what some part of the program has to say
+//	         to itself; in ascending order of names
+//	frame    i64 left until its deadline (ns), 0: none; bytes coalesce, bytes frame; fields;
 //	         frames are numbered from 0
 //	client   u8[16] id, u8[16] address, u16 port, i64 age (ns), i64 silence: age of the stamp (ns),
 //	         u8 state, u8 flags, u8[16] conn.State, 3 × f32 buckets, u32 their age (ms),
 //	         bytes leftover, bytes the request that waits, uvarint n, n × bytes topic,
 //	         uvarint n, n × { i64 age (ns), u8 flags, shared: uvarint frame, uvarint
-//	         bytes still to be sent; own: bytes }: the send queue
-//	extra    the application's own bytes, whatever they are; there may be none
+//	         bytes still to be sent; own: bytes }: the send queue; fields
 //	end      u64 clients, u64 frames
 //
 // The server record comes first, a frame comes before the clients that wait for
 // it, and the end record comes last. One descriptor goes along for each client
 // record, in their order.
 //
+// Fields are what few records have. They take up the rest of the body: a record
+// without any ends where they would begin. They come in ascending order of tags.
+//
+//	uvarint tag │ bytes value
+//
+//	client   tag 1: i64 how long ago (ns) the first byte of the message in progress came
+//
 // Times are ages as of frozen, or what is left: a wall clock that is set does
 // not change them. Formats 1 and 2 had Unix nanoseconds for deadlines and for
-// when a client came, and another first record. [Reader] turns those times into
-// ages.
+// when a client came, no fields, and other records for server and blob. [Reader]
+// turns those times into ages, and extra into the blob [BlobApplication].
 //
 //	wall     i64 epoch (not needed any more), i64 began, i64 frozen; the rest as in server
+//	extra    the application's own bytes, whatever they are
 //
 // # Versions
 //
 // A change of the layout, or of what a field means, needs a new version. A
 // process takes over only from one whose version it reads.
+//
+// A new tag, kind or flag needs none, so that going back to an older program
+// works as long as nothing is used that it does not know. It's OK to be odd (as
+// in Lightning's BOLT 1): what has an odd tag or kind is skipped by a process that
+// does not know it, and an even one is refused ([ErrUnknown]). A blob of an
+// unknown name is skipped; unknown flags and states are refused.
+//
+// These numbers are kept for what is to come. Nobody writes or reads them yet:
+//
+//	client   tag 2: TLS: u16 version, u16 suite, and for reading and writing each: bytes key,
+//	                bytes IV, u64 sequence number, bytes secret
+//	         tag 4: the part of a TLS record that came (leftover has what is decrypted)
+//	         tag 6: user; tag 8: i64 left until it expires (ns); tag 10: grants;
+//	         tag 12: u64 hash of its token
+//	         flag 1<<6: it gets positions; flag 1<<7: permessage-deflate was agreed on
+//	queued   flag 1<<2: ciphertext of TLS, which comes first and is not left out
+//	kind 8   a blob that must be known by its name
+//	kind 9   a topic's history: bytes topic, uvarint n, n × { uvarint frame, u64 sequence, i64 age (ns) }
+//
+// Names of blobs that are to come: node and tag in a cluster, history's epoch, the
+// master of TLS tickets; revocations, as kind 8.
 package handoff
 
 import "strconv"
@@ -74,7 +104,11 @@ const (
 	kindExtra  = 4
 	kindEnd    = 5
 	kindServer = 6
+	kindBlob   = 7
 )
+
+// Tags of a client's fields.
+const tagMessageAge = 1
 
 // State is where a client is in its life.
 type State uint8
@@ -132,6 +166,16 @@ type Counter struct {
 	Value uint64
 }
 
+// Blob is what some part of the program keeps beside the clients, by its name.
+// Whoever does not know the name leaves it out.
+type Blob struct {
+	Name  string
+	Value []byte
+}
+
+// BlobApplication is the name of what the application passes on to itself.
+const BlobApplication = "application"
+
 // Frame is a published message, with its frame header, that clients wait for.
 type Frame struct {
 	// Left is how many nanoseconds are left until its deadline; negative: it is
@@ -160,6 +204,9 @@ type Client struct {
 	// They were filled up Refilled milliseconds ago.
 	Buckets  [3]float32
 	Refilled uint32
+	// MessageAge is how many nanoseconds ago the first byte of the message in
+	// progress came; 0: there is none, or the older process does not tell.
+	MessageAge int64
 	// Leftover are bytes that came and are not parsed yet.
 	Leftover []byte
 	// Waiting is a request that was not begun for the handover's sake.

@@ -2,6 +2,7 @@ package handoff
 
 import (
 	"bytes"
+	"encoding/binary"
 	"encoding/hex"
 	"errors"
 	"flag"
@@ -22,7 +23,7 @@ type records struct {
 	server  Server
 	frames  []Frame
 	clients []Client
-	extra   []byte
+	blobs   []Blob
 	calls   int
 	err     error // what it returns to the last of calls
 }
@@ -53,17 +54,22 @@ func (s *records) Client(r *Client) error {
 	return s.said()
 }
 
-func (s *records) Extra(b []byte) error { s.extra = bytes.Clone(b); return s.said() }
+func (s *records) Blob(b *Blob) error {
+	s.blobs = append(s.blobs, Blob{b.Name, bytes.Clone(b.Value)})
+	return s.said()
+}
 
 func (s *records) encode() []byte {
 	b := s.server.Append(nil)
+	for i := range s.blobs {
+		b = s.blobs[i].Append(b)
+	}
 	for i := range s.frames {
 		b = s.frames[i].Append(b)
 	}
 	for i := range s.clients {
 		b = s.clients[i].Append(b)
 	}
-	b = AppendExtra(b, s.extra)
 	return (&End{uint64(len(s.clients)), uint64(len(s.frames))}).Append(b)
 }
 
@@ -87,14 +93,14 @@ func sample() records {
 		clients: []Client{
 			{ID: [16]byte{1}, Addr: [16]byte{10: 0xff, 11: 0xff, 12: 127, 15: 1}, Port: 4242, Age: 1_500_000_000, Silence: 250_000_000,
 				State: StateOpen, Flags: FlagAgain | FlagSpoke, Conn: [16]byte{3, 0, 0, 0, 9, 0, 0, 0, 0xde, 0xad, 0xbe, 0xef, 1, 0, 5, 0},
-				Buckets: [3]float32{2, -1.5, 100}, Refilled: 12,
+				Buckets: [3]float32{2, -1.5, 100}, Refilled: 12, MessageAge: 70_000_000,
 				Leftover: []byte("abc\x81"), Waiting: []byte(`{"actioncode":"work"}`), Topics: []string{"a", "news/ü"},
 				Queue: []Queued{{Age: 5, Flags: QueuedShared, Frame: 0, Left: 3}, {Age: 4, Data: []byte("\x81\x02ok")},
 					{Age: 3, Flags: QueuedShared | QueuedDrop, Frame: 1, Left: 8}}},
 			{ID: [16]byte{2}, Age: 1, State: StateJoining, Leftover: []byte("GET /ws HTTP/1.1\r\n")},
 			{ID: [16]byte{3}, Age: 1, State: StateLingering, Flags: FlagFinish | FlagRefused},
 		},
-		extra: []byte("of the application"),
+		blobs: []Blob{{"application", []byte("of the application")}, {"empty", nil}},
 	}
 }
 
@@ -151,6 +157,8 @@ func TestStateFormat(t *testing.T) {
 func TestOlderState(t *testing.T) {
 	want := sample()
 	want.server.Wall, want.server.Uptime = true, 1_000_000_000
+	want.blobs = want.blobs[:1]                             // those formats had no other
+	want.clients[0].MessageAge = 0                          // nor that
 	want.frames[1].Left = 1_000_000_000                     // the deadline was at 4 s, frozen is at 3 s
 	want.clients[1].Age, want.clients[2].Age = 3e9-1, 3e9-1 // they came at 1 ns
 	for _, format := range []string{"1", "2"} {
@@ -222,8 +230,12 @@ func TestStateOrder(t *testing.T) {
 		"a client too many":     {server, client, end},
 		"a frame too few":       {server, (&End{Frames: 1}).Append(nil)},
 		"a frame too many":      {server, frame, end},
-		"no record of the kind": {server, {1, 0, 0, 0, 99}, end},
+		"no record of the kind": {server, {1, 0, 0, 0, 0}, end},
 		"an empty record":       {server, {0, 0, 0, 0, kindEnd}},
+		"extra in format 3":     {server, {1, 0, 0, 0, kindExtra}, end},
+		"a blob in format 2":    {golden(t, "2")[:0x4f+4], (&Blob{"b", nil}).Append(nil), end},
+		"a blob twice":          {server, (&Blob{"b", nil}).Append(nil), (&Blob{"b", nil}).Append(nil), end},
+		"a blob without a name": {server, (&Blob{"", nil}).Append(nil), end},
 	} {
 		if _, _, err := decode(bytes.Join(stream, nil)); !errors.Is(err, ErrGarbled) {
 			t.Errorf("%s: %v", name, err)
@@ -234,7 +246,7 @@ func TestStateOrder(t *testing.T) {
 // What the sink does not take ends the reading.
 func TestSinkRefuses(t *testing.T) {
 	refusal := errors.New("no")
-	for call := range 7 { // a server, 2 frames, 3 clients, an extra
+	for call := range 8 { // a server, 2 blobs, 2 frames, 3 clients
 		s := records{calls: call + 1, err: refusal}
 		if err := new(Reader).Feed(golden(t, format), &s); !errors.Is(err, refusal) {
 			t.Errorf("call %d refused: %v", call, err)
@@ -249,14 +261,15 @@ func again(kind byte, in body, frames []uint64) (b []byte, c *Client, err error)
 		r, err := readServer(kind, in)
 		return r.Append(nil), nil, err
 	case kindFrame:
-		r, err := readFrame(in)
+		r, err := readFrame(in, false)
 		return r.Append(nil), nil, err
 	case kindClient:
 		c = new(Client)
-		err = c.read(in, frames)
+		err = c.read(in, frames, false)
 		return c.Append(nil), c, err
-	case kindExtra:
-		return AppendExtra(nil, in.b), nil, nil
+	case kindBlob:
+		r, err := readBlob(in, "")
+		return r.Append(nil), nil, err
 	case kindEnd:
 		r, err := readEnd(in)
 		return r.Append(nil), nil, err
@@ -264,8 +277,9 @@ func again(kind byte, in body, frames []uint64) (b []byte, c *Client, err error)
 	return nil, nil, errors.New("nobody writes it any more")
 }
 
-// A record that is taken at all is written again as it was read, and what is
-// taken has nothing in it that a loop would stumble over.
+// A record that is taken at all is written again as it was read, but for fields
+// that may be left out, and what is taken has nothing in it that a loop would
+// stumble over.
 func FuzzState(f *testing.F) {
 	s := sample()
 	whole := s.encode()
@@ -283,7 +297,10 @@ func FuzzState(f *testing.F) {
 		}
 		written, c, err := again(kind, in, frames)
 		if err == nil && !bytes.Equal(written, b[:n]) {
-			t.Errorf("read    %x\nwritten %x", b[:n], written)
+			left, ok := bytes.CutPrefix(b[5:n], written[5:])
+			if fields := (&body{b: left}); !ok || fields.fields("record", noField) != nil {
+				t.Errorf("read    %x\nwritten %x", b[:n], written)
+			}
 		}
 		if err == nil && c != nil {
 			usable(t, c, frames)
@@ -345,7 +362,8 @@ func TestStateGarbled(t *testing.T) {
 		}
 		got, ended, err := decode(b)
 		if err == nil && ended {
-			if written := got.encode(); !bytes.Equal(written, b) {
+			// It is shorter if a tag or a kind has become one that may be left out.
+			if written := got.encode(); len(written) == len(b) && !bytes.Equal(written, b) {
 				t.Fatalf("read    %x\nwritten %x", b, written)
 			}
 		}
@@ -382,6 +400,61 @@ func TestClientChecks(t *testing.T) {
 		if _, _, err := decode(s.encode()); !errors.Is(err, ErrGarbled) || !strings.HasSuffix(err.Error(), ": "+want) {
 			t.Errorf("%v, want %q", err, want)
 		}
+	}
+}
+
+// withField adds a field to a record.
+func withField(record []byte, tag uint64, value string) []byte {
+	b := appendBytes(binary.AppendUvarint(bytes.Clone(record), tag), value)
+	return finishRecord(b, 0)
+}
+
+// What a newer program adds is left out by this one if it says that it may be, by
+// an odd number, and refused otherwise. No field costs nothing.
+func TestUnknownIsSkippedOrRefused(t *testing.T) {
+	want := sample()
+	server, frame, client := want.server.Append(nil), want.frames[0].Append(nil), want.clients[0].Append(nil)
+	want.frames, want.clients, want.blobs = want.frames[:1], want.clients[:1], nil
+	want.clients[0].Queue = want.clients[0].Queue[:2]
+	client = want.clients[0].Append(nil)
+	end := (&End{1, 1}).Append(nil)
+	for _, c := range []struct {
+		name   string
+		stream [][]byte
+		err    error
+	}{
+		{"nothing unknown", [][]byte{server, frame, client, end}, nil},
+		{"a server's field", [][]byte{withField(server, 3, "new"), frame, client, end}, nil},
+		{"a server's field that is needed", [][]byte{withField(server, 2, "new"), frame, client, end}, ErrUnknown},
+		{"a frame's field", [][]byte{server, withField(frame, 99, ""), client, end}, nil},
+		{"a frame's field that is needed", [][]byte{server, withField(frame, 98, ""), client, end}, ErrUnknown},
+		{"a client's fields", [][]byte{server, frame, withField(withField(client, 3, "new"), 1<<40+1, strings.Repeat("x", 300)), end}, nil},
+		{"a client's field that is needed", [][]byte{server, frame, withField(withField(client, 3, "new"), 4, "new"), end}, ErrUnknown},
+		{"a field twice", [][]byte{server, frame, withField(withField(client, 3, "new"), 3, "new"), end}, ErrGarbled},
+		{"fields out of order", [][]byte{server, frame, withField(withField(client, 5, "new"), 3, "new"), end}, ErrGarbled},
+		{"field 0", [][]byte{withField(server, 0, "new"), frame, client, end}, ErrGarbled},
+		{"a cut field", [][]byte{server, frame, finishRecord(append(bytes.Clone(client), 3, 5, 'n'), 0), end}, ErrGarbled},
+		{"a record", [][]byte{server, {4, 0, 0, 0, 9, 1, 2, 3}, frame, client, end}, nil},
+		{"a record that is needed", [][]byte{server, {4, 0, 0, 0, 8, 1, 2, 3}, frame, client, end}, ErrUnknown},
+	} {
+		got, ended, err := decode(bytes.Join(c.stream, nil))
+		if !errors.Is(err, c.err) || ended != (c.err == nil) {
+			t.Errorf("%s: %v, ended is %v; want %v", c.name, err, ended, c.err)
+		} else if c.err == nil {
+			got.same(t, want)
+		}
+	}
+	for _, value := range []string{"", "\x01", strings.Repeat("\x00", 8), strings.Repeat("\xff", 8), strings.Repeat("\x01", 9)} {
+		s := sample()
+		b := bytes.Join([][]byte{server, withField(s.clients[1].Append(nil), tagMessageAge, value)}, nil)
+		if _, _, err := decode(b); !errors.Is(err, ErrGarbled) {
+			t.Errorf("an age of %x: %v", value, err)
+		}
+	}
+	// The older formats had no fields at all.
+	old := golden(t, "2")
+	if _, _, err := decode(withField(old[:0x4f+4], 3, "new")); !errors.Is(err, ErrGarbled) {
+		t.Errorf("a field in format 2: %v", err)
 	}
 }
 

@@ -9,8 +9,13 @@ import (
 
 // Reading records, and refusing those that cannot have been written.
 
-// ErrGarbled is what all that cannot have been written is refused with.
-var ErrGarbled = errors.New("the state is garbled")
+// Why a state is refused.
+var (
+	// ErrGarbled: it cannot have been written.
+	ErrGarbled = errors.New("the state is garbled")
+	// ErrUnknown: a newer program wrote something that must not be left out.
+	ErrUnknown = errors.New("the state has something that this program does not know and must not leave out")
+)
 
 func garbled(what string) error { return fmt.Errorf("%w: %s", ErrGarbled, what) }
 
@@ -84,20 +89,40 @@ func (in *body) count() int {
 	return int(n)
 }
 
+// fields reads the fields that end a record and gives each to take, which
+// reports whether it knows the tag.
+func (in *body) fields(record string, take func(tag uint64, value body) bool) error {
+	for last := uint64(0); len(in.b) > 0; {
+		tag, value := in.uvarint(), in.bytes()
+		if in.bad || tag <= last {
+			return garbled("the fields of a " + record)
+		}
+		if !take(tag, body{b: value}) && tag%2 == 0 {
+			return fmt.Errorf("%w: field %d of a %s", ErrUnknown, tag, record)
+		}
+		last = tag
+	}
+	return nil
+}
+
+// noField is for records of which no field is known yet.
+func noField(uint64, body) bool { return false }
+
 // end reports whether the body was all there, and no more than that.
 func (in *body) end() bool { return !in.bad && len(in.b) == 0 }
 
-// cutRecord takes the first record off b. n is 0 while it is not whole.
+// cutRecord takes the first record off b. n is 0 while it is not whole, and kind
+// is 0 while it is not there.
 func cutRecord(b []byte) (kind byte, in body, n int, err error) {
 	if len(b) < 5 {
 		return 0, body{}, 0, nil
 	}
 	size := uint64(le.Uint32(b))
-	if size == 0 || b[4] < kindWall || b[4] > kindServer {
+	if size == 0 || b[4] == 0 {
 		return 0, body{}, 0, garbled("no such record")
 	}
 	if uint64(len(b)) < 4+size {
-		return 0, body{}, 0, nil
+		return b[4], body{}, 0, nil
 	}
 	return b[4], body{b: b[5 : 4+size]}, int(4 + size), nil
 }
@@ -115,14 +140,34 @@ func readServer(kind byte, in body) (r Server, err error) {
 	for n := in.count(); n > 0 && !in.bad; n-- {
 		r.Counters = append(r.Counters, Counter{string(in.bytes()), in.u64()})
 	}
+	if !r.Wall && !in.bad {
+		if err := in.fields("server record", noField); err != nil {
+			return r, err
+		}
+	}
 	if !in.end() || r.Uptime < 0 {
 		return r, garbled("server record")
 	}
 	return r, nil
 }
 
-func readFrame(in body) (r Frame, err error) {
+// readBlob reads a blob, which comes after that of name last.
+func readBlob(in body, last string) (r Blob, err error) {
+	r = Blob{string(in.bytes()), in.b}
+	if in.bad || r.Name <= last {
+		return r, garbled("blob record")
+	}
+	return r, nil
+}
+
+// readFrame reads a frame; wall is of formats 1 and 2.
+func readFrame(in body, wall bool) (r Frame, err error) {
 	r = Frame{Left: in.i64(), Coalesce: string(in.bytes()), Frame: in.bytes()}
+	if !wall && !in.bad {
+		if err := in.fields("frame record", noField); err != nil {
+			return r, err
+		}
+	}
 	if !in.end() || len(r.Frame) == 0 {
 		return r, garbled("frame record")
 	}
@@ -138,8 +183,8 @@ func readEnd(in body) (r End, err error) {
 }
 
 // read reads and checks a client; frames are the sizes of those that came
-// before it. What it returns aliases in.
-func (r *Client) read(in body, frames []uint64) error {
+// before it, wall is of formats 1 and 2. What it returns aliases in.
+func (r *Client) read(in body, frames []uint64, wall bool) error {
 	*r = Client{Topics: r.Topics[:0], Queue: r.Queue[:0]}
 	copy(r.ID[:], in.take(16))
 	copy(r.Addr[:], in.take(16))
@@ -164,10 +209,26 @@ func (r *Client) read(in body, frames []uint64) error {
 		}
 		r.Queue = append(r.Queue, q)
 	}
+	if !wall && !in.bad {
+		if err := in.fields("client record", r.field); err != nil {
+			return err
+		}
+	}
 	if !in.end() {
 		return garbled("client record")
 	}
 	return r.check(frames)
+}
+
+// field reads one of the client's fields.
+func (r *Client) field(tag uint64, value body) bool {
+	if tag != tagMessageAge {
+		return false
+	}
+	if r.MessageAge = value.i64(); !value.end() || r.MessageAge == 0 {
+		r.MessageAge = -1 // which check refuses
+	}
+	return true
 }
 
 // check refuses what no loop can have written down, as far as a loop relies on it.
@@ -177,7 +238,7 @@ func (r *Client) check(frames []uint64) error {
 		return garbled("a state or a flag of a client")
 	case r.Flags&FlagRefused != 0 && r.State != StateRefused && r.State != StateLingering:
 		return garbled("a client that was refused and goes on")
-	case r.Age < 0 || r.Silence < 0:
+	case r.Age < 0 || r.Silence < 0 || r.MessageAge < 0:
 		return garbled("a time of a client")
 	case r.State != StateOpen && (len(r.Waiting) > 0 || len(r.Topics) > 0):
 		return garbled("a client that is not open waits or is subscribed")

@@ -1,6 +1,9 @@
 package handoff
 
-import "math"
+import (
+	"fmt"
+	"math"
+)
 
 // Sink takes the records of a stream, in their order. What a record points to
 // aliases the stream, and is good until the method returns. An error ends the
@@ -11,8 +14,8 @@ type Sink interface {
 	// Frame comes for each frame; they are numbered from 0.
 	Frame(*Frame) error
 	Client(*Client) error
-	// Extra comes at most once, with the application's own bytes.
-	Extra([]byte) error
+	// Blob comes for each blob, whether its name is known or not.
+	Blob(*Blob) error
 }
 
 // Reader takes a stream of records apart that comes in pieces, however it is
@@ -22,6 +25,7 @@ type Reader struct {
 	begun  bool
 	ended  bool
 	server Server
+	blob   string   // the name of the last
 	frames []uint64 // their sizes
 	count  uint64   // of the clients
 	client Client   // its slices are used again
@@ -31,8 +35,8 @@ type Reader struct {
 func (r *Reader) Ended() bool { return r.ended }
 
 // Feed takes in the next bytes and hands the records that are whole to sink.
-// After an error, which is sink's or wraps [ErrGarbled], the Reader is of no
-// more use.
+// After an error, which is sink's or wraps [ErrGarbled] or [ErrUnknown], the
+// Reader is of no more use.
 func (r *Reader) Feed(p []byte, sink Sink) error {
 	in := p
 	if len(r.buf) > 0 {
@@ -41,6 +45,9 @@ func (r *Reader) Feed(p []byte, sink Sink) error {
 	}
 	for {
 		kind, body, n, err := cutRecord(in)
+		if err == nil && kind != 0 { // before memory is spent on it
+			err = r.expect(kind)
+		}
 		if err == nil && n > 0 {
 			err = r.one(kind, body, sink)
 		}
@@ -57,18 +64,27 @@ func (r *Reader) Feed(p []byte, sink Sink) error {
 	}
 }
 
-// one takes in one record.
-func (r *Reader) one(kind byte, in body, sink Sink) error {
+// expect refuses a record that must not come now.
+func (r *Reader) expect(kind byte) error {
 	first := kind == kindServer || kind == kindWall
 	switch {
 	case r.ended:
 		return garbled("something follows the end")
 	case first == r.begun:
 		return garbled("a stream begins with a server record, and has one")
+	case r.server.Wall && kind > kindEnd, !r.server.Wall && kind == kindExtra:
+		return garbled("a record of another format")
+	case kind > kindBlob && kind%2 == 0:
+		return fmt.Errorf("%w: a record of kind %d", ErrUnknown, kind)
 	}
+	return nil
+}
+
+// one takes in one record.
+func (r *Reader) one(kind byte, in body, sink Sink) error {
 	switch kind {
 	case kindFrame:
-		f, err := readFrame(in)
+		f, err := readFrame(in, r.server.Wall)
 		if err != nil {
 			return err
 		}
@@ -78,7 +94,7 @@ func (r *Reader) one(kind byte, in body, sink Sink) error {
 		r.frames = append(r.frames, uint64(len(f.Frame)))
 		return sink.Frame(&f)
 	case kindClient:
-		if err := r.client.read(in, r.frames); err != nil {
+		if err := r.client.read(in, r.frames, r.server.Wall); err != nil {
 			return err
 		}
 		if r.server.Wall { // it was when the client came
@@ -87,7 +103,14 @@ func (r *Reader) one(kind byte, in body, sink Sink) error {
 		r.count++
 		return sink.Client(&r.client)
 	case kindExtra:
-		return sink.Extra(in.b)
+		return sink.Blob(&Blob{BlobApplication, in.b})
+	case kindBlob:
+		b, err := readBlob(in, r.blob)
+		if err != nil {
+			return err
+		}
+		r.blob = b.Name
+		return sink.Blob(&b)
 	case kindEnd:
 		end, err := readEnd(in)
 		if err == nil && (end.Clients != r.count || end.Frames != uint64(len(r.frames))) {
@@ -95,7 +118,7 @@ func (r *Reader) one(kind byte, in body, sink Sink) error {
 		}
 		r.ended = err == nil
 		return err
-	default:
+	case kindServer, kindWall:
 		s, err := readServer(kind, in)
 		if err != nil {
 			return err
@@ -103,6 +126,7 @@ func (r *Reader) one(kind byte, in body, sink Sink) error {
 		r.begun, r.server = true, s
 		return sink.Server(&s)
 	}
+	return nil // not known, and may be left out
 }
 
 // LeftUntil is what is left of a deadline at now, both by one clock, as a Frame

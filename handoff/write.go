@@ -62,6 +62,10 @@ func (r *Client) Append(b []byte) []byte {
 	for i := range r.Queue {
 		b = r.Queue[i].append(b)
 	}
+	if r.MessageAge != 0 {
+		b = append(b, tagMessageAge, 8)
+		b = le.AppendUint64(b, uint64(r.MessageAge))
+	}
 	return finishRecord(b, start)
 }
 
@@ -73,10 +77,10 @@ func (q *Queued) append(b []byte) []byte {
 	return binary.AppendUvarint(binary.AppendUvarint(b, q.Frame), q.Left)
 }
 
-// AppendExtra appends the application's own bytes to b as a record.
-func AppendExtra(b, extra []byte) []byte {
-	b, start := beginRecord(b, kindExtra)
-	return finishRecord(append(b, extra...), start)
+// Append appends r to b as a record.
+func (r *Blob) Append(b []byte) []byte {
+	b, start := beginRecord(b, kindBlob)
+	return finishRecord(append(appendBytes(b, r.Name), r.Value...), start)
 }
 
 // Append appends r to b as a record.

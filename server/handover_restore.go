@@ -59,9 +59,12 @@ func (t *taker) Client(r *handoff.Client) error {
 	return t.s.loops[t.s.loopOf(r.ID)].restore(r, t.clock.since(r.Age), fd, t.frames, t.watch)
 }
 
-// Extra is what the older process's application had to say.
-func (t *taker) Extra(b []byte) error {
-	t.s.cfg.Estate.extra = bytes.Clone(b)
+// Blob is the record of what the older process's application had to say. Others
+// are not known here.
+func (t *taker) Blob(b *handoff.Blob) error {
+	if b.Name == handoff.BlobApplication {
+		t.s.cfg.Estate.extra = bytes.Clone(b.Value)
+	}
 	return nil
 }
 

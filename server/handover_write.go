@@ -82,7 +82,8 @@ func (s *Server) writeDown(w *estateWriter) error {
 		}
 	}
 	if len(w.extra) > 0 {
-		w.buf = handoff.AppendExtra(w.buf, w.extra)
+		b := handoff.Blob{Name: handoff.BlobApplication, Value: w.extra}
+		w.buf = b.Append(w.buf)
 	}
 	w.buf = w.end.Append(w.buf)
 	return w.flush()
