@@ -2,11 +2,15 @@ package server
 
 import (
 	"errors"
+	"fmt"
+	"io"
+	"net"
 	"strings"
 	"testing"
 	"time"
 
 	"wsd/handoff"
+	"wsd/netpoll"
 )
 
 // played is an end of a channel that a test plays.
@@ -226,5 +230,109 @@ func TestHandOverTwice(t *testing.T) {
 	p.Close()
 	if err := <-over; err == nil {
 		t.Error("handed over to nobody")
+	}
+}
+
+// accepted is a connection: the peer's end, and a server's as a descriptor, which
+// is the caller's.
+func accepted(t *testing.T) (p *peer, fd int) {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	p = connectTo(t, ln.Addr().String())
+	c, err := ln.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	f, err := c.(*net.TCPConn).File()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if fd, err = netpoll.Dup(descriptorOf(f)); err != nil {
+		t.Fatal(err)
+	}
+	return p, fd
+}
+
+// What a process of each format says that is read is taken over, and its clients
+// go on where they were: amid a message, with a queue, amid a handshake, refused.
+func TestTakeOverFromEachFormat(t *testing.T) {
+	for format := handoff.Oldest(); format <= handoff.Format(); format++ {
+		t.Run(fmt.Sprint(format), func(t *testing.T) {
+			p, link := play(t)
+			var peers []*peer
+			var fds []int
+			for range 3 {
+				peer, fd := accepted(t)
+				peers, fds = append(peers, peer), append(fds, fd)
+			}
+			p.tell(handoff.MessageWelcome, string(handoff.AppendFiles(nil, nil)))
+			e, err := Inherit(link, "test", nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			s := newSite(t, Config{Estate: e, CloseTimeout: 200 * time.Millisecond})
+			over := make(chan error, 1)
+			go func() { over <- s.TakeOver() }()
+			p.want(handoff.MessageHello)
+			p.want(handoff.MessagePrepared)
+			p.tell(handoff.MessageState, string(stateOf(t, fmt.Sprint(format))), fds...)
+			closeAll(fds) // the new process has copies
+			p.want(handoff.MessageReady)
+			p.tell(handoff.MessageCommit, "")
+			p.want(handoff.MessageRunning)
+			if err := <-over; err != nil {
+				t.Fatal(err)
+			}
+			if got := string(e.Extra()); got != "of the application" {
+				t.Errorf("extra %q", got)
+			}
+
+			open, joining, refused := peers[0], peers[1], peers[2]
+			end := make([]byte, 3) // of a published message that was sent in part
+			if _, err := io.ReadFull(open.br, end); err != nil || string(end) != "rst" {
+				t.Errorf("%q, %v", end, err)
+			}
+			open.expect("ok")
+			got := open.recv()
+			if got == "second" { // else its deadline passed meanwhile
+				got = open.recv()
+			}
+			if !strings.Contains(got, `"code":5`) { // the request that waited asks for what there is not
+				t.Errorf("got %s", got)
+			}
+			mask, rest := [4]byte{0xde, 0xad, 0xbe, 0xef}, []byte("12345678") // the byte before came already
+			for i := range rest {
+				rest[i] ^= mask[(i+1)%4]
+			}
+			open.write(string(rest))
+			if got := open.recv(); !strings.Contains(got, `"code":1`) { // "abc_12345678" is no request
+				t.Errorf("got %s", got)
+			}
+			open.alive()
+			if r, err := s.Publish(t.Context(), Topic("news/ü"), Message{Data: []byte("news")}); err != nil || r.Sent != 1 {
+				t.Errorf("published: %+v, %v", r, err)
+			}
+			open.expect("news")
+			_, fields, _ := strings.Cut(request("/ws"), "\r\n")
+			joining.write(fields)
+			if r := joining.response(); r.StatusCode != 101 {
+				t.Errorf("the handshake that was cut: %s", r.Status)
+			}
+			joining.alive()
+			refused.Close()
+			s.until("one is gone", func(st Stats) bool { return st.Clients.Connected == 2 && s.refused.Load() == 0 })
+			open.leave()
+			joining.leave()
+			s.stop()
+			for _, l := range s.loops { // the counters that came do not add up
+				l.checkEmpty(t)
+			}
+		})
 	}
 }
