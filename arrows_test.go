@@ -24,13 +24,14 @@ var arrows = map[string][]string{
 	"auth":     {},
 	"conn":     {},
 	"dispatch": {},
+	"handoff":  {},
 	"host":     {},
 	"netpoll":  {},
 	"topic":    {},
 
 	"bench/report": {},
 
-	"server": {"netpoll", "conn", "dispatch", "topic"},
+	"server": {"netpoll", "conn", "dispatch", "handoff", "topic"},
 	"admin":  {"conn", "dispatch", "host", "server"},
 	"bench":  {"netpoll", "conn", "bench/report"},
 
@@ -62,7 +63,7 @@ var foreign = map[string][]string{
 // clock, so that a test can give them everything that a network can. A report
 // has lengths of time in it.
 var (
-	pure   = []string{"conn", "topic", "bench/report"}
+	pure   = []string{"conn", "handoff", "topic", "bench/report"}
 	impure = []string{"net", "os", "sync", "syscall", "time"}
 	spared = map[string]string{"bench/report": "time"}
 )

@@ -47,6 +47,10 @@ func (s *State) ReadDone() bool { return s.is(flagReadDone) }
 // sees those as a leftover that is not empty.
 func (s *State) InMessage() bool { return s.left > 0 || s.is(flagOpen) }
 
+// Have is how many bytes at the front of the leftover are of the message in
+// progress: a leftover that is shorter is another connection's.
+func (s *State) Have() int { return int(s.have) }
+
 // stateSize is the length of a written State.
 const stateSize = 16
 

@@ -50,6 +50,10 @@ func TestStateMovesAnywhere(t *testing.T) {
 
 func TestUnmarshalRefuses(t *testing.T) {
 	good, _ := (&State{have: 5, left: 6, tail: 2, flags: flagText}).MarshalBinary()
+	var s State
+	if err := s.UnmarshalBinary(good); err != nil || s.Have() != 5 {
+		t.Errorf("%d bytes of the leftover, %v; want 5", s.Have(), err)
+	}
 	change := func(i int, b byte) []byte {
 		bad := append([]byte{}, good...)
 		bad[i] = b

@@ -4,6 +4,7 @@ import (
 	"math"
 	"time"
 
+	"wsd/handoff"
 	"wsd/netpoll"
 )
 
@@ -59,57 +60,35 @@ func before(a, b uint32) bool { return int32(a-b) < 0 }
 // longestPause bounds what a handover can have taken.
 const longestPause = 10 * time.Minute
 
-// handoverClock turns the times of an older process into ours.
+// handoverClock turns the times of an older process, which are what was left and
+// what had passed when it stood still, into instants.
 type handoverClock struct {
-	// wall: formats 1 and 2 have Unix nanoseconds; frozen is when that process
-	// stood still. Later ones have what was left, or had passed, by then.
-	wall   bool
-	frozen int64
-	at     int64 // the instant at which it stood still
+	at int64 // the instant at which it stood still
 }
 
 // handoverClockOf is for the moment in which the first record is read.
-func handoverClockOf(r *serverRecord) handoverClock {
-	k := handoverClock{wall: r.wall, frozen: r.frozen, at: instant()}
+func handoverClockOf(r *handoff.Server) handoverClock {
+	k := handoverClock{at: instant()}
 	now := k.at
-	if k.wall {
+	if r.Wall {
 		now = time.Now().UnixNano()
 	}
-	if pause := now - r.frozen; pause > 0 && pause < int64(longestPause) { // else a clock was set, or is another host's
+	if pause := now - r.Frozen; pause > 0 && pause < int64(longestPause) { // else a clock was set, or is another host's
 		k.at -= pause
 	}
 	return k
 }
 
-// since is the instant of what came as at, and has been.
-func (k *handoverClock) since(at int64) int64 {
-	if k.wall {
-		at = max(k.frozen-at, 0)
-	}
-	return k.at - min(at, math.MaxInt64/2)
-}
+// since is the instant of what had been for so long.
+func (k *handoverClock) since(age int64) int64 { return k.at - min(age, math.MaxInt64/2) }
 
-// deadline is the instant of one that came as at; 0 is none.
-func (k *handoverClock) deadline(at int64) int64 {
-	if at == 0 {
+// deadline is the instant of one of which so much was left; 0 is none.
+func (k *handoverClock) deadline(left int64) int64 {
+	if left == 0 {
 		return 0
 	}
-	if k.wall {
-		at -= k.frozen
+	if at := k.at + max(min(left, math.MaxInt64/2), math.MinInt64/2); at != 0 {
+		return at
 	}
-	if at = k.at + min(at, math.MaxInt64/2); at == 0 {
-		return 1
-	}
-	return at
-}
-
-// leftUntil is how a deadline goes along: what is left of it at now.
-func leftUntil(deadline, now int64) int64 {
-	switch {
-	case deadline == 0:
-		return 0
-	case deadline == now:
-		return -1
-	}
-	return deadline - now
+	return 1
 }

@@ -8,7 +8,7 @@ import (
 	"slices"
 	"time"
 
-	"wsd/netpoll"
+	"wsd/handoff"
 )
 
 // A live upgrade, as the older process sees it. docs/upgrade.md has the whole:
@@ -123,47 +123,41 @@ func (t *testator) agree() error {
 	}
 	t.fault("started")
 	t.h.Link.patience(heirStart)
-	body, _, err := t.h.Link.expect(sayHello)
+	body, _, err := t.h.Link.expect(handoff.MessageHello)
 	if err != nil {
 		return err
 	}
-	hello, err := readHello(body)
+	hello, err := handoff.ReadHello(body)
 	if err != nil {
 		return err
 	}
-	t.done.Version = hello.version
-	if ours := formatNumber(stateFormat); ours < hello.oldest || ours > hello.newest {
+	t.done.Version = hello.Version
+	if ours := handoff.Format(); ours < hello.Oldest || ours > hello.Newest {
 		return fmt.Errorf("%w: this process writes %d, the new one (%s) reads %d to %d",
-			errFormat, ours, hello.version, hello.oldest, hello.newest)
+			errFormat, ours, hello.Version, hello.Oldest, hello.Newest)
 	}
 	t.fault("hello")
-	list, err := t.heirlooms()
+	list, err := t.passedFiles()
 	if err != nil {
 		return err
 	}
-	fds := make([]int, len(list))
-	for i := range list {
-		fds[i] = list[i].fd
-	}
-	if len(fds) > netpoll.MostRights {
-		return fmt.Errorf("%d listeners are too many to hand over", len(fds))
-	}
-	if err := t.h.Link.say(sayWelcome, appendHeirlooms(nil, list), fds); err != nil {
+	if err := t.h.Link.sayWelcome(list); err != nil {
 		return err
 	}
 	t.fault("welcome")
 	t.h.Link.patience(heirStart)
-	_, _, err = t.h.Link.expect(sayPrepared)
+	_, _, err = t.h.Link.expect(handoff.MessagePrepared)
 	t.fault("prepared")
 	return err
 }
 
-// heirlooms are the listeners, and the application's files.
-func (t *testator) heirlooms() (list []heirloom, err error) {
+// passedFiles are the listeners, and the application's files.
+func (t *testator) passedFiles() (list []passedFile, err error) {
 	err = t.s.within(haltPatience, t.s.loops[0], func(l *loop) {
 		if a := l.accept; a != nil {
 			for i, ln := range a.listeners {
-				list = append(list, heirloom{name: a.asked[i], listener: true, file: ln.File(), fd: ln.Fd()})
+				file := ln.File()
+				list = append(list, passedFile{handoff.PassedFile{Name: a.asked[i], Listener: true, Dev: file.Dev, Ino: file.Ino}, ln.Fd()})
 			}
 		}
 	})
@@ -173,7 +167,7 @@ func (t *testator) heirlooms() (list []heirloom, err error) {
 	}
 	slices.Sort(names)
 	for _, name := range names {
-		list = append(list, heirloom{name: name, fd: descriptorOf(t.h.Files[name])})
+		list = append(list, passedFile{handoff.PassedFile{Name: name}, descriptorOf(t.h.Files[name])})
 	}
 	return list, err
 }
@@ -230,23 +224,22 @@ func (t *testator) giveAway() error {
 	if err := t.s.writeDown(w); err != nil {
 		return err
 	}
-	t.done.Clients, t.done.Bytes = int(w.end.clients), w.bytes
+	t.done.Clients, t.done.Bytes = int(w.end.Clients), w.bytes
 	t.fault("sent")
-	body, _, err := k.expect(sayReady)
+	body, _, err := k.expect(handoff.MessageReady)
 	if err != nil {
 		return err
 	}
-	in := reader{b: body}
-	if n := in.u64(); !in.end() || n != w.end.clients {
-		return fmt.Errorf("the new process has %d clients of %d", n, w.end.clients)
+	if n, err := handoff.ReadReady(body); err != nil || n != w.end.Clients {
+		return fmt.Errorf("the new process has %d clients of %d", n, w.end.Clients)
 	}
 	t.fault("ready")
 	t.committed = true
-	if err := k.say(sayCommit, nil, nil); err != nil {
+	if err := k.say(handoff.MessageCommit, nil, nil); err != nil {
 		return err
 	}
 	t.fault("commit")
-	if _, _, err = k.expect(sayRunning); err != nil {
+	if _, _, err = k.expect(handoff.MessageRunning); err != nil {
 		return err
 	}
 	t.done.Pause = time.Since(t.began)
@@ -267,7 +260,7 @@ func (t *testator) leave() {
 // the state of: then there is nothing to go on with.
 func (t *testator) callOff(err error) error {
 	t.h.Link.patience(time.Second)
-	_ = t.h.Link.say(sayRefused, []byte(err.Error()), nil)
+	_ = t.h.Link.say(handoff.MessageRefused, []byte(err.Error()), nil)
 	t.h.Kill()
 	if t.committed && t.ran() {
 		t.leave()
@@ -291,8 +284,8 @@ func (t *testator) ran() bool {
 	for {
 		what, _, fds, err := t.h.Link.hear()
 		closeAll(fds)
-		if what == sayRunning || err != nil {
-			return what == sayRunning
+		if what == handoff.MessageRunning || err != nil {
+			return what == handoff.MessageRunning
 		}
 	}
 }

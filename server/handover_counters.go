@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"wsd/dispatch"
+	"wsd/handoff"
 )
 
 // visit gives every counter, under a name that lasts, to f and takes what f
@@ -27,23 +28,23 @@ func (c *counters) visit(actions []*dispatch.Action, f func(name string, v uint6
 }
 
 // write lists the counters that are not zero, in a fixed order.
-func (c *counters) write(actions []*dispatch.Action) (list []namedCounter) {
+func (c *counters) write(actions []*dispatch.Action) (list []handoff.Counter) {
 	c.visit(actions, func(name string, v uint64) uint64 {
 		if v != 0 {
-			list = append(list, namedCounter{name, v})
+			list = append(list, handoff.Counter{Name: name, Value: v})
 		}
 		return v
 	})
-	slices.SortFunc(list, func(a, b namedCounter) int { return strings.Compare(a.name, b.name) })
+	slices.SortFunc(list, func(a, b handoff.Counter) int { return strings.Compare(a.Name, b.Name) })
 	return list
 }
 
 // read takes over what write listed; what is known under no name here is
 // forgotten.
-func (c *counters) read(actions []*dispatch.Action, list []namedCounter) {
+func (c *counters) read(actions []*dispatch.Action, list []handoff.Counter) {
 	values := make(map[string]uint64, len(list))
 	for _, n := range list {
-		values[n.name] = n.value
+		values[n.Name] = n.Value
 	}
 	c.visit(actions, func(name string, _ uint64) uint64 { return values[name] })
 }

@@ -4,6 +4,7 @@ import (
 	"os"
 	"slices"
 
+	"wsd/handoff"
 	"wsd/netpoll"
 )
 
@@ -11,8 +12,8 @@ import (
 type Estate struct {
 	link      *Link
 	fault     func(string)
-	listeners []heirloom
-	files     []heirloom
+	listeners []passedFile
+	files     []passedFile
 	extra     []byte
 }
 
@@ -31,22 +32,22 @@ func Inherit(link *Link, version string) (*Estate, error) {
 	e := &Estate{link: link, fault: faultAt("new")}
 	e.fault("started")
 	link.patience(heirStart)
-	h := hello{oldest: formatNumber(stateOldest), newest: formatNumber(stateFormat), version: version}
-	if err := link.say(sayHello, h.append(nil), nil); err != nil {
+	h := handoff.Hello{Oldest: handoff.Oldest(), Newest: handoff.Format(), Version: version}
+	if err := link.say(handoff.MessageHello, h.Append(nil), nil); err != nil {
 		return nil, err
 	}
 	e.fault("hello")
-	body, fds, err := link.expect(sayWelcome)
+	body, fds, err := link.expect(handoff.MessageWelcome)
 	if err != nil {
 		return nil, err
 	}
-	list, err := readHeirlooms(body, fds)
+	list, err := readWelcome(body, fds)
 	if err != nil {
 		closeAll(fds)
 		return nil, err
 	}
 	for _, h := range list {
-		if h.listener {
+		if h.Listener {
 			e.listeners = append(e.listeners, h)
 		} else {
 			e.files = append(e.files, h)
@@ -62,7 +63,7 @@ func (e *Estate) File(name string) *os.File {
 	if e == nil {
 		return nil
 	}
-	i := slices.IndexFunc(e.files, func(h heirloom) bool { return h.name == name })
+	i := slices.IndexFunc(e.files, func(h passedFile) bool { return h.Name == name })
 	if i < 0 {
 		return nil
 	}
@@ -74,7 +75,7 @@ func (e *Estate) File(name string) *os.File {
 // Passed reports whether there are listeners that the older process had not
 // opened itself, but had been started with (Config.Inherited).
 func (e *Estate) Passed() bool {
-	return e != nil && slices.ContainsFunc(e.listeners, func(h heirloom) bool { return h.name == "" })
+	return e != nil && slices.ContainsFunc(e.listeners, func(h passedFile) bool { return h.Name == "" })
 }
 
 // listener is the one that was configured as addr, or any of those that were
@@ -83,14 +84,14 @@ func (e *Estate) listener(addr string) (*netpoll.Listener, error) {
 	if e == nil {
 		return nil, nil
 	}
-	i := slices.IndexFunc(e.listeners, func(h heirloom) bool { return h.name == addr })
+	i := slices.IndexFunc(e.listeners, func(h passedFile) bool { return h.Name == addr })
 	if i < 0 {
 		return nil, nil
 	}
 	h := e.listeners[i]
 	e.listeners = slices.Delete(e.listeners, i, i+1)
-	if h.path {
-		return netpoll.InheritPath(h.fd, h.file)
+	if h.Path {
+		return netpoll.InheritPath(h.fd, netpoll.FileID{Dev: h.Dev, Ino: h.Ino})
 	}
 	return netpoll.Inherit(h.fd)
 }

@@ -1,44 +1,15 @@
 package server
 
 import (
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"time"
 
+	"wsd/handoff"
 	"wsd/netpoll"
 )
-
-// What the two processes say to each other, message by message:
-//
-//	new                         old
-//	hello: formats, version ─►
-//	                        ◄─  welcome, with the listeners: the formats fit
-//	prepared: ready to read ─►                                    old stops new requests, freezes
-//	                        ◄─  state, state, …, with the clients' descriptors
-//	ready: all is in place  ─►
-//	                        ◄─  commit: from here on it is yours
-//	running                 ─►                                    old leaves
-//
-// Either may say "refused", with a reason, instead: then all stays as it was.
-// The layout of hello and refused is the same in all versions, for ever.
-
-// kinds of messages.
-const (
-	sayHello = 1 + iota
-	sayWelcome
-	sayRefused
-	sayPrepared
-	sayState
-	sayReady
-	sayCommit
-	sayRunning
-)
-
-var sayNames = [...]string{sayHello: "hello", sayWelcome: "welcome", sayRefused: "refused", sayPrepared: "prepared",
-	sayState: "state", sayReady: "ready", sayCommit: "commit", sayRunning: "running"}
 
 // Link is one end of the channel between two processes of which the newer takes
 // over what the older one has. It is for one goroutine.
@@ -88,9 +59,9 @@ func (k *Link) AwaitClose(d time.Duration) {
 
 func (k *Link) patience(d time.Duration) { _ = k.end.SetDeadline(time.Now().Add(d)) }
 
-func (k *Link) say(what byte, body []byte, fds []int) error {
-	if err := k.end.Send(append([]byte{what}, body...), fds); err != nil {
-		return fmt.Errorf("saying %s: %w", sayNames[what], err)
+func (k *Link) say(what handoff.Message, body []byte, fds []int) error {
+	if err := k.end.Send(append([]byte{byte(what)}, body...), fds); err != nil {
+		return fmt.Errorf("saying %s: %w", what, err)
 	}
 	return nil
 }
@@ -99,13 +70,13 @@ func (k *Link) say(what byte, body []byte, fds []int) error {
 var errRefused = errors.New("refused by the other process")
 
 // hear receives the next message. The body is good until the next hear.
-func (k *Link) hear() (what byte, body []byte, fds []int, err error) {
+func (k *Link) hear() (what handoff.Message, body []byte, fds []int, err error) {
 	n, fds, err := k.end.Receive(k.buf)
 	if err != nil {
 		return 0, nil, nil, err
 	}
-	what, body = k.buf[0], k.buf[1:n]
-	if what == sayRefused {
+	what, body = handoff.Message(k.buf[0]), k.buf[1:n]
+	if what == handoff.MessageRefused {
 		closeAll(fds)
 		return what, nil, nil, fmt.Errorf("%w: %s", errRefused, body)
 	}
@@ -114,17 +85,17 @@ func (k *Link) hear() (what byte, body []byte, fds []int, err error) {
 
 // expect receives a message, which has to be of one kind and, but for a
 // welcome, carries no descriptors.
-func (k *Link) expect(want byte) (body []byte, fds []int, err error) {
+func (k *Link) expect(want handoff.Message) (body []byte, fds []int, err error) {
 	what, body, fds, err := k.hear()
 	switch {
 	case err != nil:
 		if errors.Is(err, io.EOF) {
 			err = errors.New("the other process is gone")
 		}
-		return nil, nil, fmt.Errorf("waiting for %s: %w", sayNames[want], err)
-	case what != want || want != sayWelcome && len(fds) > 0:
+		return nil, nil, fmt.Errorf("waiting for %s: %w", want, err)
+	case what != want || want != handoff.MessageWelcome && len(fds) > 0:
 		closeAll(fds)
-		return nil, nil, fmt.Errorf("waiting for %s: there came something else (%d)", sayNames[want], what)
+		return nil, nil, fmt.Errorf("waiting for %s: there came something else (%s)", want, what)
 	}
 	return body, fds, nil
 }
@@ -135,74 +106,37 @@ func closeAll(fds []int) {
 	}
 }
 
-// hello is what a new process says of itself.
-type hello struct {
-	oldest, newest uint64 // state formats it reads
-	version        string
+// passedFile is a descriptor that is not a client's.
+type passedFile struct {
+	handoff.PassedFile
+	fd int
 }
 
-func (h *hello) append(b []byte) []byte {
-	b = append(b, "wsd handover"...)
-	b = binary.AppendUvarint(binary.AppendUvarint(b, h.oldest), h.newest)
-	return appendBytes(b, h.version)
-}
-
-func readHello(b []byte) (h hello, err error) {
-	in := reader{b: b}
-	magic := string(in.take(uint64(len("wsd handover"))))
-	h = hello{in.uvarint(), in.uvarint(), string(in.bytes())}
-	if !in.end() || magic != "wsd handover" {
-		return h, errors.New("that is no wsd")
+func (k *Link) sayWelcome(list []passedFile) error {
+	files := make([]handoff.PassedFile, len(list))
+	fds := make([]int, len(list))
+	for i := range list {
+		files[i], fds[i] = list[i].PassedFile, list[i].fd
 	}
-	return h, nil
+	if len(fds) > netpoll.MostRights {
+		return fmt.Errorf("%d listeners are too many to hand over", len(fds))
+	}
+	return k.say(handoff.MessageWelcome, handoff.AppendFiles(nil, files), fds)
 }
 
-// heirloom is a descriptor that is not a client's: a listener, by what it was
-// configured as, or a file of the program's own, by its name.
-type heirloom struct {
-	name     string
-	listener bool
-	path     bool           // its file goes along, and
-	file     netpoll.FileID // is this one; an older process does not tell
-	fd       int
-}
-
-func appendHeirlooms(b []byte, list []heirloom) []byte {
-	b = binary.AppendUvarint(b, uint64(len(list)))
-	for _, h := range list {
-		known := h.file != netpoll.FileID{}
-		b = append(b, bit(h.listener, 1)|bit(h.path || known, 2)|bit(known, 4))
-		if b = appendBytes(b, h.name); known {
-			b = le.AppendUint64(le.AppendUint64(b, h.file.Dev), h.file.Ino)
-		}
+// readWelcome joins the list with the descriptors that came with it.
+func readWelcome(b []byte, fds []int) (list []passedFile, err error) {
+	files, err := handoff.ReadFiles(b)
+	if err == nil && len(files) != len(fds) {
+		err = garbled("as many descriptors as names")
 	}
-	return b
-}
-
-func bit(on bool, b byte) byte {
-	if on {
-		return b
+	if err != nil {
+		return nil, err
 	}
-	return 0
-}
-
-// readHeirlooms joins the list with the descriptors that came with it.
-func readHeirlooms(b []byte, fds []int) (list []heirloom, err error) {
-	in := reader{b: b}
-	n := in.count()
-	if n != len(fds) {
-		return nil, garbled("as many descriptors as names")
-	}
-	for i := range n {
-		bits := in.u8()
-		h := heirloom{name: string(in.bytes()), listener: bits&1 != 0, path: bits&2 != 0, fd: fds[i]}
-		if bits&4 != 0 {
-			h.file = netpoll.FileID{Dev: in.u64(), Ino: in.u64()}
-		}
-		list = append(list, h)
-	}
-	if !in.end() {
-		return nil, garbled("list of listeners")
+	for i := range files {
+		list = append(list, passedFile{files[i], fds[i]})
 	}
 	return list, nil
 }
+
+func garbled(what string) error { return fmt.Errorf("%w: %s", handoff.ErrGarbled, what) }

@@ -1,103 +1,80 @@
 package server
 
 import (
+	"bytes"
+	"slices"
 	"time"
 
+	"wsd/conn"
+	"wsd/handoff"
 	"wsd/netpoll"
 )
 
 // From records to clients. Nothing here acts: no socket is read or written, and
 // what is overdue is left to the first turns of the loops.
 
-// taker rebuilds a server from records.
+// taker rebuilds a server from records. It is the sink of their stream.
 type taker struct {
 	s      *Server
-	buf    []byte // of a record not whole yet
-	fds    []int  // for the clients to come
+	stream handoff.Reader
+	fds    []int // for the clients to come
 	clock  handoverClock
 	frames []*delivery
 	watch  *registrar
-	record clientRecord
-	ended  bool
-	count  uint64
+	count  int
 }
 
 // take takes in the next bytes of the stream.
 func (t *taker) take(p []byte) error {
-	in := p
-	if len(t.buf) > 0 {
-		t.buf = append(t.buf, p...)
-		in = t.buf
+	err := t.stream.Feed(p, t)
+	if err == nil && t.stream.Ended() && len(t.fds) > 0 {
+		err = garbled("something is missing")
 	}
-	for {
-		kind, body, n, err := cutRecord(in)
-		if err == nil && n > 0 && t.ended {
-			err = garbled("something follows the end")
-		}
-		if err == nil && n > 0 {
-			err = t.one(kind, body)
-		}
-		if err != nil {
-			return err
-		}
-		if n == 0 {
-			if len(in) != len(t.buf) { // else it is t.buf, and grows where it is
-				t.buf = append(t.buf[:0], in...)
-			}
-			return nil
-		}
-		in = in[n:]
-	}
+	return err
 }
 
-// one takes in one record.
-func (t *taker) one(kind byte, body []byte) error {
-	switch kind {
-	case recordServer, recordWall:
-		r, err := readServer(kind, body)
-		if err == nil {
-			t.clock = handoverClockOf(&r)
-			t.s.rebase(&r)
-		}
-		return err
-	case recordFrame:
-		r, err := readFrame(body)
-		t.frames = append(t.frames, &delivery{frame: r.frame, coalesce: r.coalesce, deadline: t.clock.deadline(r.left)})
-		return err
-	case recordClient:
-		if err := readClient(body, t.frames, &t.record); err != nil {
-			return err
-		}
-		if len(t.fds) == 0 {
-			return garbled("a client without a descriptor")
-		}
-		fd := t.fds[0]
-		t.fds = t.fds[1:]
-		if t.count++; t.count == 1 {
-			t.s.cfg.Estate.fault("state")
-		}
-		since := t.clock.since(t.record.since)
-		return t.s.loops[t.s.loopOf(t.record.id)].restore(&t.record, since, fd, t.frames, t.watch)
-	case recordExtra:
-		t.s.cfg.Estate.extra = append([]byte(nil), body...)
-		return nil
-	default:
-		r, err := readEnd(body)
-		if err == nil && (r.clients != t.count || r.frames != uint64(len(t.frames)) || len(t.fds) > 0) {
-			err = garbled("something is missing")
-		}
-		t.ended = true
-		return err
+// Server is the record of the older process as a whole.
+func (t *taker) Server(r *handoff.Server) error {
+	t.clock = handoverClockOf(r)
+	t.s.rebase(r)
+	return nil
+}
+
+// Frame is the record of a message that clients wait for.
+func (t *taker) Frame(r *handoff.Frame) error {
+	t.frames = append(t.frames, &delivery{frame: bytes.Clone(r.Frame), coalesce: r.Coalesce, deadline: t.clock.deadline(r.Left)})
+	return nil
+}
+
+// Client is the record of a client, whose descriptor is the next.
+func (t *taker) Client(r *handoff.Client) error {
+	if len(t.fds) == 0 {
+		return garbled("a client without a descriptor")
 	}
+	fd := t.fds[0]
+	t.fds = t.fds[1:]
+	if t.count++; t.count == 1 {
+		t.s.cfg.Estate.fault("state")
+	}
+	return t.s.loops[t.s.loopOf(r.ID)].restore(r, t.clock.since(r.Age), fd, t.frames, t.watch)
+}
+
+// Blob is the record of what the older process's application had to say. Others
+// are not known here.
+func (t *taker) Blob(b *handoff.Blob) error {
+	if b.Name == handoff.BlobApplication {
+		t.s.cfg.Estate.extra = bytes.Clone(b.Value)
+	}
+	return nil
 }
 
 // rebase continues the older process's counters. Its ticks end with it: the new
 // ones begin anew, and who came before them has a stamp before tick 0.
-func (s *Server) rebase(r *serverRecord) {
-	s.began = time.Now().Add(-time.Duration(r.uptime))
-	s.publishes.Store(r.publishes)
-	s.panics.Store(r.panics)
-	s.loops[0].count.read(s.mux.Actions(), r.counters)
+func (s *Server) rebase(r *handoff.Server) {
+	s.began = time.Now().Add(-time.Duration(r.Uptime))
+	s.publishes.Store(r.Publishes)
+	s.panics.Store(r.Panics)
+	s.loops[0].count.read(s.mux.Actions(), r.Counters)
 	for _, l := range s.loops {
 		l.wheel.now = l.ticks(time.Since(l.start))
 		l.active = l.wheel.now
@@ -109,31 +86,41 @@ const longestAge = 1 << 30
 
 // restore makes a client of what was written down, and came at instant since. fd is the loop's from here
 // on, whatever happens.
-func (l *loop) restore(r *clientRecord, since int64, fd int, frames []*delivery, watch *registrar) error {
-	if _, double := l.byID.find(r.id); double {
+func (l *loop) restore(r *handoff.Client, since int64, fd int, frames []*delivery, watch *registrar) error {
+	var proto conn.State
+	err := proto.UnmarshalBinary(r.Conn[:])
+	switch _, double := l.byID.find(r.ID); {
+	case err != nil:
+		err = garbled("client record: " + err.Error())
+	case double:
+		err = garbled("two clients of one id")
+	case (r.State == handoff.StateOpen || r.State == handoff.StateClosing) && proto.Have() > len(r.Leftover):
+		err = garbled("a client's partial message is missing")
+	}
+	if err != nil {
 		_ = netpoll.Close(fd)
-		return garbled("two clients of one id")
+		return err
 	}
 	slot, c := l.clients.alloc()
-	c.id, c.addr, c.port, c.fd, c.proto = r.id, r.addr, r.port, int32(fd), r.proto
+	c.id, c.addr, c.port, c.fd, c.proto = r.ID, r.Addr, r.Port, int32(fd), proto
 	c.since = since
-	if r.flags&wireSpoke == 0 { // else it is for people only
+	if r.Flags&handoff.FlagSpoke == 0 { // else it is for people only
 		c.since = max(since, instant()-longestAge*int64(l.tick))
 	}
-	c.stamp = l.ago(r.age)
-	c.messages, c.bytes, c.controls = r.buckets[0], r.buckets[1], r.buckets[2]
-	c.refilled = l.millis() - r.refilled
+	c.stamp = l.ago(r.Silence)
+	c.messages, c.bytes, c.controls = r.Buckets[0], r.Buckets[1], r.Buckets[2]
+	c.refilled = l.millis() - r.Refilled
 	for _, f := range wiredFlags {
-		if r.flags&f.wire != 0 {
+		if r.Flags&f.wire != 0 {
 			c.set(f.flag)
 		}
 	}
-	l.restoreState(slot, c, r.state)
+	l.restoreState(slot, c, r.State)
 	l.restoreExtra(slot, c, r)
-	if err := l.restoreTopics(slot, c, r.topics); err != nil {
+	if err := l.restoreTopics(slot, c, r.Topics); err != nil {
 		return err
 	}
-	l.restoreQueue(slot, c, r.queue, frames)
+	l.restoreQueue(slot, c, r.Queue, frames)
 	c.pinged = l.wheel.now // an answer to its ping may be late for the pause's sake
 	if which, at := l.nextLimit(c); which != noLimit {
 		l.plan(slot, c, at)
@@ -153,8 +140,9 @@ func (l *loop) ago(age int64) uint32 {
 	return l.wheel.now - uint32(min(age/int64(l.tick), longestAge))
 }
 
-func (l *loop) restoreState(slot uint32, c *client, st state) {
+func (l *loop) restoreState(slot uint32, c *client, wire handoff.State) {
 	s := l.server
+	st := state(slices.Index(wireStates[:], wire))
 	if st == stateRefused {
 		c.set(flagRefused)
 	}
@@ -172,19 +160,19 @@ func (l *loop) restoreState(slot uint32, c *client, st state) {
 	}
 }
 
-func (l *loop) restoreExtra(slot uint32, c *client, r *clientRecord) {
-	if len(r.rest) > 0 {
-		l.keep(slot, c, r.rest)
+func (l *loop) restoreExtra(slot uint32, c *client, r *handoff.Client) {
+	if len(r.Leftover) > 0 {
+		l.keep(slot, c, r.Leftover)
 	}
-	if r.unfinished {
+	if r.MessageAge != 0 && c.state == stateOpen {
 		e := l.extras.make(slot, c)
-		e.began, e.unfinished = l.ago(r.began), true
+		e.began, e.unfinished = l.ago(r.MessageAge), true
 	}
-	if len(r.waiting) > 0 {
+	if len(r.Waiting) > 0 {
 		l.feeding.slot, l.feeding.cur = slot, c
-		l.putOff(r.waiting)
+		l.putOff(r.Waiting)
 	}
-	if r.flags&wireAgain != 0 {
+	if r.Flags&handoff.FlagAgain != 0 {
 		l.readLater(slot, c)
 	}
 }
@@ -204,17 +192,17 @@ func (l *loop) restoreTopics(slot uint32, c *client, topics []string) error {
 	return nil
 }
 
-func (l *loop) restoreQueue(slot uint32, c *client, queue []nodeRecord, frames []*delivery) {
+func (l *loop) restoreQueue(slot uint32, c *client, queue []handoff.Queued, frames []*delivery) {
 	for i := range queue {
 		r := &queue[i]
-		nd := node{drop: r.flags&wireDrop != 0}
-		if r.flags&wireShared != 0 {
-			nd.from = frames[r.frame]
-			nd.data = nd.from.frame[len(nd.from.frame)-int(r.left):]
+		nd := node{drop: r.Flags&handoff.QueuedDrop != 0}
+		if r.Flags&handoff.QueuedShared != 0 {
+			nd.from = frames[r.Frame]
+			nd.data = nd.from.frame[len(nd.from.frame)-int(r.Left):]
 		} else {
-			nd.data = append([]byte(nil), r.data...)
+			nd.data = append([]byte(nil), r.Data...)
 		}
 		l.enqueue(slot, c, nd)
-		l.queue.at(c.tail).since = l.ago(r.age)
+		l.queue.at(c.tail).since = l.ago(r.Age)
 	}
 }

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+
+	"wsd/handoff"
 )
 
 // A live upgrade, as the newer process sees it:
@@ -33,13 +35,13 @@ func (s *Server) TakeOver() error {
 		err = s.awaitCommit(e)
 	}
 	if err != nil {
-		_ = e.link.say(sayRefused, []byte(err.Error()), nil)
+		_ = e.link.say(handoff.MessageRefused, []byte(err.Error()), nil)
 		s.abandon()
 		return err
 	}
 	// From here on the older process will not touch a socket again, whatever
 	// becomes of this one; and nothing below can fail.
-	_ = e.link.say(sayRunning, nil, nil) // if nobody hears it, nobody is left
+	_ = e.link.say(handoff.MessageRunning, nil, nil) // if nobody hears it, nobody is left
 	for _, l := range s.loops {
 		l.post((*loop).beginPutOff)
 		l.running.Unlock()
@@ -59,7 +61,7 @@ func (e *Estate) Close() error {
 
 // receive takes the state in.
 func (s *Server) receive(e *Estate) error {
-	if err := e.link.say(sayPrepared, nil, nil); err != nil {
+	if err := e.link.say(handoff.MessagePrepared, nil, nil); err != nil {
 		return err
 	}
 	e.fault("prepared")
@@ -76,7 +78,7 @@ func (s *Server) receive(e *Estate) error {
 }
 
 func (t *taker) takeAll(e *Estate) error {
-	for !t.ended {
+	for !t.stream.Ended() {
 		// The older process bounds how long this takes; but if it hangs, this
 		// one shall not wait for ever.
 		e.link.patience(2 * heirStart)
@@ -97,8 +99,8 @@ func (k *Link) expectState() (body []byte, fds []int, err error) {
 	switch {
 	case errors.Is(err, io.EOF):
 		return nil, nil, errors.New("the old process is gone before it had told all")
-	case err == nil && what != sayState:
-		err = fmt.Errorf("waiting for the state: there came something else (%d)", what)
+	case err == nil && what != handoff.MessageState:
+		err = fmt.Errorf("waiting for the state: there came something else (%s)", what)
 	}
 	return body, fds, err
 }
@@ -108,7 +110,7 @@ func (k *Link) expectState() (body []byte, fds []int, err error) {
 // nobody but us has its clients: that is as good as the word. It never goes on
 // serving before this process is dead, or told so.
 func (s *Server) awaitCommit(e *Estate) error {
-	if err := e.link.say(sayReady, le.AppendUint64(nil, uint64(s.population.connected.Load())), nil); err != nil && !s.alone(e) {
+	if err := e.link.say(handoff.MessageReady, handoff.AppendReady(nil, uint64(s.population.connected.Load())), nil); err != nil && !s.alone(e) {
 		return err
 	}
 	e.fault("ready")
@@ -119,8 +121,8 @@ func (s *Server) awaitCommit(e *Estate) error {
 		s.log.Warn("the old process died in the handover: its clients are taken over as it left them")
 	case err != nil:
 		return err
-	case what != sayCommit:
-		return fmt.Errorf("waiting for commit: there came something else (%d)", what)
+	case what != handoff.MessageCommit:
+		return fmt.Errorf("waiting for commit: there came something else (%s)", what)
 	}
 	e.fault("commit")
 	return nil

@@ -3,6 +3,7 @@ package server
 import (
 	"time"
 
+	"wsd/handoff"
 	"wsd/netpoll"
 )
 
@@ -16,7 +17,7 @@ type estateWriter struct {
 	fds   []int
 	bytes int64
 	now   int64 // the instant that all times are as of
-	end   endRecord
+	end   handoff.End
 }
 
 // room for one more client of usual size stays below linkMessage.
@@ -36,7 +37,7 @@ func (w *estateWriter) flush() error {
 	fds := w.fds
 	for p := w.buf; len(p) > 0; {
 		n := min(len(p), linkMessage-1)
-		if err := w.link.say(sayState, p[:n], fds); err != nil {
+		if err := w.link.say(handoff.MessageState, p[:n], fds); err != nil {
 			return err
 		}
 		p, fds = p[n:], nil
@@ -53,13 +54,13 @@ func (w *estateWriter) flush() error {
 // nothing in it.
 func (s *Server) writeDown(w *estateWriter) error {
 	w.now = instant()
-	w.buf = appendServer(w.buf, s.record(w.now))
+	w.buf = s.record(w.now).Append(w.buf)
 	frames, err := s.writeFrames(w)
 	if err != nil {
 		return err
 	}
 	half := s.population.connected.Load() / 2
-	var r clientRecord
+	var r handoff.Client
 	for _, l := range s.loops {
 		for slot := range l.clients.size() {
 			c := l.clients.at(slot)
@@ -67,12 +68,12 @@ func (s *Server) writeDown(w *estateWriter) error {
 				continue
 			}
 			l.record(slot, c, w.now, frames, &r)
-			w.buf = appendClient(w.buf, &r)
+			w.buf = r.Append(w.buf)
 			w.fds = append(w.fds, int(c.fd))
 			if err := w.flushFull(); err != nil {
 				return err
 			}
-			if w.end.clients++; int64(w.end.clients) == half {
+			if w.end.Clients++; int64(w.end.Clients) == half {
 				if err := w.flush(); err != nil {
 					return err
 				}
@@ -81,21 +82,22 @@ func (s *Server) writeDown(w *estateWriter) error {
 		}
 	}
 	if len(w.extra) > 0 {
-		w.buf = appendExtra(w.buf, w.extra)
+		b := handoff.Blob{Name: handoff.BlobApplication, Value: w.extra}
+		w.buf = b.Append(w.buf)
 	}
-	w.buf = appendEnd(w.buf, &w.end)
+	w.buf = w.end.Append(w.buf)
 	return w.flush()
 }
 
-func (s *Server) record(now int64) *serverRecord {
+func (s *Server) record(now int64) *handoff.Server {
 	sum := counters{actions: make([]actionCounters, len(s.constants))}
 	for _, l := range s.loops {
 		sum.add(&l.count, s.mux.Actions())
 	}
 	sum.n[nPostsRefused] += s.backlog.refused.Load()
 	sum.publishSeconds.counts[0] += s.unmatched.Load()
-	return &serverRecord{frozen: now, uptime: max(int64(time.Since(s.began)), 0), publishes: s.publishes.Load(),
-		panics: s.panics.Load(), counters: sum.write(s.mux.Actions())}
+	return &handoff.Server{Frozen: now, Uptime: max(int64(time.Since(s.began)), 0), Publishes: s.publishes.Load(),
+		Panics: s.panics.Load(), Counters: sum.write(s.mux.Actions())}
 }
 
 // writeFrames writes the published messages that some client still waits for,
@@ -113,9 +115,10 @@ func (s *Server) writeFrames(w *estateWriter) (map[*delivery]uint64, error) {
 				if _, known := frames[d]; known || d == nil {
 					continue
 				}
-				frames[d] = w.end.frames
-				w.end.frames++
-				w.buf = appendFrame(w.buf, &frameRecord{left: leftUntil(d.deadline, w.now), coalesce: d.coalesce, frame: d.frame})
+				frames[d] = w.end.Frames
+				w.end.Frames++
+				f := handoff.Frame{Left: handoff.LeftUntil(d.deadline, w.now), Coalesce: d.coalesce, Frame: d.frame}
+				w.buf = f.Append(w.buf)
 				if err := w.flushFull(); err != nil {
 					return nil, err
 				}
@@ -126,42 +129,45 @@ func (s *Server) writeFrames(w *estateWriter) (map[*delivery]uint64, error) {
 }
 
 // record writes a client down into r, whose slices alias what is the client's.
-func (l *loop) record(slot uint32, c *client, now int64, frames map[*delivery]uint64, r *clientRecord) {
-	*r = clientRecord{
-		id: c.id, addr: c.addr, port: c.port, since: max(now-c.since, 0), age: int64(l.wheel.now-c.stamp) * int64(l.tick),
-		state: c.state, flags: l.wireFlags(c), proto: c.proto,
-		buckets: [3]float32{c.messages, c.bytes, c.controls}, refilled: l.millis() - c.refilled,
-		queue: r.queue[:0],
+func (l *loop) record(slot uint32, c *client, now int64, frames map[*delivery]uint64, r *handoff.Client) {
+	*r = handoff.Client{
+		ID: c.id, Addr: c.addr, Port: c.port, Age: max(now-c.since, 0), Silence: int64(l.wheel.now-c.stamp) * int64(l.tick),
+		State: wireStates[c.state], Flags: l.wireFlags(c),
+		Buckets: [3]float32{c.messages, c.bytes, c.controls}, Refilled: l.millis() - c.refilled,
+		Queue: r.Queue[:0],
 	}
+	_, _ = c.proto.AppendBinary(r.Conn[:0]) // never fails
 	if c.is(flagSubscribed) {
-		r.topics = l.topics.Of(slot)
+		r.Topics = l.topics.Of(slot)
 	}
 	if e := l.extras.of(c); e != nil {
-		r.rest, r.waiting = e.rest[e.done:], e.waiting
-		r.unfinished, r.began = e.unfinished, int64(l.wheel.now-e.began)*int64(l.tick)
+		r.Leftover, r.Waiting = e.rest[e.done:], e.waiting
+		if e.unfinished {
+			r.MessageAge = max(int64(l.wheel.now-e.began)*int64(l.tick), 1) // 0 is none
+		}
 	}
 	for n := c.head; n != 0; n = l.queue.at(n).next {
 		nd := l.queue.at(n)
-		out := nodeRecord{age: int64(l.wheel.now-nd.since) * int64(l.tick), data: nd.data}
+		out := handoff.Queued{Age: int64(l.wheel.now-nd.since) * int64(l.tick), Data: nd.data}
 		if nd.drop {
-			out.flags |= wireDrop
+			out.Flags |= handoff.QueuedDrop
 		}
 		if nd.from != nil {
-			out.flags |= wireShared
-			out.frame, out.left, out.data = frames[nd.from], uint64(len(nd.data)), nil
+			out.Flags |= handoff.QueuedShared
+			out.Frame, out.Left, out.Data = frames[nd.from], uint64(len(nd.data)), nil
 		}
-		r.queue = append(r.queue, out)
+		r.Queue = append(r.Queue, out)
 	}
 }
 
-func (l *loop) wireFlags(c *client) (w uint8) {
+func (l *loop) wireFlags(c *client) (w handoff.Flags) {
 	for _, f := range wiredFlags {
 		if c.is(f.flag) {
 			w |= f.wire
 		}
 	}
 	if c.is(flagAgain) || l.held(c) {
-		w |= wireAgain
+		w |= handoff.FlagAgain
 	}
 	return w
 }
@@ -169,8 +175,14 @@ func (l *loop) wireFlags(c *client) (w uint8) {
 // wiredFlags are those that mean the same in both processes.
 var wiredFlags = [...]struct {
 	flag flags
-	wire uint8
+	wire handoff.Flags
 }{
-	{flagEcho, wireEcho}, {flagPinged, wirePinged}, {flagSpoke, wireSpoke}, {flagFinish, wireFinish},
-	{flagRefused, wireRefused},
+	{flagEcho, handoff.FlagEcho}, {flagPinged, handoff.FlagPinged}, {flagSpoke, handoff.FlagSpoke},
+	{flagFinish, handoff.FlagFinish}, {flagRefused, handoff.FlagRefused},
+}
+
+// wireStates are the states that a client may be in when the loops stand still.
+var wireStates = [...]handoff.State{
+	stateJoining: handoff.StateJoining, stateRefused: handoff.StateRefused, stateOpen: handoff.StateOpen,
+	stateClosing: handoff.StateClosing, stateLingering: handoff.StateLingering,
 }

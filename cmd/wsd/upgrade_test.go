@@ -336,7 +336,7 @@ func TestUpgradeAcrossBuilds(t *testing.T) {
 			t.Errorf("want a refusal with %q; exit %d, %s%s", why, o.code, o.stdout, o.stderr)
 		}
 	}
-	place(build("other", "-X main.version=v9 -X wsd/server.stateFormat=99 -X wsd/server.stateOldest=99"))
+	place(build("other", "-X main.version=v9 -X wsd/handoff.format=99 -X wsd/handoff.oldest=99"))
 	refused("state formats")
 	if err := os.WriteFile(filepath.Join(dir, "none"), []byte("#!/bin/sh\nexit 3\n"), 0o700); err != nil {
 		t.Fatal(err)
