@@ -74,13 +74,13 @@ func (l *loop) act(msg, out []byte) (_ []byte, held bool) {
 		l.count.n[nMessagesOut]++
 		return append(out, l.server.constants[a.Index]...), false
 	}
-	if l.handover.settling && !a.Inline || l.handover.hushed && fan {
+	if l.handover.drainingActions && !a.Inline || l.handover.fanoutPaused && fan {
 		l.putOff(msg)
 		return out, true
 	}
 	l.feeding.ctx = dispatch.Context{Context: l.server.ctx, Client: (*here)(l), Envelope: env}
 	if l.mustVerify(a, fan) {
-		if l.handover.settling {
+		if l.handover.drainingActions {
 			l.putOff(msg)
 			return out, true
 		}

@@ -27,10 +27,10 @@ type Config struct {
 	// Inherited are descriptors that listen already, from systemd's socket
 	// activation; they come beside Listen and are the server's from New on.
 	Inherited []int
-	// Estate is what an older process hands over (Inherit): its listeners take
+	// Inheritance is what an older process hands over (Inherit): its listeners take
 	// the place of those of the same Listen, and its clients come with
 	// Server.TakeOver. nil means that there is none.
-	Estate *Estate
+	Inheritance *Inheritance
 	// Path is where clients connect, "/ws" by default. EchoPath, off by
 	// default, is where every message comes back with its opcode, with no
 	// actions: for conformance suites and benchmarks. Equivalent spellings of a

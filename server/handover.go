@@ -14,8 +14,8 @@ import (
 // A live upgrade, as the older process sees it. docs/upgrade.md has the whole:
 // who does what when, and what is lost when either process dies.
 
-// Heir is the process that is to take over.
-type Heir struct {
+// Successor is the process that is to take over.
+type Successor struct {
 	// Link is our end of the channel to it. It stays the caller's.
 	Link *Link
 	// Kill ends that process, if it still runs, and returns when it is gone for
@@ -29,7 +29,7 @@ type Heir struct {
 	// here on. An error calls the whole off.
 	Hold func(context.Context) error
 	// Extra, if set, is called when Hold has returned. What it returns is the
-	// other process's Estate.Extra. An error calls the whole off.
+	// other process's Inheritance.Extra. An error calls the whole off.
 	Extra func() ([]byte, error)
 	// fault, if set, is called at each step, with its name, instead of faultAt:
 	// a test's.
@@ -54,28 +54,28 @@ var (
 	ErrUnderway = errors.New("a handover is under way")
 	errDraining = errors.New("the server is stopping")
 	errFormat   = errors.New("the state formats do not fit")
-	// ErrHeirDied: the other process died after it had begun to serve. Its
+	// ErrSuccessorDied: the other process died after it had begun to serve. Its
 	// clients are lost with it.
-	ErrHeirDied = errors.New("the new process died when it had taken over")
+	ErrSuccessorDied = errors.New("the new process died when it had taken over")
 )
 
 // How long the other process may take.
 const (
-	heirStart    = 60 * time.Second       // to say hello, and then to be prepared
-	heirPatience = 10 * time.Second       // to take over, and
-	heirEach     = 100 * time.Microsecond // for each client
+	startTimeout    = 60 * time.Second       // to say hello, and then to be prepared
+	takeOverTimeout = 10 * time.Second       // to take over, and
+	takeOverEach    = 100 * time.Microsecond // for each client
 )
 
 // HandOver gives the listeners and all clients, with their state, to another
 // process, and then ends the server without a word to any of them. On an error
 // the server serves on, and no client has noticed more than a pause; only
-// ErrHeirDied means that they are gone.
-func (s *Server) HandOver(h Heir) (Handed, error) {
+// ErrSuccessorDied means that they are gone.
+func (s *Server) HandOver(h Successor) (Handed, error) {
 	if !s.handing.CompareAndSwap(false, true) {
 		return Handed{}, ErrUnderway
 	}
 	defer s.handing.Store(false)
-	t := &testator{s: s, h: h}
+	t := &handover{s: s, h: h}
 	if t.h.fault == nil {
 		t.h.fault = faultAt("old")
 	}
@@ -83,23 +83,23 @@ func (s *Server) HandOver(h Heir) (Handed, error) {
 	return t.done, err
 }
 
-// testator is one handover.
-type testator struct {
+// handover is one handover.
+type handover struct {
 	s    *Server
-	h    Heir
+	h    Successor
 	done Handed
 
 	began     time.Time // to stand still
 	extra     []byte
-	settled   bool
-	gated     bool
-	halt      *halt
+	drained   bool
+	locked    bool
+	barrier   *barrier
 	committed bool
 }
 
-func (t *testator) fault(step string) { t.h.fault(step) }
+func (t *handover) fault(step string) { t.h.fault(step) }
 
-func (t *testator) run() error {
+func (t *handover) run() error {
 	err := t.agree()
 	if err == nil {
 		err = t.quieten()
@@ -117,12 +117,12 @@ func (t *testator) run() error {
 // agree finds out whether the other process can read what this one writes, and
 // has it build everything that can be built beforehand. All clients are served
 // meanwhile.
-func (t *testator) agree() error {
+func (t *handover) agree() error {
 	if !t.s.started.Load() || t.s.draining.Load() {
 		return errDraining
 	}
 	t.fault("started")
-	t.h.Link.patience(heirStart)
+	t.h.Link.setTimeout(startTimeout)
 	body, _, err := t.h.Link.expect(handoff.MessageHello)
 	if err != nil {
 		return err
@@ -145,15 +145,15 @@ func (t *testator) agree() error {
 		return err
 	}
 	t.fault("welcome")
-	t.h.Link.patience(heirStart)
+	t.h.Link.setTimeout(startTimeout)
 	_, _, err = t.h.Link.expect(handoff.MessagePrepared)
 	t.fault("prepared")
 	return err
 }
 
 // passedFiles are the listeners, and the application's files.
-func (t *testator) passedFiles() (list []passedFile, err error) {
-	err = t.s.within(haltPatience, t.s.loops[0], func(l *loop) {
+func (t *handover) passedFiles() (list []passedFile, err error) {
+	err = t.s.within(turnTimeout, t.s.loops[0], func(l *loop) {
 		if a := l.accept; a != nil {
 			for i, ln := range a.listeners {
 				file := ln.File()
@@ -182,14 +182,14 @@ func descriptorOf(f *os.File) (fd int) {
 }
 
 // quieten brings everything to a stand.
-func (t *testator) quieten() (err error) {
-	t.settled = true
-	if err := t.s.settle(); err != nil {
+func (t *handover) quieten() (err error) {
+	t.drained = true
+	if err := t.s.drainActions(); err != nil {
 		return err
 	}
-	t.fault("settled")
+	t.fault("drained")
 	if t.h.Hold != nil {
-		ctx, cancel := context.WithTimeout(context.Background(), walkPatience)
+		ctx, cancel := context.WithTimeout(context.Background(), publishTimeout)
 		defer cancel()
 		if err := t.h.Hold(ctx); err != nil {
 			return fmt.Errorf("holding what comes from elsewhere: %w", err)
@@ -200,14 +200,14 @@ func (t *testator) quieten() (err error) {
 			return err
 		}
 	}
-	t.s.gate.Lock()
-	t.gated = true
-	if err := t.s.hush(); err != nil {
+	t.s.handoverLock.Lock()
+	t.locked = true
+	if err := t.s.pauseFanout(); err != nil {
 		return err
 	}
 	t.fault("held")
 	t.began = time.Now()
-	t.halt, err = t.s.freeze()
+	t.barrier, err = t.s.freeze()
 	if err == nil {
 		t.fault("frozen")
 	}
@@ -217,10 +217,10 @@ func (t *testator) quieten() (err error) {
 // giveAway writes the state and the sockets down and waits for the word that
 // they are in use. Nothing of ours changes here, so that until then we can go
 // on as if nothing had been.
-func (t *testator) giveAway() error {
+func (t *handover) giveAway() error {
 	k := t.h.Link
-	k.patience(heirPatience + time.Duration(t.s.population.connected.Load())*heirEach)
-	w := &estateWriter{link: k, extra: t.extra, fault: func() { t.fault("state") }}
+	k.setTimeout(takeOverTimeout + time.Duration(t.s.population.connected.Load())*takeOverEach)
+	w := &stateWriter{link: k, extra: t.extra, fault: func() { t.fault("state") }}
 	if err := t.s.writeDown(w); err != nil {
 		return err
 	}
@@ -248,39 +248,39 @@ func (t *testator) giveAway() error {
 }
 
 // leave ends the loops: their clients are served elsewhere.
-func (t *testator) leave() {
+func (t *handover) leave() {
 	t.s.gone = true
-	t.halt.tell(orderDetach)
-	t.s.gate.Unlock()
+	t.barrier.tell(orderDetach)
+	t.s.handoverLock.Unlock()
 	<-t.s.ended
 }
 
 // callOff goes on serving, once the other process cannot touch anything any
 // more. If it died after it had said that it runs, it has touched what we have
 // the state of: then there is nothing to go on with.
-func (t *testator) callOff(err error) error {
-	t.h.Link.patience(time.Second)
+func (t *handover) callOff(err error) error {
+	t.h.Link.setTimeout(time.Second)
 	_ = t.h.Link.say(handoff.MessageRefused, []byte(err.Error()), nil)
 	t.h.Kill()
 	if t.committed && t.ran() {
 		t.leave()
-		return fmt.Errorf("%w: %w", ErrHeirDied, err)
+		return fmt.Errorf("%w: %w", ErrSuccessorDied, err)
 	}
-	if t.halt != nil {
-		t.halt.tell(orderThaw)
+	if t.barrier != nil {
+		t.barrier.tell(orderThaw)
 	}
-	if t.gated {
-		t.s.gate.Unlock()
+	if t.locked {
+		t.s.handoverLock.Unlock()
 	}
-	if t.settled {
-		t.s.unsettle()
+	if t.drained {
+		t.s.resumeAll()
 	}
 	return err
 }
 
 // ran looks for the word of a process that is dead by now.
-func (t *testator) ran() bool {
-	t.h.Link.patience(time.Second)
+func (t *handover) ran() bool {
+	t.h.Link.setTimeout(time.Second)
 	for {
 		what, _, fds, err := t.h.Link.hear()
 		closeAll(fds)

@@ -9,38 +9,40 @@ import (
 	"wsd/netpoll"
 )
 
-// Standing still, in the order of the functions of this file:
+// How the loops are stopped, in the order of the functions of this file:
 //
-//  1. settle: pooled actions are not begun any more, those that run come to
-//     their end. Everything else goes on.
-//  2. The gate closes: who publishes waits. hush: so do clients that address
-//     others. Publishes under way reach their last client.
-//  3. freeze: each loop stops between two turns. The world is quiet once no
-//     loop has anything posted or under way that concerns another.
-//  4. thaw: all goes on where it stopped, or detach: it goes on elsewhere.
+//  1. drainActions: no further pooled action begins, and those that run end.
+//     Everything else goes on.
+//  2. The handover lock is taken: publishers wait. pauseFanout: clients that
+//     address others wait, too. Publishes under way reach their last client.
+//  3. freeze: each loop stops at the barrier, between two turns. While any loop
+//     has something posted or under way, which may concern another loop, all of
+//     them finish that, read nothing, and come to the barrier again.
+//  4. Each loop gets its order: to thaw, which goes on where it stopped, or to
+//     detach, after which another process has its clients.
 
-// order is what a loop that stands still is told.
+// order is what a loop at the barrier is to do.
 type order int
 
 const (
-	orderFinish order = iota // do what is posted and under way, read nothing, stand still again
-	orderThaw
-	orderDetach
+	orderFinish order = iota // do what is posted and under way, read nothing, come to the barrier again
+	orderThaw                // go on
+	orderDetach              // let go of all clients, and end
 )
 
-// halt is all loops standing still. While they do, whoever froze them may touch
+// barrier is where all loops wait. While they do, whoever froze them may touch
 // everything that is theirs.
-type halt struct {
+type barrier struct {
 	arrived chan struct{}
 	orders  []chan order // by loop
 }
 
-// standStill ends a turn when the loop is to be frozen.
-func (l *loop) standStill() {
-	h := l.handover.halt
+// quiesce ends a turn: the loop waits at the barrier until it may go on.
+func (l *loop) quiesce() {
+	b := l.handover.barrier
 	for {
-		h.arrived <- struct{}{}
-		switch <-h.orders[l.number] {
+		b.arrived <- struct{}{}
+		switch <-b.orders[l.number] {
 		case orderFinish:
 			l.takeInbox()
 			for l.walking() > 0 {
@@ -48,37 +50,36 @@ func (l *loop) standStill() {
 			}
 			l.reap()
 		case orderThaw:
-			l.handover.halt = nil
+			l.handover.barrier = nil
 			return
 		case orderDetach:
-			l.handover.halt = nil
+			l.handover.barrier = nil
 			l.detach()
 			return
 		}
 	}
 }
 
-// Bounds of what has to happen before the loops can stand still. Within the
-// first, clients whose pooled action has not begun wait, and all others are served.
-const (
-	walkPatience = 10 * time.Second // for publishes under way
-)
+// publishTimeout bounds the wait for publishes under way, and for the
+// application to hold back what comes from elsewhere.
+const publishTimeout = 10 * time.Second
 
-// haltPatience is for a loop's turn: an inline handler may block. It is a
-// variable for a test's sake.
-var haltPatience = 5 * time.Second
+// turnTimeout bounds a loop's turn, in which an inline handler may block. It is
+// a variable so that a test can shorten it.
+var turnTimeout = 5 * time.Second
 
 // ErrBusy is returned when what runs does not end in time.
 var ErrBusy = errors.New("what is under way does not end")
 
-// settle waits until no pooled action runs: its handler cannot be moved. The
-// time-out of actions bounds how long that takes. Further ones are put off.
-func (s *Server) settle() error {
-	if err := s.each(func(l *loop) { l.handover.settling = true }); err != nil {
+// drainActions waits until no pooled action runs, since a handler cannot be
+// moved. Further ones are put off. Config.ActionTimeout bounds how long a
+// handler is waited for.
+func (s *Server) drainActions() error {
+	if err := s.each(func(l *loop) { l.handover.drainingActions = true }); err != nil {
 		return err
 	}
-	patience := s.cfg.ActionTimeout + walkPatience
-	err := s.waitFor(patience, func(l *loop) bool {
+	timeout := s.cfg.ActionTimeout + publishTimeout
+	err := s.waitFor(timeout, func(l *loop) bool {
 		for _, k := range l.pooled.calls {
 			if !k.ended.Load() {
 				return false
@@ -87,36 +88,38 @@ func (s *Server) settle() error {
 		return true
 	})
 	if err != nil {
-		return fmt.Errorf("%w: pooled actions, within %v", err, patience)
+		return fmt.Errorf("%w: pooled actions, within %v", err, timeout)
 	}
 	return nil
 }
 
-// hush puts off what clients ask to be sent to others, which needs nobody's
-// leave and would go on for ever. Publishes under way reach their last client.
-func (s *Server) hush() error {
-	if err := s.each(func(l *loop) { l.handover.hushed = true }); err != nil {
+// pauseFanout puts off what clients ask to be sent to others: that does not take
+// the handover lock, and may never end by itself. Then it waits until the
+// publishes under way have reached their last client.
+func (s *Server) pauseFanout() error {
+	if err := s.each(func(l *loop) { l.handover.fanoutPaused = true }); err != nil {
 		return err
 	}
-	if err := s.waitFor(walkPatience, func(l *loop) bool { return l.walking() == 0 }); err != nil {
-		return fmt.Errorf("%w: publishes, within %v", err, walkPatience)
+	if err := s.waitFor(publishTimeout, func(l *loop) bool { return l.walking() == 0 }); err != nil {
+		return fmt.Errorf("%w: publishes, within %v", err, publishTimeout)
 	}
 	return nil
 }
 
-// each runs f in one loop after the other, until one does not get round to it.
+// each runs f in one loop after the other. It ends with the first loop that does
+// not run it in time.
 func (s *Server) each(f func(*loop)) error {
 	for _, l := range s.loops {
-		if err := s.within(haltPatience, l, f); err != nil {
+		if err := s.within(turnTimeout, l, f); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// within is on with a promise for when it fails: f has not run and never will,
-// so that what it would have touched is the caller's again.
-func (s *Server) within(patience time.Duration, l *loop, f func(*loop)) error {
+// within has l run f, and waits for that. If it returns an error, f has not run
+// and never will: what f would have touched is the caller's again.
+func (s *Server) within(timeout time.Duration, l *loop, f func(*loop)) error {
 	var decided atomic.Bool // whether f runs
 	done := make(chan struct{})
 	if !l.post(func(l *loop) {
@@ -127,14 +130,14 @@ func (s *Server) within(patience time.Duration, l *loop, f func(*loop)) error {
 	}) {
 		return ErrStopped
 	}
-	late := time.NewTimer(patience)
+	late := time.NewTimer(timeout)
 	defer late.Stop()
 	var err error
 	select {
 	case <-done:
 		return nil
 	case <-late.C:
-		err = fmt.Errorf("%w: a loop's turn takes more than %v", ErrBusy, patience)
+		err = fmt.Errorf("%w: a loop's turn takes more than %v", ErrBusy, timeout)
 	case <-s.ended:
 		err = ErrStopped
 	}
@@ -146,8 +149,8 @@ func (s *Server) within(patience time.Duration, l *loop, f func(*loop)) error {
 }
 
 // waitFor asks all loops again and again until ok is true of each in one round.
-func (s *Server) waitFor(patience time.Duration, ok func(*loop) bool) error {
-	for end := time.Now().Add(patience); ; time.Sleep(time.Millisecond) {
+func (s *Server) waitFor(timeout time.Duration, ok func(*loop) bool) error {
+	for end := time.Now().Add(timeout); ; time.Sleep(time.Millisecond) {
 		all := true
 		if err := s.each(func(l *loop) { all = all && ok(l) }); err != nil || all {
 			return err
@@ -158,19 +161,20 @@ func (s *Server) waitFor(patience time.Duration, ok func(*loop) bool) error {
 	}
 }
 
-// unsettle undoes settle and hush, in loops that run: what was put off begins.
-// It waits for none of them, since one may be why the whole was called off.
-func (s *Server) unsettle() {
+// resumeAll undoes drainActions and pauseFanout: what was put off begins. It
+// waits for no loop, since one that blocks may be why the handover was called
+// off.
+func (s *Server) resumeAll() {
 	for _, l := range s.loops {
 		l.post(func(l *loop) {
-			l.handover.settling, l.handover.hushed = false, false
+			l.handover.drainingActions, l.handover.fanoutPaused = false, false
 			l.beginPutOff()
 		})
 	}
 }
 
-// putOff keeps a request that must not begin now: of a pooled action, or for
-// others than who sent it.
+// putOff keeps a request that must not begin now: for a pooled action, or
+// addressed to other clients.
 func (l *loop) putOff(msg []byte) {
 	l.setWaiting(l.feeding.cur, l.extras.make(l.feeding.slot, l.feeding.cur), append([]byte(nil), msg...))
 	l.handover.waiters = append(l.handover.waiters, l.feeding.slot)
@@ -184,7 +188,7 @@ func (l *loop) setWaiting(c *client, e *extra, msg []byte) {
 	l.weigh(c)
 }
 
-// beginPutOff has the requests that were put off go their way.
+// beginPutOff begins the requests that were put off.
 func (l *loop) beginPutOff() {
 	waiters := l.handover.waiters
 	l.handover.waiters = nil
@@ -208,53 +212,54 @@ func (l *loop) beginPutOff() {
 	}
 }
 
-// freeze brings all loops to a stand. The gate is closed, and nothing pooled
-// runs. On an error they go on.
-func (s *Server) freeze() (*halt, error) {
-	h := &halt{arrived: make(chan struct{}, len(s.loops))}
+// freeze has all loops wait at a barrier. The caller has the handover lock, and
+// no pooled action runs. On an error the loops go on.
+func (s *Server) freeze() (*barrier, error) {
+	b := &barrier{arrived: make(chan struct{}, len(s.loops))}
 	for range s.loops {
-		h.orders = append(h.orders, make(chan order, 1))
+		b.orders = append(b.orders, make(chan order, 1))
 	}
 	for _, l := range s.loops {
-		l.post(func(l *loop) { l.handover.halt = h })
+		l.post(func(l *loop) { l.handover.barrier = b })
 	}
-	err := s.gather(h)
-	// What a loop did in its last turn may concern others: a newcomer dealt to
-	// them, an answer for all. None of that makes more of its kind for long,
-	// since nothing is read.
+	err := s.gather(b)
+	// What a loop did in its last turn may concern others: a newcomer that was
+	// dealt to them, a message for all. It ends after some rounds, since nothing
+	// is read that could make more of it.
 	for round := 0; err == nil && !s.quiet(); round++ {
 		if round == 16 {
 			err = fmt.Errorf("%w: loops go on posting to each other", ErrBusy)
 			break
 		}
-		h.tell(orderFinish)
-		err = s.gather(h)
+		b.tell(orderFinish)
+		err = s.gather(b)
 	}
 	if err == nil && s.draining.Load() {
 		err = errDraining
 	}
 	if err != nil {
-		h.tell(orderThaw)
+		b.tell(orderThaw)
 		return nil, err
 	}
-	return h, nil
+	return b, nil
 }
 
-func (h *halt) tell(o order) {
-	for _, c := range h.orders {
+func (b *barrier) tell(o order) {
+	for _, c := range b.orders {
 		c <- o
 	}
 }
 
-// gather waits for all loops to stand. A loop that is late will find its order.
-func (s *Server) gather(h *halt) error {
-	late := time.NewTimer(haltPatience)
+// gather waits until all loops are at the barrier. Its channels have room for
+// the order of a loop that comes too late: that one finds it there.
+func (s *Server) gather(b *barrier) error {
+	late := time.NewTimer(turnTimeout)
 	defer late.Stop()
 	for range s.loops {
 		select {
-		case <-h.arrived:
+		case <-b.arrived:
 		case <-late.C:
-			return fmt.Errorf("%w: a loop's turn takes more than %v", ErrBusy, haltPatience)
+			return fmt.Errorf("%w: a loop's turn takes more than %v", ErrBusy, turnTimeout)
 		case <-s.ended:
 			return ErrStopped
 		}
@@ -262,7 +267,8 @@ func (s *Server) gather(h *halt) error {
 	return nil
 }
 
-// quiet looks at loops that stand still: is anything under way?
+// quiet reports whether nothing is posted to any loop, and nothing under way.
+// All loops wait at the barrier.
 func (s *Server) quiet() bool {
 	for _, l := range s.loops {
 		l.inbox.mu.Lock()
@@ -275,9 +281,9 @@ func (s *Server) quiet() bool {
 	return true
 }
 
-// detach lets go of everything without a word to anybody: the descriptors
-// are copies, their sockets live on in another process. They leave the poller
-// explicitly, since closing a copy does not end its registration.
+// detach closes the descriptors of all clients and says nothing to any: their
+// sockets live on in another process, which has copies. Each leaves the poller
+// explicitly, since closing one copy of a socket does not end its registration.
 func (l *loop) detach() {
 	if l.accept != nil {
 		l.accept.detach(l)

@@ -47,7 +47,7 @@ func (k *Link) Close() error { return k.end.Close() }
 
 // AwaitClose waits until the other end is closed, at most for d.
 func (k *Link) AwaitClose(d time.Duration) {
-	k.patience(d)
+	k.setTimeout(d)
 	for {
 		_, _, fds, err := k.hear()
 		closeAll(fds)
@@ -57,7 +57,7 @@ func (k *Link) AwaitClose(d time.Duration) {
 	}
 }
 
-func (k *Link) patience(d time.Duration) { _ = k.end.SetDeadline(time.Now().Add(d)) }
+func (k *Link) setTimeout(d time.Duration) { _ = k.end.SetDeadline(time.Now().Add(d)) }
 
 func (k *Link) say(what handoff.Message, body []byte, fds []int) error {
 	if err := k.end.Send(append([]byte{byte(what)}, body...), fds); err != nil {

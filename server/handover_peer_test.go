@@ -31,7 +31,7 @@ func play(t *testing.T) (*played, *Link) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { a.Close(); b.Close() })
-	a.patience(patience)
+	a.setTimeout(patience)
 	return &played{a, t}, b
 }
 
@@ -105,7 +105,7 @@ func TestTakeOverFails(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			s := newSite(t, Config{Listen: []string{"none"}, Estate: e})
+			s := newSite(t, Config{Listen: []string{"none"}, Inheritance: e})
 			go func() { over <- s.TakeOver() }()
 			p.want(handoff.MessageHello)
 			p.want(handoff.MessagePrepared)
@@ -168,8 +168,8 @@ func TestHandOverFails(t *testing.T) {
 			p, link := play(t)
 			played := make(chan struct{})
 			go func() { test.say(p); close(played) }()
-			_, err := s.HandOver(Heir{Link: link, Kill: func() { <-played; p.Close() }})
-			if err == nil || !strings.Contains(err.Error(), test.want) || errors.Is(err, ErrHeirDied) {
+			_, err := s.HandOver(Successor{Link: link, Kill: func() { <-played; p.Close() }})
+			if err == nil || !strings.Contains(err.Error(), test.want) || errors.Is(err, ErrSuccessorDied) {
 				t.Errorf("%v, want %q", err, test.want)
 			}
 			a.alive()
@@ -187,7 +187,7 @@ func TestHandOverFails(t *testing.T) {
 
 // A new process that dies after it has begun to serve has taken the clients
 // with it: the old one does not go on with what may be out of date.
-func TestHeirDies(t *testing.T) {
+func TestSuccessorDies(t *testing.T) {
 	s := start(t, Config{})
 	a := s.dial()
 	p, link := play(t)
@@ -203,9 +203,9 @@ func TestHeirDies(t *testing.T) {
 		p.tell(handoff.MessageReady, "")
 		p.tell(handoff.MessageRunning, "")
 	}()
-	_, err := s.HandOver(Heir{Link: link, Kill: func() { <-played; p.Close() }})
-	if !errors.Is(err, ErrHeirDied) {
-		t.Errorf("%v, want ErrHeirDied", err)
+	_, err := s.HandOver(Successor{Link: link, Kill: func() { <-played; p.Close() }})
+	if !errors.Is(err, ErrSuccessorDied) {
+		t.Errorf("%v, want ErrSuccessorDied", err)
 	}
 	if f, err := a.next(); err == nil {
 		t.Errorf("the client got %v", f.Header)
@@ -220,11 +220,11 @@ func TestHandOverTwice(t *testing.T) {
 	p, link := play(t)
 	over := make(chan error, 1)
 	go func() {
-		_, err := s.HandOver(Heir{Link: link, Kill: func() {}})
+		_, err := s.HandOver(Successor{Link: link, Kill: func() {}})
 		over <- err
 	}()
 	eventually(t, says("it begins"), s.handing.Load)
-	if _, err := s.HandOver(Heir{}); !errors.Is(err, ErrUnderway) {
+	if _, err := s.HandOver(Successor{}); !errors.Is(err, ErrUnderway) {
 		t.Errorf("%v, want ErrUnderway", err)
 	}
 	p.Close()
@@ -276,7 +276,7 @@ func TestTakeOverFromEachFormat(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			s := newSite(t, Config{Estate: e, CloseTimeout: 200 * time.Millisecond})
+			s := newSite(t, Config{Inheritance: e, CloseTimeout: 200 * time.Millisecond})
 			over := make(chan error, 1)
 			go func() { over <- s.TakeOver() }()
 			p.want(handoff.MessageHello)

@@ -54,7 +54,7 @@ func (t *taker) Client(r *handoff.Client) error {
 	fd := t.fds[0]
 	t.fds = t.fds[1:]
 	if t.count++; t.count == 1 {
-		t.s.cfg.Estate.fault("state")
+		t.s.cfg.Inheritance.fault("state")
 	}
 	return t.s.loops[t.s.loopOf(r.ID)].restore(r, t.clock.since(r.Age), fd, t.frames, t.watch)
 }
@@ -63,7 +63,7 @@ func (t *taker) Client(r *handoff.Client) error {
 // are not known here.
 func (t *taker) Blob(b *handoff.Blob) error {
 	if b.Name == handoff.BlobApplication {
-		t.s.cfg.Estate.extra = bytes.Clone(b.Value)
+		t.s.cfg.Inheritance.extra = bytes.Clone(b.Value)
 	}
 	return nil
 }

@@ -47,7 +47,7 @@ func TestStateInAnyPieces(t *testing.T) {
 		whole := stateOf(t, format)
 		for size := 1; size <= len(whole); size = size*5/2 + 1 {
 			s := newSite(t, Config{Listen: []string{"none"}})
-			s.cfg.Estate = &Estate{fault: func(string) {}}
+			s.cfg.Inheritance = &Inheritance{fault: func(string) {}}
 			k := &taker{s: s.Server, watch: newRegistrar(s.loops)}
 			for range 3 {
 				k.fds = append(k.fds, pollable(t))
@@ -60,7 +60,7 @@ func TestStateInAnyPieces(t *testing.T) {
 			if err := k.watch.wait(); err != nil {
 				t.Fatal(err)
 			}
-			if !k.stream.Ended() || s.population.connected.Load() != 3 || s.loops[0].count.n[nAccepted] != 3 || string(s.cfg.Estate.Extra()) != "of the application" {
+			if !k.stream.Ended() || s.population.connected.Load() != 3 || s.loops[0].count.n[nAccepted] != 3 || string(s.cfg.Inheritance.Extra()) != "of the application" {
 				t.Errorf("format %s in pieces of %d: %d clients", format, size, s.population.connected.Load())
 			}
 			for _, l := range s.loops {

@@ -12,17 +12,17 @@ import (
 // A live upgrade, as the newer process sees it:
 //
 //	e, err := server.Inherit(link, "v1.2.3")       // is the state one we can read? which listeners?
-//	cfg.Estate = e
+//	cfg.Inheritance = e
 //	s, err := server.New(cfg)                      // with those listeners
 //	err = s.TakeOver()                             // instead of Start
 //	e.Close()                                      // the older process may end
 
-// TakeOver is Start for a server that was made with an Estate: it takes the
+// TakeOver is Start for a server that was made with an Inheritance: it takes the
 // clients over and returns when it serves them. On an error it has touched no
 // client's socket, and what it had been given is closed: the older process
 // serves on.
 func (s *Server) TakeOver() error {
-	e := s.cfg.Estate
+	e := s.cfg.Inheritance
 	e.drop()
 	for _, l := range s.loops {
 		l.running.Lock() // no turn before the word is given
@@ -52,7 +52,7 @@ func (s *Server) TakeOver() error {
 
 // Close tells the older process that it is not needed any more: it may end. It
 // is for after TakeOver, once whoever watches the process knows of this one.
-func (e *Estate) Close() error {
+func (e *Inheritance) Close() error {
 	if e == nil {
 		return nil
 	}
@@ -60,7 +60,7 @@ func (e *Estate) Close() error {
 }
 
 // receive takes the state in.
-func (s *Server) receive(e *Estate) error {
+func (s *Server) receive(e *Inheritance) error {
 	if err := e.link.say(handoff.MessagePrepared, nil, nil); err != nil {
 		return err
 	}
@@ -77,11 +77,11 @@ func (s *Server) receive(e *Estate) error {
 	return err
 }
 
-func (t *taker) takeAll(e *Estate) error {
+func (t *taker) takeAll(e *Inheritance) error {
 	for !t.stream.Ended() {
 		// The older process bounds how long this takes; but if it hangs, this
 		// one shall not wait for ever.
-		e.link.patience(2 * heirStart)
+		e.link.setTimeout(2 * startTimeout)
 		body, fds, err := e.link.expectState()
 		t.fds = append(t.fds, fds...)
 		if err != nil {
@@ -109,7 +109,7 @@ func (k *Link) expectState() (body []byte, fds []int, err error) {
 // process that is gone without one had written all down and stood still, and
 // nobody but us has its clients: that is as good as the word. It never goes on
 // serving before this process is dead, or told so.
-func (s *Server) awaitCommit(e *Estate) error {
+func (s *Server) awaitCommit(e *Inheritance) error {
 	if err := e.link.say(handoff.MessageReady, handoff.AppendReady(nil, uint64(s.population.connected.Load())), nil); err != nil && !s.alone(e) {
 		return err
 	}
@@ -129,7 +129,7 @@ func (s *Server) awaitCommit(e *Estate) error {
 }
 
 // alone reports whether the other process is gone.
-func (s *Server) alone(e *Estate) bool {
+func (s *Server) alone(e *Inheritance) bool {
 	_, _, fds, err := e.link.hear()
 	closeAll(fds)
 	return errors.Is(err, io.EOF)
@@ -141,6 +141,6 @@ func (s *Server) abandon() {
 		l.detach()
 		l.running.Unlock()
 	}
-	_ = s.cfg.Estate.link.Close()
+	_ = s.cfg.Inheritance.link.Close()
 	_ = s.Stop(context.Background(), false)
 }

@@ -24,7 +24,7 @@ import (
 // pass hands s over to a new server in this process, made with cfg.
 func (s *site) pass(cfg Config) (*site, Handed) {
 	s.t.Helper()
-	young, done, err := s.tryPass(cfg, Heir{})
+	young, done, err := s.tryPass(cfg, Successor{})
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -32,7 +32,7 @@ func (s *site) pass(cfg Config) (*site, Handed) {
 }
 
 // tryPass is pass for one that may fail.
-func (s *site) tryPass(cfg Config, h Heir) (young *site, done Handed, err error) {
+func (s *site) tryPass(cfg Config, h Successor) (young *site, done Handed, err error) {
 	s.t.Helper()
 	ours, theirs, err := NewLink()
 	if err != nil {
@@ -48,7 +48,7 @@ func (s *site) tryPass(cfg Config, h Heir) (young *site, done Handed, err error)
 			took = err
 			return
 		}
-		if cfg.Estate, took = Inherit(link, "test"); took != nil {
+		if cfg.Inheritance, took = Inherit(link, "test"); took != nil {
 			link.Close()
 			return
 		}
@@ -57,7 +57,7 @@ func (s *site) tryPass(cfg Config, h Heir) (young *site, done Handed, err error)
 			l.start = l.start.Add(-time.Hour)
 		}
 		took = young.TakeOver()
-		_ = cfg.Estate.Close()
+		_ = cfg.Inheritance.Close()
 	}()
 	h.Link, h.Kill = ours, func() { <-over }
 	done, err = s.HandOver(h)
@@ -284,7 +284,7 @@ func TestHandoverPooled(t *testing.T) {
 	// Once it settles, b's request is put off, and c is served on.
 	settling := func() (n int) {
 		s.each(func(l *loop) {
-			if l.handover.settling {
+			if l.handover.drainingActions {
 				n++
 			}
 		})
@@ -503,11 +503,11 @@ func (p *peer) fanned(me int) (r fanned) {
 // What a client asks to be sent to others while the handover waits for the
 // publishes under way is none of those: it is put off, and done by the new
 // process.
-func TestHandoverHush(t *testing.T) {
+func TestHandoverPausesFanout(t *testing.T) {
 	cfg := Config{ClientFanout: true}
 	s := start(t, cfg)
 	from, to := s.dial(), s.dial()
-	young, _, err := s.tryPass(cfg, Heir{fault: func(step string) {
+	young, _, err := s.tryPass(cfg, Successor{fault: func(step string) {
 		if step != "held" {
 			return
 		}
@@ -531,9 +531,9 @@ func TestHandoverHush(t *testing.T) {
 // An inline handler that blocks its loop, whichever that is, ends the handover
 // and not the server.
 func TestHandoverBlocked(t *testing.T) {
-	before := haltPatience
-	haltPatience = 100 * time.Millisecond
-	defer func() { haltPatience = before }()
+	before := turnTimeout
+	turnTimeout = 100 * time.Millisecond
+	defer func() { turnTimeout = before }()
 	began, finish := make(chan struct{}), make(chan struct{})
 	mux := dispatch.NewMux()
 	dispatch.Builtins(mux)
@@ -550,19 +550,19 @@ func TestHandoverBlocked(t *testing.T) {
 		}
 		p.send(`{"actioncode":"block"}`)
 		<-began
-		if _, _, err := s.tryPass(Config{}, Heir{}); !errors.Is(err, ErrBusy) {
+		if _, _, err := s.tryPass(Config{}, Successor{}); !errors.Is(err, ErrBusy) {
 			t.Errorf("loop %d blocked: %v, want ErrBusy", number, err)
 		}
 		finish <- struct{}{}
 		p.expect(`{"code":0,"msg":"success","data":null,"actioncode":"block"}`)
 		p.alive()
 		s.each(func(l *loop) {
-			if l.handover.settling || l.handover.hushed || l.handover.halt != nil {
+			if l.handover.drainingActions || l.handover.fanoutPaused || l.handover.barrier != nil {
 				t.Errorf("loop %d still stands still", l.number)
 			}
 		})
 	}
-	haltPatience = before
+	turnTimeout = before
 	s.pass(Config{})
 }
 
@@ -620,7 +620,7 @@ func TestHandoverFails(t *testing.T) {
 		want string
 	}{
 		{"the application says no", func() error {
-			_, _, err := s.tryPass(Config{}, Heir{Hold: func(context.Context) error { return stuck }})
+			_, _, err := s.tryPass(Config{}, Successor{Hold: func(context.Context) error { return stuck }})
 			return err
 		}, "not now"},
 	} {

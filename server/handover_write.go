@@ -7,9 +7,9 @@ import (
 	"wsd/netpoll"
 )
 
-// estateWriter sends records, many in one message, and the descriptors of the
+// stateWriter sends records, many in one message, and the descriptors of the
 // clients among them along.
-type estateWriter struct {
+type stateWriter struct {
 	link  *Link
 	fault func() // called once, about midway
 	extra []byte // of the application
@@ -24,7 +24,7 @@ type estateWriter struct {
 const writeBatch = linkMessage - 4<<10
 
 // flushFull sends what there is if it is a message's worth.
-func (w *estateWriter) flushFull() error {
+func (w *stateWriter) flushFull() error {
 	if len(w.buf) < writeBatch && len(w.fds) < netpoll.MostRights {
 		return nil
 	}
@@ -33,7 +33,7 @@ func (w *estateWriter) flushFull() error {
 
 // flush sends all there is. Descriptors go with the first message, so they are
 // there no later than their records.
-func (w *estateWriter) flush() error {
+func (w *stateWriter) flush() error {
 	fds := w.fds
 	for p := w.buf; len(p) > 0; {
 		n := min(len(p), linkMessage-1)
@@ -52,7 +52,7 @@ func (w *estateWriter) flush() error {
 
 // writeDown writes the whole server, whose loops stand still, and changes
 // nothing in it.
-func (s *Server) writeDown(w *estateWriter) error {
+func (s *Server) writeDown(w *stateWriter) error {
 	w.now = instant()
 	w.buf = s.record(w.now).Append(w.buf)
 	frames, err := s.writeFrames(w)
@@ -102,7 +102,7 @@ func (s *Server) record(now int64) *handoff.Server {
 
 // writeFrames writes the published messages that some client still waits for,
 // once each, however many that are.
-func (s *Server) writeFrames(w *estateWriter) (map[*delivery]uint64, error) {
+func (s *Server) writeFrames(w *stateWriter) (map[*delivery]uint64, error) {
 	frames := map[*delivery]uint64{}
 	for _, l := range s.loops {
 		for _, slot := range l.slow.stuck {

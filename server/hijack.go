@@ -112,8 +112,8 @@ func (s *Server) adopt(fd int, c net.Conn, request []byte) {
 	if a, ok := c.RemoteAddr().(*net.TCPAddr); ok {
 		n.peer = a.AddrPort()
 	}
-	s.gate.RLock() // not while the clients are being handed over
-	defer s.gate.RUnlock()
+	s.handoverLock.RLock() // not while the clients are being handed over
+	defer s.handoverLock.RUnlock()
 	if !s.loops[0].post(func(l *loop) { l.adopt(n) }) {
 		_ = netpoll.Close(fd) // the server ended meanwhile
 	}

@@ -167,7 +167,7 @@ func TestVanished(t *testing.T) {
 // not closed for having its pong left unread.
 func TestHandlerIsNotSilence(t *testing.T) {
 	m := testMux()
-	g := gated(m)
+	g := locked(m)
 	s := start(t, Config{Mux: m, ActionTimeout: time.Hour})
 	p := s.dial()
 	p.send(`{"actioncode":"wait","data":3}`)

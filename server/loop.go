@@ -98,10 +98,10 @@ type loop struct {
 	asked    atomic.Bool // shed is posted
 
 	handover struct {
-		settling bool     // pooled actions are put off
-		hushed   bool     // so is what is for other clients
-		waiters  []uint32 // clients whose request was put off
-		halt     *halt    // to stand still by at the end of the turn
+		drainingActions bool     // pooled actions are put off
+		fanoutPaused    bool     // so is what is for other clients
+		waiters         []uint32 // clients whose request was put off
+		barrier         *barrier // to stand still by at the end of the turn
 	}
 
 	snapshot snapshot // what Stats knows; has a lock of its own
@@ -189,8 +189,8 @@ func (l *loop) turn() bool {
 	l.workOff()
 	l.shed()
 	l.reap()
-	if l.handover.halt != nil {
-		l.standStill()
+	if l.handover.barrier != nil {
+		l.quiesce()
 	}
 	l.count.n[nTurns]++
 	l.count.n[nEvents] += uint64(n)

@@ -20,9 +20,9 @@ type gate struct {
 	running atomic.Int64
 }
 
-// gated adds the action "wait", which answers its data once it is released,
+// locked adds the action "wait", which answers its data once it is released,
 // or fails with the end of its context.
-func gated(m *dispatch.Mux) *gate {
+func locked(m *dispatch.Mux) *gate {
 	g := &gate{entered: make(chan *dispatch.Context, 1000), release: make(chan struct{})}
 	dispatch.Handle(m, "wait", func(ctx *dispatch.Context, in int) (int, error) {
 		g.running.Add(1)
@@ -53,7 +53,7 @@ func (g *gate) wait(t testing.TB) *dispatch.Context {
 // and its socket is not read, so that it feels it; nobody else does.
 func TestBackPressure(t *testing.T) {
 	m := testMux()
-	g := gated(m)
+	g := locked(m)
 	s := start(t, Config{Mux: m})
 	p, other := s.dial(), s.dial()
 	p.send(`{"actioncode":"wait","data":1}`)
@@ -94,7 +94,7 @@ func TestBackPressure(t *testing.T) {
 // TestBusy: when all workers are at work the answer is code 10, at once.
 func TestBusy(t *testing.T) {
 	m := testMux()
-	g := gated(m)
+	g := locked(m)
 	s := start(t, Config{Mux: m, Workers: 2})
 	for range 2 {
 		p := s.dial()
@@ -142,7 +142,7 @@ func TestActionTimeout(t *testing.T) {
 // TestLeaverWithHandler: clients vanish in every way while their handlers run.
 func TestLeaverWithHandler(t *testing.T) {
 	m := testMux()
-	g := gated(m)
+	g := locked(m)
 	s := start(t, Config{Mux: m})
 	ask := `{"actioncode":"wait","data":1}`
 

@@ -180,8 +180,8 @@ func (s *Server) publishWhenRoom(ctx context.Context, d *delivery) error {
 // being handed over: afterwards the message is for all of them, or for none.
 func (s *Server) publish(d *delivery) error {
 	s.memory.holdFrame(d)
-	s.gate.RLock()
-	defer s.gate.RUnlock()
+	s.handoverLock.RLock()
+	defer s.handoverLock.RUnlock()
 	if s.gone {
 		s.over(d)
 		return ErrStopped

@@ -67,11 +67,11 @@ type Server struct {
 	backlog    backlog
 	ids        ids
 
-	// gate is closed (locked) while the clients are being handed over, and open
+	// handoverLock is locked while the clients are being handed over, and open
 	// to any number of publishers otherwise.
-	gate    sync.RWMutex
-	gone    bool // under gate: they went
-	handing atomic.Bool
+	handoverLock sync.RWMutex
+	gone         bool // under handoverLock: they went
+	handing      atomic.Bool
 
 	started  atomic.Bool
 	draining atomic.Bool
@@ -227,7 +227,7 @@ func (s *Server) listen() error {
 		take("", ln)
 	}
 	for {
-		ln, err := s.cfg.Estate.listener("") // what an older process had inherited
+		ln, err := s.cfg.Inheritance.listener("") // what an older process had inherited
 		if err != nil {
 			return err
 		}
@@ -261,7 +261,7 @@ func (s *Server) listen() error {
 
 // listenOn opens a listener, or takes over an older process's for that address.
 func (s *Server) listenOn(addr string) (*netpoll.Listener, error) {
-	if ln, err := s.cfg.Estate.listener(addr); ln != nil || err != nil {
+	if ln, err := s.cfg.Inheritance.listener(addr); ln != nil || err != nil {
 		return ln, err
 	}
 	o := s.options()
@@ -281,7 +281,7 @@ func (s *Server) Start() error {
 			err = s.startLoop(l)
 		}
 		if err != nil { // it will not run: what it holds is given back here
-			if s.cfg.Estate != nil {
+			if s.cfg.Inheritance != nil {
 				l.detach() // the older process's
 			}
 			l.shut()

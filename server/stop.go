@@ -124,7 +124,7 @@ func (s *Server) blocked() error {
 func (s *Server) discard() {
 	s.started.Store(true)
 	for _, l := range s.loops {
-		if s.cfg.Estate != nil {
+		if s.cfg.Inheritance != nil {
 			l.detach() // the older process's, which goes on with it
 		}
 		l.shut()

@@ -115,7 +115,7 @@ func TestVerifyOneAtATime(t *testing.T) {
 // and the client goes on.
 func TestVerifyBusy(t *testing.T) {
 	m := slowMux()
-	g := gated(m)
+	g := locked(m)
 	s := start(t, Config{Mux: m, Loops: 1, Workers: 1})
 	holder, p := s.dial(), s.dial()
 	holder.send(`{"actioncode":"wait","data":1}`)
@@ -160,7 +160,7 @@ func TestVerifyHandover(t *testing.T) {
 	cfg := Config{Mux: slowMux()}
 	s := start(t, cfg)
 	p := s.dial()
-	s.each(func(l *loop) { l.handover.settling = true })
+	s.each(func(l *loop) { l.handover.drainingActions = true })
 	p.send(whoBob)
 	p.send(strings.Replace(whoBob, "bob", "eve", 1))
 	waits := func(l *loop) (n int) {

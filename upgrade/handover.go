@@ -20,7 +20,7 @@ const handoverVariable = "WSD_HANDOVER"
 // started by one. version is this program's, for the older process's log. The
 // older process may end when the caller closes what is returned: after
 // Server.TakeOver, once the service manager knows of this process.
-func Inherit(version string) (*server.Estate, error) {
+func Inherit(version string) (*server.Inheritance, error) {
 	number := os.Getenv(handoverVariable)
 	if number == "" {
 		return nil, nil
@@ -51,7 +51,7 @@ type Handover struct {
 	Program string
 	// Files go over beside the listeners, by name. They stay the caller's.
 	Files map[string]*os.File
-	// Hold and Extra are server.Heir's; either may be nil.
+	// Hold and Extra are server.Successor's; either may be nil.
 	Hold  func(context.Context) error
 	Extra func() ([]byte, error)
 }
@@ -62,7 +62,7 @@ const announceTimeout = 10 * time.Second
 // Run starts the new process, with the arguments and the environment of this
 // one, and hands over to it. When it returns without an error, the new process
 // serves and this one may end. On an error the new process is gone and this
-// server serves on, unless the error is server.ErrHeirDied: then the clients are
+// server serves on, unless the error is server.ErrSuccessorDied: then the clients are
 // gone, too. Process 1 of a container cannot hand over.
 func (h Handover) Run() (r Report, err error) {
 	if os.Getpid() == 1 {
@@ -77,7 +77,7 @@ func (h Handover) Run() (r Report, err error) {
 	if err != nil {
 		return r, err
 	}
-	done, err := h.Server.HandOver(server.Heir{Link: link, Kill: next.kill, Files: h.Files, Hold: h.Hold, Extra: h.Extra})
+	done, err := h.Server.HandOver(server.Successor{Link: link, Kill: next.kill, Files: h.Files, Hold: h.Hold, Extra: h.Extra})
 	if err != nil {
 		next.kill() // HandOver has done so, unless it refused to begin
 		return r, next.explain(err)

@@ -33,7 +33,7 @@ func succeed() int {
 	if err != nil {
 		return 3
 	}
-	s, err := server.New(server.Config{Listen: []string{"127.0.0.1:0"}, Estate: e})
+	s, err := server.New(server.Config{Listen: []string{"127.0.0.1:0"}, Inheritance: e})
 	if err != nil {
 		return 4
 	}

@@ -150,7 +150,7 @@ func TestEveryFieldIsAFlag(t *testing.T) {
 		flags[flag.Name] = flag
 	}
 	humps := regexp.MustCompile(`([a-z])([A-Z])`)
-	code := map[string]bool{"Mux": true, "Logger": true, "Accept": true, "Inherited": true, "Estate": true}
+	code := map[string]bool{"Mux": true, "Logger": true, "Accept": true, "Inherited": true, "Inheritance": true}
 	for field := range reflect.TypeFor[server.Config]().Fields() {
 		name := strings.ToLower(humps.ReplaceAllString(field.Name, "$1-$2"))
 		if flags[name] == nil && !code[field.Name] {

@@ -80,14 +80,14 @@ type daemon struct {
 	// adminEnded gets what admin.Serve returned.
 	adminEnded chan error
 
-	program     string         // where it is on disk
-	inheritance *server.Estate // of an older process, or nil
+	program     string              // where it is on disk
+	inheritance *server.Inheritance // of an older process, or nil
 }
 
 // newDaemon opens all listeners, so that what is wrong with an address or a
 // file shows before anything runs. The descriptors passed listen already; e,
 // if there is one, is what an older process hands over.
-func newDaemon(f *serveFlags, log serveLog, passed []int, e *server.Estate) (*daemon, error) {
+func newDaemon(f *serveFlags, log serveLog, passed []int, e *server.Inheritance) (*daemon, error) {
 	cfg := f.serverConfig()
 	cfg.Logger = log.Logger
 	key, err := loadTokenKey(f.Actions.TokenKeyFile, log.Logger)
@@ -95,7 +95,7 @@ func newDaemon(f *serveFlags, log serveLog, passed []int, e *server.Estate) (*da
 		return nil, err
 	}
 	cfg.Mux = newMux(key, log.Logger)
-	cfg.Inherited, cfg.Estate = passed, e
+	cfg.Inherited, cfg.Inheritance = passed, e
 	f.budgetMemory(log.Logger, &cfg)
 	// Without a number, as many as the host holds are welcome: nothing to check.
 	// Clients that are taken over are there already.
@@ -153,7 +153,7 @@ func (d *daemon) run(f *serveFlags, hangups <-chan os.Signal) error {
 	_ = d.inheritance.Close() // the process at the other end may be gone already
 	watching, cancel := context.WithCancel(context.Background())
 	defer cancel()
-	go d.super.watch(watching, d.super.patience(), d.server.Alive, d.status)
+	go d.super.watch(watching, d.super.timeout(), d.server.Alive, d.status)
 
 	successor, failed := d.awaitEnd(f, k, signals, upgrades, hangups)
 	if successor != nil {
@@ -190,7 +190,7 @@ func (d *daemon) awaitEnd(f *serveFlags, k *upgrade.Control, signals, upgrades, 
 			d.log.Error("upgrade failed", "error", err)
 			r.Error = err.Error()
 		}
-		ended := err == nil || errors.Is(err, server.ErrHeirDied)
+		ended := err == nil || errors.Is(err, server.ErrSuccessorDied)
 		if ended {
 			k.Shut() // before the answer: the next one to ask is the new process's
 		}

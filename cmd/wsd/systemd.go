@@ -65,10 +65,10 @@ func (s supervisor) stopping(atMost time.Duration) {
 		"STATUS=closing the clients")
 }
 
-// patience is how long the supervisor waits for a sign of life, 0 if it does
+// timeout is how long the supervisor waits for a sign of life, 0 if it does
 // not. WATCHDOG_PID is unset: a process that takes over has another number, and
 // would take the watchdog for another's.
-func (s supervisor) patience() time.Duration {
+func (s supervisor) timeout() time.Duration {
 	d, err := notify.SdWatchdogEnabled(false)
 	if err != nil {
 		s.log.Warn("the watchdog is not told", "error", err)
@@ -77,18 +77,18 @@ func (s supervisor) patience() time.Duration {
 	return d
 }
 
-// watch tells the supervisor three times in its patience that the server is
+// watch tells the supervisor three times in its timeout that the server is
 // alive, until ctx is done. When it is not, nothing is told, and in the end the
 // supervisor restarts the service: better all clients come back than they
 // stay connected to a loop that hangs.
-func (s supervisor) watch(ctx context.Context, patience time.Duration, alive func(context.Context) error, status func() string) {
-	if patience <= 0 {
+func (s supervisor) watch(ctx context.Context, timeout time.Duration, alive func(context.Context) error, status func() string) {
+	if timeout <= 0 {
 		return
 	}
-	every := time.NewTicker(patience / 3)
+	every := time.NewTicker(timeout / 3)
 	defer every.Stop()
 	for {
-		bounded, cancel := context.WithTimeout(ctx, patience/3)
+		bounded, cancel := context.WithTimeout(ctx, timeout/3)
 		err := alive(bounded)
 		cancel()
 		switch {

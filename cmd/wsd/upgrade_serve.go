@@ -37,7 +37,7 @@ func (d *daemon) begin() (adminAddress string, err error) {
 }
 
 // upgrade hands over to the program on disk. On an error this process serves on,
-// unless the error is server.ErrHeirDied.
+// unless the error is server.ErrSuccessorDied.
 func (d *daemon) upgrade(f *serveFlags) (upgrade.Report, error) {
 	h := upgrade.Handover{Server: d.server, Program: d.program}
 	if d.admin == nil {

@@ -266,7 +266,7 @@ func TestUpgradeFaults(t *testing.T) {
 	for _, table := range []map[string]end{
 		steps(oldServes, "new", "started", "hello", "welcome", "prepared", "state", "restored", "ready", "commit", "ready:hang"),
 		steps(lost, "new", "running"),
-		steps(lost, "old", "started", "hello", "welcome", "prepared", "settled", "held", "frozen", "state"),
+		steps(lost, "old", "started", "hello", "welcome", "prepared", "drained", "held", "frozen", "state"),
 		steps(newServes, "old", "sent", "ready", "commit", "running"),
 	} {
 		for fault, want := range table {

@@ -8,8 +8,8 @@ import (
 	"wsd/netpoll"
 )
 
-// Estate is what an older process hands over.
-type Estate struct {
+// Inheritance is what an older process hands over.
+type Inheritance struct {
 	link      *Link
 	fault     func(string)
 	listeners []passedFile
@@ -18,8 +18,8 @@ type Estate struct {
 }
 
 // Extra is what the older process's application had to say, once TakeOver has
-// returned; it is the caller's. A nil Estate has none.
-func (e *Estate) Extra() []byte {
+// returned; it is the caller's. A nil Inheritance has none.
+func (e *Inheritance) Extra() []byte {
 	if e == nil {
 		return nil
 	}
@@ -28,10 +28,10 @@ func (e *Estate) Extra() []byte {
 
 // Inherit makes the first contact with the older process at the other end of
 // link, whose end it takes over. version is ours, for its log.
-func Inherit(link *Link, version string) (*Estate, error) {
-	e := &Estate{link: link, fault: faultAt("new")}
+func Inherit(link *Link, version string) (*Inheritance, error) {
+	e := &Inheritance{link: link, fault: faultAt("new")}
 	e.fault("started")
-	link.patience(heirStart)
+	link.setTimeout(startTimeout)
 	h := handoff.Hello{Oldest: handoff.Oldest(), Newest: handoff.Format(), Version: version}
 	if err := link.say(handoff.MessageHello, h.Append(nil), nil); err != nil {
 		return nil, err
@@ -57,9 +57,9 @@ func Inherit(link *Link, version string) (*Estate, error) {
 	return e, nil
 }
 
-// File is a descriptor of Heir.Files, which is the caller's from here on; nil
+// File is a descriptor of Successor.Files, which is the caller's from here on; nil
 // if there is none of that name.
-func (e *Estate) File(name string) *os.File {
+func (e *Inheritance) File(name string) *os.File {
 	if e == nil {
 		return nil
 	}
@@ -74,13 +74,13 @@ func (e *Estate) File(name string) *os.File {
 
 // Passed reports whether there are listeners that the older process had not
 // opened itself, but had been started with (Config.Inherited).
-func (e *Estate) Passed() bool {
+func (e *Inheritance) Passed() bool {
 	return e != nil && slices.ContainsFunc(e.listeners, func(h passedFile) bool { return h.Name == "" })
 }
 
 // listener is the one that was configured as addr, or any of those that were
 // not configured at all (addr ""); nil if there is none.
-func (e *Estate) listener(addr string) (*netpoll.Listener, error) {
+func (e *Inheritance) listener(addr string) (*netpoll.Listener, error) {
 	if e == nil {
 		return nil, nil
 	}
@@ -97,7 +97,7 @@ func (e *Estate) listener(addr string) (*netpoll.Listener, error) {
 }
 
 // drop closes what nobody asked for: what the new configuration does not name.
-func (e *Estate) drop() {
+func (e *Inheritance) drop() {
 	for _, h := range append(e.listeners, e.files...) {
 		_ = netpoll.Close(h.fd)
 	}
