@@ -50,6 +50,7 @@ func TestNeverKilled(t *testing.T) {
 				"--listen=127.0.0.1:0", "--token-key-file="+key, "--close-timeout=500ms")))
 			t.Logf("%v", r.find("memory"))
 			a := &attack{t: t, r: r, stop: make(chan struct{}), good: good, bad: good[:len(good)-8] + "AAAAAAAA"}
+			t.Cleanup(a.end)
 			a.health(20)
 			a.assault(size.cut)
 			a.publishes(257)
@@ -99,6 +100,7 @@ type attack struct {
 	good, bad string // tokens
 
 	stop         chan struct{}
+	ended        sync.Once
 	attackers    sync.WaitGroup
 	healthy      sync.WaitGroup
 	leaving      atomic.Bool
@@ -155,6 +157,7 @@ func (a *attack) again(n int, deaf bool, begin, goOn func(net.Conn) error) {
 				}
 				close(gone)
 				c.Close()
+				a.over(100 * time.Millisecond)
 			}
 		})
 	}
@@ -200,6 +203,7 @@ func (a *attack) assault(cut int) {
 		return wsutil.WriteClientText(c, []byte(`{"actioncode":"echo","data":"`+large+`"}`))
 	})
 	a.again(200, true, nothing, func(c net.Conn) error { // of looks at their token
+		a.over(100 * time.Millisecond)
 		return wsutil.WriteClientText(c, fmt.Appendf(nil, `{"actioncode":"echo","is_broadcast":true,"token":%q,"data":%q}`, a.bad, large))
 	})
 	a.again(4, true, nothing, func(c net.Conn) error { // of others' answers
@@ -241,19 +245,30 @@ func (a *attack) subscribe(c net.Conn) error {
 	return wsutil.WriteClientText(c, []byte(`{"actioncode":"subscribe","data":{"topics":["flood"]}}`))
 }
 
-// publishes publishes so many messages of 1 MiB, one after the other.
+// publishes publishes so many messages of 1 MiB, some at a time.
 func (a *attack) publishes(n int) {
 	body := strings.Repeat("z", 1<<20)
+	left := make(chan struct{}, n)
 	for range n {
-		answer, err := http.Post("http://"+a.r.admin+"/v1/publish?topic=flood", "text/plain", strings.NewReader(body))
-		if err != nil {
-			a.t.Fatalf("publish: %v; the end of the log: %.2000s", err, a.r.log.String())
-		}
-		answer.Body.Close()
-		if answer.StatusCode != 200 {
-			a.t.Fatalf("publish: %s", answer.Status)
-		}
+		left <- struct{}{}
 	}
+	close(left)
+	var publishers sync.WaitGroup
+	for range 4 {
+		publishers.Go(func() {
+			for range left {
+				answer, err := http.Post("http://"+a.r.admin+"/v1/publish?topic=flood", "text/plain", strings.NewReader(body))
+				if err != nil {
+					a.t.Errorf("publish: %v; the end of the log: %.2000s", err, a.r.log.String())
+					return
+				}
+				if answer.Body.Close(); answer.StatusCode != 200 {
+					a.t.Errorf("publish: %s", answer.Status)
+				}
+			}
+		})
+	}
+	publishers.Wait()
 }
 
 // health begins clients that send heartbeats and want their answers.
@@ -311,7 +326,7 @@ func (a *attack) lasts(d time.Duration) {
 }
 
 func (a *attack) end() {
-	close(a.stop)
+	a.ended.Do(func() { close(a.stop) })
 	a.attackers.Wait()
 }
 
