@@ -78,7 +78,7 @@ func TestPipelineAllocates(t *testing.T) {
 	if n := testing.AllocsPerRun(200, func() {
 		for i := range whole { // as receive does, without the sending
 			l.scratch[0] = whole[i]
-			in := l.withRest(c, l.scratch[:1])
+			in := l.withLeftover(c, l.scratch[:1])
 			l.feeding.slot, l.feeding.cur = slot, c
 			l.budget.begin(1)
 			rest, out, err := s.protocol.Feed(&c.proto, in, l.out[:0], l)

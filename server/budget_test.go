@@ -149,7 +149,7 @@ func TestLeftoverStays(t *testing.T) {
 	first := &l.leftover(c)[0]
 	for n := 1; l.again.len() > 0; n++ {
 		e := l.extras.of(c)
-		at, before := &e.rest[0], e.done
+		at, before := &e.leftover[0], e.done
 		l.again.pop()
 		c.clear(flagAgain)
 		l.budget.begin(1)
@@ -161,8 +161,8 @@ func TestLeftoverStays(t *testing.T) {
 			}
 			return
 		}
-		if e = l.extras.of(c); &e.rest[0] != at || e.done <= before {
-			t.Fatalf("the leftover moved: %p, %p, at %d", first, &e.rest[0], e.done)
+		if e = l.extras.of(c); &e.leftover[0] != at || e.done <= before {
+			t.Fatalf("the leftover moved: %p, %p, at %d", first, &e.leftover[0], e.done)
 		}
 	}
 	t.Error("it is forgotten")

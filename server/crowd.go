@@ -154,7 +154,7 @@ func (l *loop) makeRoom(n *newcomer) bool {
 // take a place as well.
 func (l *loop) evict(slot uint32, c *client) {
 	l.count.refusals[refusedEvicted]++
-	l.out = l.server.upgrader.Refuse(l.withRest(c, nil), l.out[:0], l.server.later())
+	l.out = l.server.upgrader.Refuse(l.withLeftover(c, nil), l.out[:0], l.server.later())
 	l.send(slot, c, l.out)
 	l.kill(slot, c, ReasonRefused)
 }

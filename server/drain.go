@@ -68,7 +68,7 @@ func (l *loop) drainOn(n int) {
 		case c.state == stateOpen:
 			l.close(slot, c, ReasonShutdown, d.code, d.text)
 		case d.last && (c.state == stateJoining || c.state == stateRefused):
-			l.reject(slot, c, l.withRest(c, nil), ReasonRefused, l.server.later())
+			l.reject(slot, c, l.withLeftover(c, nil), ReasonRefused, l.server.later())
 		default:
 			continue
 		}

@@ -5,11 +5,11 @@ import "math/bits"
 // extra is what a client needs only at times: bytes that wait for the rest of
 // their frame, and a handler that runs. Idle clients have none.
 type extra struct {
-	rest []byte // to be presented to conn again, in a buffer of loop.buffers
-	done int    // bytes of rest that conn has taken already
-	call *call  // the pooled handler whose answer is awaited
-	slot uint32 // of the client
-	free uint32 // next free one plus one
+	leftover []byte // to be presented to conn again, in a buffer of loop.buffers
+	done     int    // bytes of it that conn has taken already
+	call     *call  // the pooled handler whose answer is awaited
+	slot     uint32 // of the client
+	free     uint32 // next free one plus one
 
 	waiting []byte // a request put off until a handover is over
 
@@ -56,7 +56,7 @@ func (x *extras) make(slot uint32, c *client) *extra {
 
 // tidy gives the client's extra back if nothing is in it.
 func (x *extras) tidy(c *client) {
-	if e := x.of(c); e != nil && e.rest == nil && e.call == nil && e.waiting == nil && e.weight == 0 && !e.unfinished {
+	if e := x.of(c); e != nil && e.leftover == nil && e.call == nil && e.waiting == nil && e.weight == 0 && !e.unfinished {
 		*e = extra{free: x.free}
 		x.free = c.extra
 		c.extra = 0

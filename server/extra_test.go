@@ -74,23 +74,23 @@ func TestExtras(t *testing.T) {
 		case 0:
 			fresh := c.extra == 0
 			e := x.make(uint32(i), c)
-			if fresh && (e.rest != nil || e.call != nil) {
+			if fresh && (e.leftover != nil || e.call != nil) {
 				t.Fatal("a new extra has something in it")
 			}
-			e.rest = []byte{byte(step)}
+			e.leftover = []byte{byte(step)}
 			twin[i] = byte(step)
 		case 1:
 			x.tidy(c) // does nothing while something is in it
 		case 2:
 			if e := x.of(c); e != nil {
-				e.rest = nil
+				e.leftover = nil
 				x.tidy(c)
 				delete(twin, i)
 			}
 		}
 		for k := range clients {
 			want, has := twin[k]
-			if e := x.of(&clients[k]); (e != nil) != has || has && e.rest[0] != want {
+			if e := x.of(&clients[k]); (e != nil) != has || has && e.leftover[0] != want {
 				t.Fatalf("step %d: client %d has %v, want %v %d", step, k, e, has, want)
 			}
 		}

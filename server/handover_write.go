@@ -141,7 +141,7 @@ func (l *loop) record(slot uint32, c *client, now int64, frames map[*delivery]ui
 		r.Topics = l.topics.Of(slot)
 	}
 	if e := l.extras.of(c); e != nil {
-		r.Leftover, r.Waiting = e.rest[e.done:], e.waiting
+		r.Leftover, r.Waiting = e.leftover[e.done:], e.waiting
 		if e.unfinished {
 			r.MessageAge = max(int64(l.wheel.now-e.began)*int64(l.tick), 1) // 0 is none
 		}

@@ -146,7 +146,7 @@ func (l *loop) checkEmpty(t testing.TB) {
 	defer l.running.Unlock()
 	held := 0
 	for i := range l.extras.all {
-		if l.extras.all[i].rest != nil || l.extras.all[i].call != nil || l.extras.all[i].weight != 0 || l.extras.all[i].unfinished {
+		if l.extras.all[i].leftover != nil || l.extras.all[i].call != nil || l.extras.all[i].weight != 0 || l.extras.all[i].unfinished {
 			held++
 		}
 	}

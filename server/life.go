@@ -103,7 +103,7 @@ func (l *loop) look(slot uint32, c *client) {
 	}
 	switch which {
 	case handshakeLimit:
-		l.reject(slot, c, l.withRest(c, nil), ReasonHandshakeTimeout, &conn.HTTPError{Status: 408, Reason: "the handshake took too long"})
+		l.reject(slot, c, l.withLeftover(c, nil), ReasonHandshakeTimeout, &conn.HTTPError{Status: 408, Reason: "the handshake took too long"})
 	case firstMessageLimit:
 		l.close(slot, c, ReasonSilent, ws.StatusPolicyViolation, "no message in time")
 	case messageLimit:

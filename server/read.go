@@ -97,9 +97,9 @@ func (l *loop) receive(slot uint32, c *client, in []byte) {
 			l.fail(slot, c, ReasonRate, ws.StatusPolicyViolation, "too many bytes per second")
 			return
 		}
-		l.feed(slot, c, l.withRest(c, in))
+		l.feed(slot, c, l.withLeftover(c, in))
 	case stateJoining, stateRefused:
-		l.handshake(slot, c, l.withRest(c, in))
+		l.handshake(slot, c, l.withLeftover(c, in))
 	}
 }
 
@@ -115,51 +115,51 @@ func (l *loop) stampOf(c *client) uint32 {
 // leftover is what was left of the last read.
 func (l *loop) leftover(c *client) []byte {
 	if e := l.extras.of(c); e != nil {
-		return e.rest[e.done:]
+		return e.leftover[e.done:]
 	}
 	return nil
 }
 
-// withRest puts in behind what was left of the last read.
-func (l *loop) withRest(c *client, in []byte) []byte {
+// withLeftover puts in behind what was left of the last read.
+func (l *loop) withLeftover(c *client, in []byte) []byte {
 	e := l.extras.of(c)
-	if e == nil || e.rest == nil {
+	if e == nil || e.leftover == nil {
 		return in
 	}
 	if len(in) > 0 {
 		if e.done > 0 {
-			e.rest, e.done = e.rest[:copy(e.rest, e.rest[e.done:])], 0
+			e.leftover, e.done = e.leftover[:copy(e.leftover, e.leftover[e.done:])], 0
 		}
-		l.setRest(c, e, l.buffers.join(e.rest, in))
+		l.setLeftover(c, e, l.buffers.join(e.leftover, in))
 	}
-	return e.rest[e.done:]
+	return e.leftover[e.done:]
 }
 
-// keep stores what has to be presented again. rest aliases the scratch buffer,
+// keep stores what has to be presented again. leftover aliases the scratch buffer,
 // or the client's own, in which it stays where it is: a client that goes on
 // after a pause, again and again, does not have it moved each time.
-func (l *loop) keep(slot uint32, c *client, rest []byte) {
+func (l *loop) keep(slot uint32, c *client, leftover []byte) {
 	e := l.extras.of(c)
 	switch {
-	case len(rest) == 0:
-		if e != nil && e.rest != nil {
-			l.buffers.put(e.rest)
+	case len(leftover) == 0:
+		if e != nil && e.leftover != nil {
+			l.buffers.put(e.leftover)
 			e.done = 0
-			l.setRest(c, e, nil)
+			l.setLeftover(c, e, nil)
 		}
-	case e != nil && e.rest != nil:
-		e.done = cap(e.rest) - cap(rest)
-		e.rest = e.rest[:e.done+len(rest)]
+	case e != nil && e.leftover != nil:
+		e.done = cap(e.leftover) - cap(leftover)
+		e.leftover = e.leftover[:e.done+len(leftover)]
 	default:
-		l.setRest(c, l.extras.make(slot, c), append(l.buffers.get(len(rest)), rest...))
+		l.setLeftover(c, l.extras.make(slot, c), append(l.buffers.get(len(leftover)), leftover...))
 	}
 }
 
-// setRest gives the client another buffer, or none, and counts what that is more
+// setLeftover gives the client another buffer, or none, and counts what that is more
 // or less.
-func (l *loop) setRest(c *client, e *extra, rest []byte) {
-	more := cap(rest) - cap(e.rest)
-	if e.rest = rest; more != 0 {
+func (l *loop) setLeftover(c *client, e *extra, leftover []byte) {
+	more := cap(leftover) - cap(e.leftover)
+	if e.leftover = leftover; more != 0 {
 		l.server.memory.charge(more)
 		l.weigh(c)
 	}
@@ -173,7 +173,7 @@ func (l *loop) feed(slot uint32, c *client, in []byte) {
 	messages := l.count.n[nMessagesIn]
 	for {
 		l.feeding.slot, l.feeding.cur = slot, c
-		rest, out, err := l.server.protocol.Feed(&c.proto, in, l.out[:0], l)
+		leftover, out, err := l.server.protocol.Feed(&c.proto, in, l.out[:0], l)
 		l.out = out
 		if len(out) > 0 {
 			l.send(slot, c, out)
@@ -185,16 +185,16 @@ func (l *loop) feed(slot uint32, c *client, in []byte) {
 			return
 		}
 		if err != nil && err != conn.ErrPause {
-			l.keep(slot, c, rest)
+			l.keep(slot, c, leftover)
 			l.protocolEnd(slot, c, err)
 			return
 		}
 		if err == nil || l.held(c) || c.state != stateOpen {
-			l.keep(slot, c, rest)
+			l.keep(slot, c, leftover)
 			l.timeMessage(slot, c, l.count.n[nMessagesIn] != messages, err == nil)
 			return
 		}
-		if in = rest; len(in) == 0 { // paused, and that was all
+		if in = leftover; len(in) == 0 { // paused, and that was all
 			l.keep(slot, c, nil)
 			l.timeMessage(slot, c, l.count.n[nMessagesIn] != messages, true)
 			return
@@ -214,7 +214,7 @@ func (l *loop) feed(slot uint32, c *client, in []byte) {
 // sake. Control frames in between change nothing.
 func (l *loop) timeMessage(slot uint32, c *client, whole, all bool) {
 	e := l.extras.of(c)
-	unfinished := c.state == stateOpen && (e != nil && len(e.rest) > e.done || c.proto.InMessage())
+	unfinished := c.state == stateOpen && (e != nil && len(e.leftover) > e.done || c.proto.InMessage())
 	if e != nil && e.unfinished && (whole || !unfinished) {
 		e.unfinished = false
 		l.extras.tidy(c)

@@ -78,7 +78,7 @@ func (l *loop) evictHolder(slot uint32, c *client) {
 	}
 	switch c.state {
 	case stateJoining, stateRefused:
-		l.reject(slot, c, l.withRest(c, nil), ReasonMemory, &conn.HTTPError{Status: 503, Reason: "out of memory for unfinished requests"})
+		l.reject(slot, c, l.withLeftover(c, nil), ReasonMemory, &conn.HTTPError{Status: 503, Reason: "out of memory for unfinished requests"})
 	case stateOpen:
 		l.dropQueue(c, false)
 		if c.head == 0 { // else its end would be within a message that is sent in part

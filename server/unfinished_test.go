@@ -123,7 +123,7 @@ func TestUnfinishedHeld(t *testing.T) {
 			for _, slot := range l.openSlots() {
 				c := l.clients.at(slot)
 				e := l.extras.of(c)
-				stuck = l.held(c) && e != nil && len(e.rest) > 0
+				stuck = l.held(c) && e != nil && len(e.leftover) > 0
 				if stuck { // as if it had begun before
 					e.unfinished, e.began = true, l.wheel.now
 					l.plan(slot, c, l.wheel.now+1)
