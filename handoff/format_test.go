@@ -413,10 +413,10 @@ func withField(record []byte, tag uint64, value string) []byte {
 // an odd number, and refused otherwise. No field costs nothing.
 func TestUnknownIsSkippedOrRefused(t *testing.T) {
 	want := sample()
-	server, frame, client := want.server.Append(nil), want.frames[0].Append(nil), want.clients[0].Append(nil)
+	server, frame := want.server.Append(nil), want.frames[0].Append(nil)
 	want.frames, want.clients, want.blobs = want.frames[:1], want.clients[:1], nil
 	want.clients[0].Queue = want.clients[0].Queue[:2]
-	client = want.clients[0].Append(nil)
+	client := want.clients[0].Append(nil)
 	end := (&End{1, 1}).Append(nil)
 	for _, c := range []struct {
 		name   string

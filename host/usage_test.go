@@ -93,7 +93,7 @@ func TestUsageOfDescriptors(t *testing.T) {
 	if !real.exists("proc/self/fd") {
 		t.Skip("no procfs here")
 	}
-	before, counted := real.descriptors(), tree{sizeless{real.FS}}.descriptors()
+	before, counted := real.descriptors(), tree{sizeless(real)}.descriptors()
 	if before != counted {
 		t.Errorf("%d by size, %d by counting", before, counted)
 	}

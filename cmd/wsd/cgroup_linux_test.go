@@ -29,7 +29,8 @@ func newCgroup(t *testing.T, limit int64) cgroup {
 		if len(v) != 3 {
 			continue
 		}
-		g, files := cgroup{}, map[string]string{}
+		var g cgroup
+		var files map[string]string
 		switch name := fmt.Sprintf("wsd-test-%d-%d", os.Getpid(), limit); {
 		case v[1] == "":
 			g = cgroup{filepath.Join("/sys/fs/cgroup", v[2], name), "memory.events", "memory.peak"}
