@@ -12,13 +12,14 @@ import (
 // budgetMemory completes what the flags leave open: how many clients the memory
 // holds, what they may make the server hold beside (--pending-total), and the Go
 // runtime's own limit, which the environment may set instead (GOMEMLIMIT). Where
-// the memory is not known, the defaults of the library are in force.
-func (f *serveFlags) budgetMemory(log *slog.Logger, cfg *server.Config) {
+// the memory is not known, the defaults of the library are in force. What it
+// returns tells the log of all that, once the server is there.
+func (f *serveFlags) budgetMemory(log *slog.Logger, cfg *server.Config) (tell func()) {
 	facts, err := host.Read("/")
 	b := host.NewBudget(facts, cfg.MaxClients, loopsOf(f.Listen.Loops))
 	if err != nil || b.Memory == 0 {
 		log.Warn("the memory of this host is not known: say with --pending-total what clients may make the server hold", "error", err)
-		return
+		return func() {}
 	}
 	asked := f.Admission.MaxClients
 	if cfg.MaxClients = b.Clients; asked == 0 && b.Clients < 1 {
@@ -35,8 +36,11 @@ func (f *serveFlags) budgetMemory(log *slog.Logger, cfg *server.Config) {
 	} else {
 		b.Heap = debug.SetMemoryLimit(-1)
 	}
-	log.Info("memory", "limit", mib(b.Memory), "from", b.From, "clients", cfg.MaxClients, "sockets", mib(b.Sockets),
-		"pending-total", size(cfg.PendingTotal).String(), "gomemlimit", mib(b.Heap))
+	clients, pending := cfg.MaxClients, size(cfg.PendingTotal).String()
+	return func() {
+		log.Info("memory", "limit", mib(b.Memory), "from", b.From, "clients", clients, "sockets", mib(b.Sockets),
+			"pending-total", pending, "gomemlimit", mib(b.Heap))
+	}
 }
 
 // mib is a number of bytes for people, in whole MiB.

@@ -82,6 +82,7 @@ type daemon struct {
 
 	program     string              // where it is on disk
 	inheritance *server.Inheritance // of an older process, or nil
+	tellMemory  func()              // tells the log what the memory has room for
 }
 
 // newDaemon opens all listeners, so that what is wrong with an address or a
@@ -96,7 +97,7 @@ func newDaemon(f *serveFlags, log serveLog, passed []int, e *server.Inheritance)
 	}
 	cfg.Mux = newMux(key, log.Logger)
 	cfg.Inherited, cfg.Inheritance = passed, e
-	f.budgetMemory(log.Logger, &cfg)
+	tellMemory := f.budgetMemory(log.Logger, &cfg)
 	// Without a number, as many as the host holds are welcome: nothing to check.
 	// Clients that are taken over are there already.
 	if n := int(f.Admission.MaxClients); n > 0 && e == nil {
@@ -104,7 +105,7 @@ func newDaemon(f *serveFlags, log serveLog, passed []int, e *server.Inheritance)
 			return nil, err
 		}
 	}
-	d := &daemon{log: log, key: key, super: supervisor{log.Logger}, adminEnded: make(chan error, 1), inheritance: e}
+	d := &daemon{log: log, key: key, super: supervisor{log.Logger}, adminEnded: make(chan error, 1), inheritance: e, tellMemory: tellMemory}
 	if d.program, err = upgrade.Program(); err != nil {
 		return nil, err
 	}
@@ -143,6 +144,7 @@ func (d *daemon) run(f *serveFlags, hangups <-chan os.Signal) error {
 	if err != nil {
 		return err
 	}
+	d.tellMemory()
 	logStart(d.log.Logger, f, d.server.Addrs(), adminAddress, d.server.Limits())
 	k, err := upgrade.Listen()
 	if err != nil {
