@@ -103,7 +103,7 @@ func (l *loop) walk(walks []*walk) []*walk {
 	for _, w := range moving {
 		l.stride(w, share, limit)
 		if w.more {
-			limit = w.at
+			limit = min(limit, w.at) // one for a few may be further on than who is before it
 			going = append(going, w)
 		} else {
 			l.arrived(w)
