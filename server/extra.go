@@ -3,13 +3,14 @@ package server
 import "math/bits"
 
 // extra is what a client needs only at times: bytes that wait for the rest of
-// their frame, and a handler that runs. Idle clients have none.
+// their frame, a handler that runs, a place among those who make the server hold
+// something. Idle clients have none.
 type extra struct {
 	leftover []byte // to be presented to conn again, in a buffer of loop.buffers
 	done     int    // bytes of it that conn has taken already
 	call     *call  // the pooled handler whose answer is awaited
 	slot     uint32 // of the client
-	free     uint32 // next free one plus one
+	free     uint32 // next free one
 
 	waiting []byte // a request put off until a handover is over
 
@@ -18,40 +19,50 @@ type extra struct {
 	began      uint32
 	unfinished bool
 
-	// Its place in loop.holders: neighbours, as extras plus one, and the tick at
+	// Its place in loop.holders: neighbours, by number, and the tick at
 	// which it came to that list, 0 if it is in none.
 	before, after, since uint32
 	weight               uint8
 }
 
-// extras hands out extras by index, so that client stays free of pointers.
+// extras hands out extras by number, from 1 on, so that client stays free of
+// pointers. They are in chunks that never move: a publish that nobody reads gives
+// one to each of very many clients.
 type extras struct {
-	all  []extra
-	free uint32
+	chunks []*[extraChunk]extra
+	free   uint32
+	used   int
 }
+
+const extraChunk = 128
+
+func (x *extras) at(n uint32) *extra { return &x.chunks[(n-1)/extraChunk][(n-1)%extraChunk] }
 
 // of returns the client's extra, nil if it has none.
 func (x *extras) of(c *client) *extra {
 	if c.extra == 0 {
 		return nil
 	}
-	return &x.all[c.extra-1]
+	return x.at(c.extra)
 }
 
-// make returns the client's extra, a new one if it has none. The pointer is
-// good until the next make.
+// make returns the client's extra, a new one if it has none.
 func (x *extras) make(slot uint32, c *client) *extra {
 	if c.extra == 0 {
 		if x.free == 0 {
-			x.all = append(x.all, extra{})
-			x.free = uint32(len(x.all))
+			first := uint32(len(x.chunks)) * extraChunk
+			x.chunks = append(x.chunks, new([extraChunk]extra))
+			for n := first + extraChunk; n > first; n-- {
+				x.at(n).free, x.free = x.free, n
+			}
 		}
 		c.extra = x.free
-		e := &x.all[c.extra-1]
+		e := x.at(c.extra)
 		x.free = e.free
+		x.used++
 		*e = extra{slot: slot}
 	}
-	return &x.all[c.extra-1]
+	return x.at(c.extra)
 }
 
 // tidy gives the client's extra back if nothing is in it.
@@ -60,6 +71,9 @@ func (x *extras) tidy(c *client) {
 		*e = extra{free: x.free}
 		x.free = c.extra
 		c.extra = 0
+		if x.used--; x.used == 0 && len(x.chunks) > 8 {
+			*x = extras{} // the jam is over: give the memory back
+		}
 	}
 }
 

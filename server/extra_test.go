@@ -95,8 +95,30 @@ func TestExtras(t *testing.T) {
 			}
 		}
 	}
-	if len(x.all) > len(clients) {
-		t.Errorf("%d extras for %d clients", len(x.all), len(clients))
+	if n := len(x.chunks) * extraChunk; n >= len(clients)+extraChunk {
+		t.Errorf("%d extras for %d clients", n, len(clients))
+	}
+}
+
+// TestExtrasOfACrowd: what very many needed once is given back with the last of
+// them, and none is moved meanwhile.
+func TestExtrasOfACrowd(t *testing.T) {
+	var x extras
+	clients := make([]client, 20*extraChunk)
+	first := x.make(0, &clients[0])
+	first.leftover = []byte("x")
+	for i := range clients {
+		x.make(uint32(i), &clients[i])
+	}
+	if x.of(&clients[0]) != first || x.used != len(clients) {
+		t.Errorf("%d extras for %d clients, the first is at %p and was at %p", x.used, len(clients), x.of(&clients[0]), first)
+	}
+	first.leftover = nil
+	for i := range clients {
+		x.tidy(&clients[i])
+	}
+	if x.used != 0 || len(x.chunks) != 0 {
+		t.Errorf("%d extras in %d chunks are left", x.used, len(x.chunks))
 	}
 }
 

@@ -144,21 +144,15 @@ func (l *loop) checkEmpty(t testing.TB) {
 	t.Helper()
 	l.running.Lock()
 	defer l.running.Unlock()
-	held := 0
-	for i := range l.extras.all {
-		if l.extras.all[i].leftover != nil || l.extras.all[i].call != nil || l.extras.all[i].weight != 0 || l.extras.all[i].unfinished {
-			held++
-		}
-	}
 	planned := 0
 	for _, head := range l.wheel.buckets {
 		if head != 0 {
 			planned++
 		}
 	}
-	if l.clients.used != 0 || l.queue.used != 0 || l.byID.size() != 0 || held != 0 || planned != 0 || l.walking() != 0 || len(l.dead) != 0 || l.holders.top != 0 {
+	if l.clients.used != 0 || l.queue.used != 0 || l.byID.size() != 0 || l.extras.used != 0 || planned != 0 || l.walking() != 0 || len(l.dead) != 0 || l.holders.top != 0 {
 		t.Errorf("loop %d holds %d clients, %d queued messages, %d ids, %d extras, %d buckets, %d walks, %d dead", l.number,
-			l.clients.used, l.queue.used, l.byID.size(), held, planned, l.walking(), len(l.dead))
+			l.clients.used, l.queue.used, l.byID.size(), l.extras.used, planned, l.walking(), len(l.dead))
 	}
 }
 

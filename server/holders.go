@@ -10,7 +10,7 @@ import (
 // in the same time however many they are. A list is in the order in which they
 // came to hold so much, so the first of the last one is who has to go first.
 type holders struct {
-	lists [weights]struct{ first, last uint32 } // extras plus one
+	lists [weights]struct{ first, last uint32 } // extras, by number
 	top   uint8                                 // the last list with anybody in it, 0: nobody holds anything
 	// rank is that of the first in the top list: read by other loops.
 	rank atomic.Uint64
@@ -71,7 +71,7 @@ func (h *holders) enter(x *extras, n uint32, e *extra, w uint8, now uint32) {
 	if list.last == 0 {
 		list.first = n
 	} else {
-		x.all[list.last-1].after = n
+		x.at(list.last).after = n
 	}
 	list.last = n
 	if h.top = max(h.top, w); list.first == n && h.top == w {
@@ -88,12 +88,12 @@ func (h *holders) leave(x *extras, n uint32, e *extra) {
 	if e.before == 0 {
 		list.first = e.after
 	} else {
-		x.all[e.before-1].after = e.after
+		x.at(e.before).after = e.after
 	}
 	if e.after == 0 {
 		list.last = e.before
 	} else {
-		x.all[e.after-1].before = e.before
+		x.at(e.after).before = e.before
 	}
 	e.weight, e.before, e.after = 0, 0, 0
 	if w == h.top && was == n {
@@ -108,7 +108,7 @@ func (h *holders) leave(x *extras, n uint32, e *extra) {
 func (h *holders) publish(x *extras) {
 	rank := uint64(0)
 	if h.top > 0 {
-		rank = rankOf(h.top, x.all[h.lists[h.top].first-1].since)
+		rank = rankOf(h.top, x.at(h.lists[h.top].first).since)
 	}
 	h.rank.Store(rank)
 }
@@ -120,6 +120,6 @@ func (l *loop) heaviest() (slot uint32, c *client) {
 	if h.top == 0 {
 		return 0, nil
 	}
-	slot = l.extras.all[h.lists[h.top].first-1].slot
+	slot = l.extras.at(h.lists[h.top].first).slot
 	return slot, l.clients.at(slot)
 }

@@ -22,9 +22,11 @@ func (l *loop) tickOn(n uint32) {
 // unfinishedClients are the clients whose message is being timed.
 func (s *site) unfinishedClients() (n int) {
 	s.each(func(l *loop) {
-		for i := range l.extras.all {
-			if l.extras.all[i].unfinished {
-				n++
+		for _, chunk := range l.extras.chunks {
+			for i := range chunk {
+				if chunk[i].unfinished {
+					n++
+				}
 			}
 		}
 	})
