@@ -2,7 +2,6 @@ package server
 
 import (
 	"encoding/binary"
-	"math/bits"
 
 	"github.com/google/uuid"
 )
@@ -51,21 +50,13 @@ func newDirectory(clients *slab, room int) *directory {
 // clients of a loop.
 func (d *directory) table(id *uuid.UUID) *idTable { return &d.tables[int(id[2])%len(d.tables)] }
 
-func (t *idTable) home(id *uuid.UUID) int {
-	high, _ := bits.Mul64(binary.LittleEndian.Uint64(id[8:]), uint64(len(t.entries)))
-	return int(high)
-}
+func (t *idTable) home(id *uuid.UUID) int { return t.ring().home(binary.LittleEndian.Uint64(id[8:])) }
 
-func (t *idTable) next(place int) int {
-	if place++; place == len(t.entries) {
-		return 0
-	}
-	return place
-}
+func (t *idTable) ring() ring { return ring(len(t.entries)) }
 
 // place returns where id is in its table, or the free place where its search ends.
 func (d *directory) place(t *idTable, id *uuid.UUID) (place int, ok bool) {
-	for place = t.home(id); t.entries[place] != 0; place = t.next(place) {
+	for place = t.home(id); t.entries[place] != 0; place = t.ring().next(place) {
 		if e := t.entries[place]; e.matches(id) && d.clients.at(e.slot()).id == *id {
 			return place, true
 		}
@@ -116,22 +107,14 @@ func (d *directory) remove(id uuid.UUID) {
 		return
 	}
 	t.used--
-	for place := t.next(free); t.entries[place] != 0; place = t.next(place) {
+	for place := t.ring().next(free); t.entries[place] != 0; place = t.ring().next(place) {
 		home := t.home(&d.clients.at(t.entries[place].slot()).id)
-		if t.distance(home, place) >= t.distance(free, place) {
+		if t.ring().mayMove(home, place, free) {
 			t.entries[free] = t.entries[place]
 			free = place
 		}
 	}
 	t.entries[free] = 0
-}
-
-// distance is how many steps lead from one place to another.
-func (t *idTable) distance(from, to int) int {
-	if to < from {
-		to += len(t.entries)
-	}
-	return to - from
 }
 
 // size is how many clients are in.

@@ -1,13 +1,11 @@
 package server
 
-import (
-	"hash/maphash"
-	"math/bits"
-)
+import "hash/maphash"
 
-// nameIndex is a map from names to numbers with less room to spare than Go's: 23 to 35 bytes a name, which
-// it shares with whoever gave it. It has linear probing, grows by half, and keeps what it has grown to.
-// The zero value is empty, but seed has to be set.
+// nameIndex is a map from names to numbers with less room to spare than Go's: 23 to
+// 35 bytes a name, which it shares with whoever gave it. It has linear probing,
+// grows by half, and keeps what it has grown to. The zero value is empty, but seed
+// has to be set.
 type nameIndex struct {
 	seed    maphash.Seed
 	names   []string // "" is a free place
@@ -15,9 +13,10 @@ type nameIndex struct {
 	used    int
 }
 
-// find returns the place of name, or the free one where it belongs. There must be a free one.
+// find returns the place of name, or the free one where it belongs. There must be a
+// free one.
 func (x *nameIndex) find(name string) (place int, ok bool) {
-	for place = x.home(name); x.names[place] != ""; place = x.next(place) {
+	for place = x.home(name); x.names[place] != ""; place = x.ring().next(place) {
 		if x.names[place] == name {
 			return place, true
 		}
@@ -25,18 +24,9 @@ func (x *nameIndex) find(name string) (place int, ok bool) {
 	return place, false
 }
 
-// home is where a name is if nobody was there before it.
-func (x *nameIndex) home(name string) int {
-	high, _ := bits.Mul64(maphash.String(x.seed, name), uint64(len(x.names)))
-	return int(high)
-}
+func (x *nameIndex) ring() ring { return ring(len(x.names)) }
 
-func (x *nameIndex) next(place int) int {
-	if place++; place == len(x.names) {
-		return 0
-	}
-	return place
-}
+func (x *nameIndex) home(name string) int { return x.ring().home(maphash.String(x.seed, name)) }
 
 // get returns the number of name.
 func (x *nameIndex) get(name string) (number uint32, ok bool) {
@@ -82,19 +72,11 @@ func (x *nameIndex) remove(name string) {
 		return
 	}
 	x.used--
-	for place := x.next(free); x.names[place] != ""; place = x.next(place) {
-		if x.distance(x.home(x.names[place]), place) >= x.distance(free, place) {
+	for place := x.ring().next(free); x.names[place] != ""; place = x.ring().next(place) {
+		if x.ring().mayMove(x.home(x.names[place]), place, free) {
 			x.names[free], x.numbers[free] = x.names[place], x.numbers[place]
 			free = place
 		}
 	}
 	x.names[free], x.numbers[free] = "", 0
-}
-
-// distance is how many steps lead from one place to another.
-func (x *nameIndex) distance(from, to int) int {
-	if to < from {
-		to += len(x.names)
-	}
-	return to - from
 }
