@@ -25,7 +25,7 @@ type listenFlags struct {
 }
 
 type admissionFlags struct {
-	MaxClients    count    `default:"0" help:"Clients connected at once, joining ones included; 0: as many as the descriptor limit allows, which is never exceeded, and a third of the memory."`
+	MaxClients    count    `default:"0" help:"Clients connected at once, joining ones included. 0: as many as the descriptor limit allows and a third of the memory holds. More than the descriptor limit allows are never taken."`
 	MaxHandshakes count    `default:"4096" help:"Handshakes under way at once."`
 	HandshakeRate count    `default:"0" help:"Handshakes begun per second; 0: no limit."`
 	MaxPerAddress count    `default:"0" help:"Clients of one IP address (IPv6: of one /64); 0: no limit."`
@@ -50,7 +50,7 @@ type limitFlags struct {
 type slowFlags struct {
 	SlowConsumer string `default:"close" enum:"close,drop-new,drop-old" placeholder:"POLICY" help:"What happens to a client that does not take what is sent to it: close (code 1008), drop-new or drop-old messages."`
 	PendingLimit size   `default:"4MiB" help:"Bytes that may wait for one client beyond what the kernel took, 48 more for each message; at most 1GiB."`
-	PendingTotal *size  `help:"Memory that all clients together may make the server hold: unfinished messages, what waits to be sent, publishes under way and running requests, a message for many counted once. Over it, who holds the most is closed (code 1013). None given: a quarter of what the control group, or the host, has beside the clients themselves; the log tells at the start."`
+	PendingTotal *size  `help:"Memory that all clients together may make the server hold: unfinished messages, what waits to be sent, publishes under way, running requests. A message for many counts once. Over it, the client that holds the most is closed (code 1013). If it is not given, it is a quarter of what the control group, or the host, has beside the clients themselves; the log tells at the start."`
 	PendingAge   span   `default:"30s" help:"How long the oldest of those bytes may wait."`
 	NotsentLowat size   `default:"128KiB" help:"Bytes that may wait unsent in the kernel for each client (TCP_NOTSENT_LOWAT); 0: the system's setting."`
 }
