@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"runtime"
 	"slices"
 	"strings"
 	"syscall"
@@ -144,6 +145,9 @@ func (d *daemon) run(f *serveFlags, hangups <-chan os.Signal) error {
 	if err != nil {
 		return err
 	}
+	// What starting has left behind, two thirds of all memory so far, makes room
+	// for the clients; else the collector would find it after most of them.
+	runtime.GC()
 	d.tellMemory()
 	logStart(d.log.Logger, f, d.server.Addrs(), adminAddress, d.server.Limits())
 	k, err := upgrade.Listen()
