@@ -19,6 +19,7 @@ type Action struct {
 	Name       string
 	Index      int    // from 0, in order of registration and without gaps: for counters in a slice
 	Inline     bool   // runs on the client's loop
+	Later      bool   // begins there, and is answered through a handle: see Later
 	NeedsToken bool   // runs only with a token that Mux.Authenticate accepts
 	Constant   []byte // the whole answer, if it never changes; good for requests without a seq only
 

@@ -58,6 +58,11 @@ func (e *Envelope) reset() {
 // Clone returns a copy that shares no memory with e, for an action that runs after the message's buffer
 // has gone on to other uses.
 func (e *Envelope) Clone() *Envelope {
+	own := e.clone()
+	return &own
+}
+
+func (e *Envelope) clone() Envelope {
 	buf := make([]byte, 0, len(e.Action)+len(e.Data)+len(e.Token)+len(e.Company)+len(e.Seq))
 	own := func(b []byte) []byte {
 		if b == nil {
@@ -67,7 +72,7 @@ func (e *Envelope) Clone() *Envelope {
 		buf = append(buf, b...)
 		return buf[start:len(buf):len(buf)]
 	}
-	return &Envelope{
+	return Envelope{
 		Action:    own(e.Action),
 		Data:      own(e.Data),
 		Token:     own(e.Token),

@@ -3,12 +3,12 @@ package server
 import "math/bits"
 
 // extra is what a client needs only at times: bytes that wait for the rest of
-// their frame, a handler that runs, a place among those who make the server hold
+// their frame, a request under way, a place among those who make the server hold
 // something. Idle clients have none.
 type extra struct {
 	leftover []byte // to be presented to conn again, in a buffer of loop.buffers
 	done     int    // bytes of it that conn has taken already
-	call     *call  // the pooled handler whose answer is awaited
+	call     *call  // the request whose answer is awaited
 	slot     uint32 // of the client
 	free     uint32 // next free one
 

@@ -80,12 +80,7 @@ func (s *Server) drainActions() error {
 	}
 	timeout := s.cfg.ActionTimeout + publishTimeout
 	err := s.waitFor(timeout, func(l *loop) bool {
-		for _, k := range l.pooled.calls {
-			if !k.ended.Load() {
-				return false
-			}
-		}
-		return true
+		return l.pooled.waiting == 0
 	})
 	if err != nil {
 		return fmt.Errorf("%w: pooled actions, within %v", err, timeout)
@@ -272,7 +267,7 @@ func (s *Server) gather(b *barrier) error {
 func (s *Server) quiet() bool {
 	for _, l := range s.loops {
 		l.inbox.mu.Lock()
-		posted := len(l.inbox.tasks)
+		posted := len(l.inbox.tasks) + len(l.inbox.answers)
 		l.inbox.mu.Unlock()
 		if posted > 0 || l.walking() > 0 || len(l.dead) > 0 {
 			return false

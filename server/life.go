@@ -292,9 +292,9 @@ func (l *loop) unlist(slot uint32, c *client) {
 	}
 	if e := l.extras.of(c); e != nil && (e.call != nil || e.waiting != nil || e.unfinished) {
 		if e.call != nil {
-			e.call.abandon()
+			l.abandon(e)
 		}
-		e.call, e.unfinished = nil, false
+		e.unfinished = false
 		l.setWaiting(c, e, nil)
 	}
 }

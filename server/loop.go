@@ -2,6 +2,7 @@ package server
 
 import (
 	"math"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -76,10 +77,12 @@ type loop struct {
 	}
 	req conn.Request // of the handshake that is being answered
 
-	// pooled is what workers do for clients.
+	// pooled is what workers, and others, do for clients.
 	pooled struct {
-		calls    []*call // handlers under way, oldest first
-		checks   []*call // requests that wait for a look at their token, likewise
+		calls    []*call // requests under way, oldest first, and some that have ended
+		waiting  int     // clients of those that have not
+		handed   bool    // some began in this turn: see letWork
+		checks   []*job  // requests that wait for a look at their token, oldest first
 		checking bool    // a worker is at it
 	}
 
@@ -108,11 +111,16 @@ type loop struct {
 
 	// inbox is the door for everyone else.
 	inbox struct {
-		mu     sync.Mutex
-		tasks  []func(*loop)
-		spare  []func(*loop) // the other half, to be swapped
-		posted bool          // a wake-up is on its way
-		closed bool          // nobody looks into it any more
+		mu      sync.Mutex
+		tasks   []func(*loop)
+		answers []*call // that came back, for what was handed over
+		posted  bool    // a wake-up is on its way
+		awake   bool    // none is needed: the loop looks into it before it sleeps
+		closed  bool    // nobody looks into it any more
+
+		// Of the running worker: the other halves, to be swapped.
+		spare        []func(*loop)
+		spareAnswers []*call
 	}
 }
 
@@ -129,11 +137,16 @@ func (l *loop) post(f func(*loop)) bool {
 		return false
 	}
 	l.inbox.tasks = append(l.inbox.tasks, f)
-	if !l.inbox.posted {
+	l.rouse()
+	return true
+}
+
+// rouse has the loop look into its inbox, whose lock the caller holds.
+func (l *loop) rouse() {
+	if !l.inbox.posted && !l.inbox.awake {
 		l.inbox.posted = true
 		_ = l.poll.Wake() // an eventfd that is full is readable, too
 	}
-	return true
 }
 
 // run is the worker's task: it turns the loop until it is dry, and then asks
@@ -180,9 +193,13 @@ func (l *loop) turn() bool {
 	if reading != 0 {
 		reading += l.nanos()
 	}
-	if woken {
-		l.yield = true // whoever posted may be waiting for an answer
+	switch {
+	case l.pooled.handed:
+		l.letWork()
+	case woken:
 		l.takeInbox()
+	}
+	if woken {
 		l.passTime()
 	}
 	l.walkOn(reading)
@@ -231,7 +248,7 @@ func (l *loop) wait() (n int, woken bool, err error) {
 
 // busy says that there is work which no event will announce.
 func (l *loop) busy() bool {
-	return l.again.len() > 0 || l.walking() > 0 || l.wheel.looking() || l.slow.unchecked > 0 || l.drain.quota > 0 || l.shedding ||
+	return l.pooled.handed || l.again.len() > 0 || l.walking() > 0 || l.wheel.looking() || l.slow.unchecked > 0 || l.drain.quota > 0 || l.shedding ||
 		l.accept != nil && l.accept.sweeping
 }
 
@@ -271,19 +288,51 @@ func (l *loop) event(ev *netpoll.Event) {
 	}
 }
 
+// expectAnswers is called before a request is handed to somebody who may answer
+// it within this turn.
+func (l *loop) expectAnswers() {
+	if l.pooled.handed {
+		return
+	}
+	l.pooled.handed = true
+	l.inbox.mu.Lock()
+	l.inbox.awake = true
+	l.inbox.mu.Unlock()
+}
+
+// letWork lets those run who got requests in this turn, and takes what they have
+// answered by then. They need not wake the loop for that, which costs several times
+// what a short handler does. For the others the loop parks when it sleeps next.
+func (l *loop) letWork() {
+	l.pooled.handed = false
+	runtime.Gosched()
+	l.takeInbox()
+	l.yield = l.yield || l.pooled.waiting > 0
+}
+
 // takeInbox runs what was posted. Who posts from here on wakes the loop again.
 func (l *loop) takeInbox() {
-	l.inbox.mu.Lock()
-	tasks := l.inbox.tasks
-	l.inbox.tasks, l.inbox.posted = l.inbox.spare[:0], false
-	l.inbox.mu.Unlock()
+	in := &l.inbox
+	in.mu.Lock()
+	tasks, answers := in.tasks, in.answers
+	in.tasks, in.answers, in.posted, in.awake = in.spare[:0], in.spareAnswers[:0], false, false
+	in.mu.Unlock()
 	for i, f := range tasks {
 		f(l)
 		tasks[i] = nil
+		l.yield = true // whoever posted may be waiting for an answer
 	}
-	l.inbox.spare = tasks
-	if cap(l.inbox.spare) > 1024 { // a burst is over
-		l.inbox.spare = nil
+	for i, k := range answers {
+		l.answer(k)
+		answers[i] = nil
+	}
+	in.spare, in.spareAnswers = tasks, answers
+	const burst = 1024
+	if cap(tasks) > burst {
+		in.spare = nil
+	}
+	if cap(answers) > burst {
+		in.spareAnswers = nil
 	}
 }
 

@@ -27,8 +27,8 @@ func (h *here) Unsubscribe(topics ...string) error {
 	return (*loop)(h).unsubscribe(h.feeding.slot, topics)
 }
 
-// there is the client as a pooled handler sees it, from another goroutine. It
-// asks the loop, and finds the client gone if it is.
+// there is the client as a handler sees it from another goroutine. It asks the
+// loop, and finds the client gone if it is.
 type there struct {
 	loop       *loop
 	slot       uint32
@@ -38,8 +38,8 @@ type there struct {
 	addr       netip.AddrPort
 }
 
-func (l *loop) there(slot uint32, c *client) *there {
-	return &there{loop: l, slot: slot, generation: c.generation, id: c.id, since: c.since, addr: c.remote()}
+func (l *loop) there(slot uint32, c *client) there {
+	return there{loop: l, slot: slot, generation: c.generation, id: c.id, since: c.since, addr: c.remote()}
 }
 
 func (t *there) ID() uuid.UUID              { return t.id }

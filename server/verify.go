@@ -1,9 +1,8 @@
 package server
 
 import (
-	"github.com/gobwas/ws"
+	"context"
 
-	"wsd/conn"
 	"wsd/dispatch"
 )
 
@@ -29,12 +28,11 @@ func (l *loop) verify(a *dispatch.Action, out []byte) (_ []byte, held bool) {
 		l.count.n[nBusy]++
 		return l.refuse(a, out, dispatch.Busy), false
 	}
-	k := l.newCall(a)
+	k := l.newJob(a)
 	if k == nil {
-		l.count.n[nBusy]++
 		return l.refuse(a, out, dispatch.Busy), false
 	}
-	l.hold(k)
+	l.hold(&k.call)
 	l.pooled.checks = append(l.pooled.checks, k)
 	l.nextCheck()
 	return out, true
@@ -47,10 +45,11 @@ func (l *loop) nextCheck() {
 		l.pooled.checks[0] = nil
 		l.pooled.checks = l.pooled.checks[1:]
 		if k.ended.Load() { // the client left, or waited for too long
-			l.server.endCall(k)
+			l.server.endCall(&k.call)
 			continue
 		}
 		s := l.server
+		l.expectAnswers()
 		l.pooled.checking = s.workers.Submit(func() {
 			k.ctx.Checked(s.identify(&k.ctx))
 			l.post(func(l *loop) {
@@ -59,38 +58,36 @@ func (l *loop) nextCheck() {
 				l.nextCheck()
 			})
 		}) == nil
-		if l.pooled.checking {
-			l.yield = true
-		} else { // in its turn: its client may be the one that is being fed
+		if !l.pooled.checking { // in its turn: its client may be the one that is being fed
 			l.post(func(l *loop) { l.noWorker(k) })
 		}
 	}
 }
 
 // noWorker answers a request whose token nobody has time for.
-func (l *loop) noWorker(k *call) {
-	l.server.endCall(k)
+func (l *loop) noWorker(k *job) {
+	l.server.endCall(&k.call)
 	if k.ended.Load() {
 		return
 	}
 	l.count.n[nBusy]++
-	l.resume(k, l.clients.at(k.slot), l.busy10(k))
+	l.resume(&k.call, l.clients.at(k.slot), l.busy10(&k.call))
 }
 
 // verified goes on with a request as if it had just come.
-func (l *loop) verified(k *call) {
-	l.server.endCall(k)
+func (l *loop) verified(k *job) {
+	l.server.endCall(&k.call)
 	if k.ended.Load() {
 		l.count.n[nLate]++
 		return
 	}
 	c := l.clients.at(k.slot)
-	k.cancel()
-	l.unhold(k, c)
-	l.feeding.slot, l.feeding.cur, l.feeding.env = k.slot, c, *k.ctx.Envelope
+	k.life.end(context.Canceled)
+	l.unhold(&k.call, c)
+	l.feeding.slot, l.feeding.cur, l.feeding.env = k.slot, c, k.env
 	l.feeding.ctx = k.ctx
 	l.feeding.ctx.Context, l.feeding.ctx.Client, l.feeding.ctx.Envelope = l.server.ctx, (*here)(l), &l.feeding.env
-	out, held := l.perform(k.action, l.out[:0], k.fan)
+	out, held := l.perform(k.action, l.out[:0], k.fan != nil)
 	l.out = out
 	if len(out) > 0 {
 		l.send(k.slot, c, out)
@@ -98,12 +95,4 @@ func (l *loop) verified(k *call) {
 	if !held && c.state == stateOpen {
 		l.readLater(k.slot, c)
 	}
-}
-
-// busy10 is the answer to a call that does not come to its end.
-func (l *loop) busy10(k *call) []byte {
-	l.count.actions[k.action.Index].codes[codeIndex(dispatch.Busy)]++
-	out, mark := conn.BeginFrame(nil)
-	out = dispatch.AppendAnswer(out, dispatch.Busy, "", nil, k.ctx.Envelope.Action, k.ctx.Envelope.Seq)
-	return conn.EndFrame(out, mark, ws.OpText)
 }

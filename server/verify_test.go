@@ -127,7 +127,7 @@ func TestVerifyBusy(t *testing.T) {
 	holder.expect(good("1", "wait"))
 	p.ask(whoBob, good(`"bob"`, "who"))
 
-	s.each(func(l *loop) { l.pooled.checks, l.pooled.checking = make([]*call, checksAtOnce), true })
+	s.each(func(l *loop) { l.pooled.checks, l.pooled.checking = make([]*job, checksAtOnce), true })
 	p.ask(whoBob, answer(10, "busy", "null", "who", ""))
 	s.each(func(l *loop) { l.pooled.checks, l.pooled.checking = nil, false })
 	p.ask(whoBob, good(`"bob"`, "who"))

@@ -4,10 +4,11 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"strings"
 )
 
 // request and reply are the action protocol's envelope, reduced to what the
-// heartbeat needs.
+// compared actions need.
 type request struct {
 	Action string          `json:"actioncode"`
 	Data   json.RawMessage `json:"data"`
@@ -20,9 +21,39 @@ type reply struct {
 	Action string `json:"actioncode,omitempty"`
 }
 
-// actions is looked up by name as an application's table would be.
+// actions is looked up by name as an application's table would be. What fails
+// returns nil.
 var actions = map[string]func(json.RawMessage) any{
 	"heart_beat": func(json.RawMessage) any { return true },
+	"say": func(data json.RawMessage) any {
+		var in Say
+		if json.Unmarshal(data, &in) != nil {
+			return nil
+		}
+		return in.Said()
+	},
+}
+
+// Say and Said are what an action of an application takes and returns: about 60
+// bytes of JSON each.
+type (
+	Say struct {
+		Room string `json:"room"`
+		Text string `json:"text"`
+		At   int64  `json:"at"`
+	}
+	Said struct {
+		Room  string `json:"room"`
+		Words int    `json:"words"`
+		Text  string `json:"text"`
+		At    int64  `json:"at"`
+	}
+)
+
+// Said is the work of that action: next to nothing, so that what is compared is
+// the way to it and back.
+func (in Say) Said() Said {
+	return Said{Room: in.Room, Words: strings.Count(in.Text, " ") + 1, Text: in.Text, At: in.At}
 }
 
 // answer is set once, before the first client.
@@ -54,8 +85,8 @@ func answerJSON(msg []byte) []byte {
 		rep.Code, rep.Msg = 1, "invalid params"
 	} else if act, ok := actions[req.Action]; !ok {
 		rep.Code, rep.Msg, rep.Action = 5, "method not found", req.Action
-	} else {
-		rep.Data, rep.Action = act(req.Data), req.Action
+	} else if rep.Data, rep.Action = act(req.Data), req.Action; rep.Data == nil {
+		rep.Code, rep.Msg = 1, "invalid params"
 	}
 	text, err := json.Marshal(rep)
 	if err != nil { // no field of reply can fail to marshal

@@ -1,0 +1,57 @@
+// Command wsd serves the compared endpoints on package wsd/server, as a program of
+// one's own does: `wsd serve` has no action that the others could be given. The
+// action runs on a worker; with --inline on the client's loop.
+package main
+
+import (
+	"context"
+	"flag"
+	"log/slog"
+	"os"
+	"sync/atomic"
+
+	"wsd/bench/peers/peer"
+	"wsd/dispatch"
+	"wsd/server"
+)
+
+var inline = flag.Bool("inline", false, "run the action on the client's loop")
+
+type wsd struct{ server atomic.Pointer[server.Server] }
+
+func main() { peer.Main(&wsd{}) }
+
+func say(_ *dispatch.Context, in peer.Say) (peer.Said, error) { return in.Said(), nil }
+
+func (w *wsd) Serve(listen string) error {
+	mux := dispatch.NewMux()
+	dispatch.Builtins(mux)
+	var opts []dispatch.Option
+	if *inline {
+		opts = append(opts, dispatch.Inline())
+	}
+	dispatch.Handle(mux, "say", say, opts...)
+	s, err := server.New(server.Config{
+		Mux:      mux,
+		Listen:   []string{listen},
+		EchoPath: "/echo",
+		Logger:   slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})),
+	})
+	if err != nil {
+		return err
+	}
+	if err := s.Start(); err != nil {
+		return err
+	}
+	w.server.Store(s)
+	select {}
+}
+
+func (w *wsd) Publish(body []byte) peer.Tally {
+	s := w.server.Load()
+	if s == nil {
+		return peer.Tally{}
+	}
+	r, _ := s.Publish(context.Background(), server.All(), server.Message{Data: body})
+	return peer.Tally{Matched: r.Matched, Sent: r.Sent, Queued: r.Queued, Dropped: r.Dropped}
+}
