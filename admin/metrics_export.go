@@ -97,6 +97,7 @@ func (e export) actions(st *server.Stats) {
 	for _, name := range slices.Sorted(maps.Keys(st.ActionSeconds)) {
 		e.histogram(actionSeconds, st.ActionSeconds[name], name)
 	}
+	e.gauge(waitingAnswer, float64(st.ActionsWaiting))
 	e.gauge(workersBusy, float64(st.WorkersBusy))
 	e.gauge(workersMax, float64(st.WorkersMax))
 }

@@ -36,7 +36,8 @@ var (
 	pendingMax   = describe("wsd_pending_max_bytes", "What that may be: over it, who holds the most is closed (wsd_closes_total, reason memory).")
 
 	answers       = describe("wsd_action_answers_total", "Answers by action and code; action (none): no action was asked for, code other: an application's own.", "action", "code")
-	actionSeconds = describe("wsd_action_duration_seconds", "Time in handlers: of pooled actions each call, of inline ones one call in 16.", "action")
+	actionSeconds = describe("wsd_action_duration_seconds", "Time in handlers: of pooled actions each call, of inline ones one call in 16; of those answered later the time until then.", "action")
+	waitingAnswer = describe("wsd_actions_waiting", "Clients that wait for an answer now, from a worker or from elsewhere.")
 	workersBusy   = describe("wsd_workers_busy", "Workers that run a handler now.")
 	workersMax    = describe("wsd_workers_max", "Workers that there may be.")
 
@@ -90,6 +91,7 @@ var plainCounters = []struct {
 	{describe("wsd_actions_busy_total", "Actions answered busy because no worker was free."), func(st *server.Stats) uint64 { return st.ActionsBusy }},
 	{describe("wsd_action_timeouts_total", "Actions answered busy because their handler took too long."), func(st *server.Stats) uint64 { return st.ActionTimeouts }},
 	{describe("wsd_action_late_results_total", "Results of handlers that nobody waited for any more."), func(st *server.Stats) uint64 { return st.ActionsLate }},
+	{describe("wsd_action_second_answers_total", "Answers to requests that had one already."), func(st *server.Stats) uint64 { return st.ActionsTwice }},
 	{describe("wsd_publishes_total", "Messages published, fan-out by actions included."), func(st *server.Stats) uint64 { return st.Publishes }},
 	{describe("wsd_publishes_refused_total", "Messages that the application posted and that were refused because too many were under way. Publishers over HTTP wait instead."), func(st *server.Stats) uint64 { return st.PublishesRefused }},
 	{describe("wsd_expired_messages_total", "Messages not sent to a client because their deadline was over when its turn came."), func(st *server.Stats) uint64 { return st.Expired }},

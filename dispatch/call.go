@@ -19,7 +19,7 @@ type Action struct {
 	Name       string
 	Index      int    // from 0, in order of registration and without gaps: for counters in a slice
 	Inline     bool   // runs on the client's loop
-	Later      bool   // begins there, and is answered through a handle: see Later
+	Later      bool   // begins there, and is answered through a Reply
 	NeedsToken bool   // runs only with a token that Mux.Authenticate accepts
 	Constant   []byte // the whole answer, if it never changes; good for requests without a seq only
 
@@ -46,15 +46,20 @@ var began = time.Now()
 func (a *Action) Call(ctx *Context, out []byte) (newOut []byte, code Code) {
 	start := len(out)
 	newOut, err := a.try(ctx, append(out, success...))
+	return a.finish(newOut, start, err, ctx.Envelope.Action, ctx.Envelope.Seq)
+}
+
+// finish makes the answer whole: behind out[:start] there are success and the data, unless err is set.
+func (a *Action) finish(out []byte, start int, err error, action, seq []byte) ([]byte, Code) {
 	if err == nil {
-		return appendTail(repair(newOut, start), ctx.Envelope.Action, ctx.Envelope.Seq), OK
+		return appendTail(repair(out, start), action, seq), OK
 	}
 	code, msg := CodeOf(err)
 	if code == SystemException {
 		a.logFailure(err)
 	}
-	// Of newOut only what was there before is wanted; it may have moved to a larger array.
-	return AppendAnswer(newOut[:start], code, msg, nil, ctx.Envelope.Action, ctx.Envelope.Seq), code
+	// Of out only what was there before is wanted; it may have moved to a larger array.
+	return AppendAnswer(out[:start], code, msg, nil, action, seq), code
 }
 
 // panicked is the error of a handler that panicked; it has been logged already.
@@ -64,12 +69,7 @@ func (p panicked) Error() string { return fmt.Sprintf("panic: %v", p.value) }
 
 // try runs the action behind its checks, and turns a panic into an error.
 func (a *Action) try(ctx *Context, out []byte) (newOut []byte, err error) {
-	defer func() {
-		if value := recover(); value != nil {
-			a.logPanic(value)
-			newOut, err = out, panicked{value}
-		}
-	}()
+	defer a.caught(out, &newOut, &err)
 	if !a.NeedsToken {
 		return a.run(ctx, out)
 	}
@@ -79,6 +79,14 @@ func (a *Action) try(ctx *Context, out []byte) (newOut []byte, err error) {
 		return out, err
 	}
 	return a.run(ctx, out)
+}
+
+// caught, deferred, turns a panic into an error, and what it was about to append to out into nothing.
+func (a *Action) caught(out []byte, newOut *[]byte, err *error) {
+	if value := recover(); value != nil {
+		a.logPanic(value)
+		*newOut, *err = out, panicked{value}
+	}
 }
 
 // repair makes out[start:] valid UTF-8.

@@ -36,6 +36,8 @@ type Context struct {
 	// otherwise what the server knows of the client since its handshake, if anything.
 	Identity any
 
+	pending Pending // of a Later action: takes the answer
+
 	// The token has been looked at, and this is what is wrong with it.
 	checked bool
 	refusal error

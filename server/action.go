@@ -20,8 +20,8 @@ type Identity struct {
 	Fanout bool
 }
 
-// Message is conn's call for each whole message: it runs inline actions, hands
-// pooled ones to the workers, and appends answers to out.
+// Message is conn's call for each whole message: it runs inline actions,
+// begins the others, and appends answers to out.
 func (l *loop) Message(op ws.OpCode, payload, out []byte) ([]byte, error) {
 	c := l.feeding.cur
 	l.count.n[nMessagesIn]++
@@ -101,7 +101,10 @@ func (l *loop) perform(a *dispatch.Action, out []byte, fan bool) (_ []byte, held
 			return l.refuse(a, out, code), false
 		}
 	}
-	if !a.Inline {
+	switch {
+	case a.Later:
+		return l.beginLater(a, out, fan)
+	case !a.Inline:
 		return l.begin(a, out)
 	}
 	start := len(out)

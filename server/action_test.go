@@ -59,7 +59,38 @@ func testMux() *dispatch.Mux {
 			return n, nil
 		}, opts...)
 	}
+	laterMux(m)
 	return m
+}
+
+// laterMux adds the same actions, to be answered later: from another goroutine, or
+// for some by the handler itself.
+func laterMux(m *dispatch.Mux) {
+	dispatch.Later(m, "who_later", func(ctx *dispatch.Context, _ struct{}, r dispatch.Reply[string]) error {
+		go r.Answer(ctx.Identity.(Identity).Subject, nil)
+		return nil
+	}, dispatch.Token())
+	dispatch.Later(m, "panic_later", func(*dispatch.Context, struct{}, dispatch.Reply[int]) error { panic("on purpose") })
+	dispatch.Later(m, "fail_later", func(_ *dispatch.Context, _ struct{}, r dispatch.Reply[int]) error {
+		go r.Answer(0, fmt.Errorf("secret"))
+		return nil
+	})
+	dispatch.Later(m, "deny_later", func(*dispatch.Context, struct{}, dispatch.Reply[int]) error {
+		return &dispatch.Error{Code: dispatch.PermissionDenied}
+	})
+	dispatch.Later(m, "own_later", func(_ *dispatch.Context, _ struct{}, r dispatch.Reply[int]) error {
+		return r.Answer(0, &dispatch.Error{Code: 100, Msg: "mine"})
+	})
+	dispatch.Later(m, "add_later", func(_ *dispatch.Context, in []int, r dispatch.Reply[int]) error {
+		go func() {
+			n := 0
+			for _, i := range in {
+				n += i
+			}
+			_ = r.Answer(n, nil)
+		}()
+		return nil
+	})
 }
 
 // TestActions goes through the table of codes, for handlers on the loop and in
@@ -107,6 +138,14 @@ func actions(t *testing.T, m *dispatch.Mux) {
 		{`{"actioncode":"deny_pooled"}`, answer(9, "permission denied", "null", "deny_pooled", "")},
 		{`{"actioncode":"own"}`, answer(100, "mine", "null", "own", "")},
 		{`{"actioncode":"own_pooled"}`, answer(100, "mine", "null", "own_pooled", "")},
+		{`{"actioncode":"who_later","seq":1}`, answer(8, "token empty", "null", "who_later", "1")},
+		{`{"actioncode":"who_later","token":"bob","seq":"w"}`, answer(0, "success", `"bob"`, "who_later", `"w"`)},
+		{`{"actioncode":"panic_later","seq":3}`, answer(4, "system exception", "null", "panic_later", "3")},
+		{`{"actioncode":"fail_later"}`, answer(4, "system exception", "null", "fail_later", "")},
+		{`{"actioncode":"deny_later"}`, answer(9, "permission denied", "null", "deny_later", "")},
+		{`{"actioncode":"own_later"}`, answer(100, "mine", "null", "own_later", "")},
+		{`{"actioncode":"add_later","data":[5,6]}`, good("11", "add_later")},
+		{`{"actioncode":"add_later","data":{}}`, answer(1, "invalid params", "null", "add_later", "")},
 		{`{"actioncode":"add","data":[1,2]}`, good("3", "add")},
 		{`{"actioncode":"add_pooled","data":[3,4]}`, good("7", "add_pooled")},
 		{`{"actioncode":"add","data":"x"}`, answer(1, "invalid params", "null", "add", "")},
@@ -165,14 +204,15 @@ func TestPipelined(t *testing.T) {
 	p := s.dial()
 	var all, want []string
 	for i := range 200 {
-		name := []string{"heart_beat", "echo", "add_pooled", "nope", "panic_pooled"}[i%5]
+		name := []string{"heart_beat", "echo", "add_pooled", "nope", "panic_pooled", "add_later", "own_later"}[i%7]
 		seq := fmt.Sprint(i)
 		all = append(all, text(fmt.Sprintf(`{"actioncode":"%s","seq":%d,"data":[%d]}`, name, i, i)))
 		want = append(want, []string{
 			answer(0, "success", "true", name, seq), answer(0, "success", "["+seq+"]", name, seq),
 			answer(0, "success", seq, name, seq), answer(5, "method not found", "null", name, seq),
-			answer(4, "system exception", "null", name, seq),
-		}[i%5])
+			answer(4, "system exception", "null", name, seq), answer(0, "success", seq, name, seq),
+			answer(100, "mine", "null", name, seq),
+		}[i%7])
 	}
 	p.write(strings.Join(all, ""))
 	for _, w := range want {

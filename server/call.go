@@ -6,9 +6,9 @@ import (
 
 	"github.com/gobwas/ws"
 
-	"wsd/conn"
 	"context"
 	"sync/atomic"
+	"wsd/conn"
 
 	"wsd/dispatch"
 )
@@ -16,23 +16,25 @@ import (
 // call is a request under way: its client waits for the answer, which comes from
 // a worker (pooled.go) or from wherever the application has it (later.go).
 //
-// The loop sets everything up to ended, before anybody else knows the call. Who
-// answers sets the answer and posts the call back, and touches it no more.
+// The loop sets everything above ended before anybody else knows of the call, but
+// for began, which is the handler's. Who answers sets the answer and gives the
+// call back, and touches it no more.
 type call struct {
 	there
-	life   lifetime
+	life     lifetime
 	action   *dispatch.Action
 	fan      *dispatch.Envelope // whom else the answer is for; nil if nobody
 	seq      []byte
 	size     int    // what it counts in the account, until endCall
 	deadline uint32 // tick
-	began    int64  // instant, of the handler
+	began    int64  // instant
 
 	ended    atomic.Bool // its answer is no longer waited for
 	answered atomic.Bool // one is on its way
 	counted  atomic.Bool // out: see endCall
 
-	frame []byte // the answer; nil if there was no handler
+	// The answer.
+	frame []byte
 	code  dispatch.Code
 	took  int64 // nanoseconds
 }
@@ -106,9 +108,6 @@ func (k *call) giveBack() bool {
 
 // answer sends what came back, and lets the client go on.
 func (l *loop) answer(k *call) {
-	if k.frame == nil {
-		return
-	}
 	count := &l.count.actions[k.action.Index]
 	count.seconds.duration(time.Duration(k.took))
 	if k.ended.Load() {

@@ -67,6 +67,7 @@ const (
 	nBusy
 	nTimeouts
 	nLate
+	nTwice
 	nTopicLimit
 	nTurns
 	nEvents
@@ -103,6 +104,7 @@ var counterTable = [counterKinds]struct {
 	nBusy:           {"busy", func(st *Stats) *uint64 { return &st.ActionsBusy }},
 	nTimeouts:       {"timeouts", func(st *Stats) *uint64 { return &st.ActionTimeouts }},
 	nLate:           {"late", func(st *Stats) *uint64 { return &st.ActionsLate }},
+	nTwice:          {"answered_twice", func(st *Stats) *uint64 { return &st.ActionsTwice }},
 	nTopicLimit:     {"topic_limit", func(st *Stats) *uint64 { return &st.TopicLimit }},
 	nTurns:          {"turns", func(st *Stats) *uint64 { return &st.Turns }},
 	nEvents:         {"events", func(st *Stats) *uint64 { return &st.Events }},

@@ -25,7 +25,7 @@ func refused(t *testing.T, m *dispatch.Mux) {
 		{"", "permission denied", "9"}, {"bob", "permission denied", "9"}, {"x/bad", "token invalid", "6"}, {"x/expired", "token expired", "7"},
 		{"x/panic", "system exception", "4"},
 	} {
-		for _, action := range []string{"echo", "heart_beat", "add_pooled"} {
+		for _, action := range []string{"echo", "heart_beat", "add_pooled", "add_later"} {
 			for _, to := range []string{`"is_broadcast":true`, `"client_ids":["` + q.id() + `"]`} {
 				p.ask(fmt.Sprintf(`{"actioncode":"%s","data":[1],%s,"token":"%s","seq":1}`, action, to, c.token),
 					fmt.Sprintf(`{"code":%s,"msg":"%s","data":null,"actioncode":"%s","seq":1}`, c.code, c.msg, action))
@@ -53,7 +53,7 @@ func TestFanOut(t *testing.T) {
 			c.cfg.Loops = 3
 			s := start(t, c.cfg)
 			all := s.dialMany(12)
-			for i, action := range []string{"echo", "add", "add_pooled"} {
+			for i, action := range []string{"echo", "add", "add_pooled", "add_later"} {
 				req := func(extra string) string {
 					return fmt.Sprintf(`{"actioncode":"%s","data":[],"token":"%s","seq":%d,%s}`, action, c.token, i, extra)
 				}

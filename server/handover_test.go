@@ -248,23 +248,40 @@ func TestHandoverQueue(t *testing.T) {
 	})
 }
 
-// Pooled actions: one that runs is waited for; what comes meanwhile begins in
-// the new process.
+// Requests under way: they are waited for, whoever answers them; what comes
+// meanwhile begins in the new process.
 func TestHandoverPooled(t *testing.T) {
-	began, finish := make(chan string, 10), make(chan struct{})
-	var closed sync.Once
+	type work = func(string) (string, error)
+	for kind, add := range map[string]func(*dispatch.Mux, work){
+		"worker": func(m *dispatch.Mux, do work) {
+			dispatch.Handle(m, "work", func(_ *dispatch.Context, name string) (string, error) { return do(name) })
+		},
+		"later": func(m *dispatch.Mux, do work) {
+			dispatch.Later(m, "work", func(_ *dispatch.Context, name string, r dispatch.Reply[string]) error {
+				go func() { _ = r.Answer(do(name)) }()
+				return nil
+			})
+		},
+	} {
+		t.Run(kind, func(t *testing.T) { handoverPooled(t, add) })
+	}
+}
+
+func handoverPooled(t *testing.T, add func(*dispatch.Mux, func(string) (string, error))) {
+	began, release := make(chan string, 10), make(chan struct{})
+	finish := sync.OnceFunc(func() { close(release) })
 	mux := func() *dispatch.Mux {
 		m := dispatch.NewMux()
 		dispatch.Builtins(m)
-		dispatch.Handle(m, "work", func(_ *dispatch.Context, name string) (string, error) {
+		add(m, func(name string) (string, error) {
 			began <- name
-			<-finish
+			<-release
 			return name, nil
 		})
 		return m
 	}
 	s := start(t, Config{Mux: mux()})
-	t.Cleanup(func() { closed.Do(func() { close(finish) }) })
+	t.Cleanup(finish)
 	a, b, c := s.dial(), s.dial(), s.dial()
 	work := func(name string) string { return `{"actioncode":"work","data":"` + name + `"}` }
 	done := func(name string) string {
@@ -294,7 +311,7 @@ func TestHandoverPooled(t *testing.T) {
 	b.write(text(work("b1")) + text(beat))
 	c.alive()
 	c.alive()
-	closed.Do(func() { close(finish) })
+	finish()
 	<-over
 	a.expect(done("a1"))
 	a.expect(done("a2"))

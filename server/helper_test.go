@@ -150,9 +150,9 @@ func (l *loop) checkEmpty(t testing.TB) {
 			planned++
 		}
 	}
-	if l.clients.used != 0 || l.queue.used != 0 || l.byID.size() != 0 || l.extras.used != 0 || planned != 0 || l.walking() != 0 || len(l.dead) != 0 || l.holders.top != 0 {
-		t.Errorf("loop %d holds %d clients, %d queued messages, %d ids, %d extras, %d buckets, %d walks, %d dead", l.number,
-			l.clients.used, l.queue.used, l.byID.size(), l.extras.used, planned, l.walking(), len(l.dead))
+	if l.clients.used != 0 || l.queue.used != 0 || l.byID.size() != 0 || l.extras.used != 0 || planned != 0 || l.walking() != 0 || len(l.dead) != 0 || l.holders.top != 0 || l.pooled.waiting != 0 {
+		t.Errorf("loop %d holds %d clients, %d queued messages, %d ids, %d extras, %d buckets, %d walks, %d dead, %d waiting", l.number,
+			l.clients.used, l.queue.used, l.byID.size(), l.extras.used, planned, l.walking(), len(l.dead), l.pooled.waiting)
 	}
 }
 

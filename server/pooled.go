@@ -75,11 +75,11 @@ func (s *Server) work(k *job) {
 	if k.ended.Load() {
 		return // the client left, or waited for too long, before a worker was free
 	}
-	began := instant()
+	k.began = instant()
 	out, mark := conn.BeginFrame(make([]byte, 0, frameHint+len(k.env.Data)))
 	out, k.code = k.action.Call(&k.ctx, out)
 	k.frame = conn.EndFrame(out, mark, ws.OpText)
-	k.took = instant() - began
+	k.took = instant() - k.began
 	k.giveBack()
 	k.life.end(context.Canceled)
 }

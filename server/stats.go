@@ -61,14 +61,19 @@ type Stats struct {
 	// name "" stands for requests that no action saw, the code 100 for all codes
 	// that are the application's own.
 	Actions        map[string]map[int]uint64 `json:"actions"`
-	ActionsBusy    uint64                    `json:"actions_busy"`     // no worker was free
-	ActionTimeouts uint64                    `json:"actions_timeouts"` // answered by code 10 after ActionTimeout
-	ActionsLate    uint64                    `json:"actions_late"`     // results nobody waited for any more
+	ActionsBusy    uint64                    `json:"actions_busy"`           // no worker was free
+	ActionTimeouts uint64                    `json:"actions_timeouts"`       // answered by code 10 after ActionTimeout
+	ActionsLate    uint64                    `json:"actions_late"`           // results nobody waited for any more
+	ActionsTwice   uint64                    `json:"actions_answered_twice"` // answers to what had been answered
+	// ActionsWaiting is how many clients wait for an answer now, from a worker or
+	// from elsewhere.
+	ActionsWaiting int `json:"actions_waiting"`
 	// WorkersBusy of WorkersMax pooled handlers are running.
 	WorkersBusy int `json:"workers_busy"`
 	WorkersMax  int `json:"workers_max"`
 	// ActionSeconds is the time in handlers: of pooled actions each call, of
-	// inline ones one call in 16.
+	// inline ones one call in 16; and of those that are answered later the time
+	// until then.
 	ActionSeconds map[string]Histogram `json:"action_seconds"`
 	// PublishSeconds is the time from publish to the last client.
 	PublishSeconds Histogram `json:"publish_seconds"`
@@ -90,6 +95,7 @@ type snapshot struct {
 	mu                    sync.Mutex
 	count                 counters
 	topics, subscriptions int
+	waiting               int
 }
 
 // takeSnapshot copies the loop's numbers to where others may read them.
@@ -101,6 +107,7 @@ func (l *loop) takeSnapshot() {
 	at.count = l.count
 	at.count.actions = actions
 	at.topics, at.subscriptions = l.topics.Len(), l.topics.Subscriptions()
+	at.waiting = l.pooled.waiting
 }
 
 // Stats asks every loop for its numbers. For one that does not answer within
@@ -113,16 +120,17 @@ func (s *Server) Stats() Stats {
 	})
 	stale := len(s.loops) - int(answers.Load()) // a late answer may come from here on
 	sum := counters{actions: make([]actionCounters, len(s.constants))}
-	topics, subscriptions := 0, 0
+	topics, subscriptions, waiting := 0, 0, 0
 	for _, l := range s.loops {
 		l.snapshot.mu.Lock()
 		sum.add(&l.snapshot.count, s.mux.Actions())
 		topics += l.snapshot.topics
 		subscriptions += l.snapshot.subscriptions
+		waiting += l.snapshot.waiting
 		l.snapshot.mu.Unlock()
 	}
 	st := s.describe(&sum)
-	st.Topics, st.Subscribed, st.StaleLoops = topics, subscriptions, stale
+	st.Topics, st.Subscribed, st.StaleLoops, st.ActionsWaiting = topics, subscriptions, stale, waiting
 	return st
 }
 

@@ -41,18 +41,6 @@ func stuckMux() (m *dispatch.Mux, entered, release chan struct{}, atOnce *atomic
 	return m, entered, release, atOnce
 }
 
-// calls is how many requests are answered later.
-func (s *site) calls() (n int) {
-	s.each(func(l *loop) {
-		for _, k := range l.pooled.calls {
-			if !k.ended.Load() {
-				n++
-			}
-		}
-	})
-	return n
-}
-
 const (
 	whoBob   = `{"actioncode":"who","token":"bob"}`
 	whoKnown = `{"actioncode":"who","token":"known"}`
@@ -70,7 +58,7 @@ func TestVerify(t *testing.T) {
 	other.ask(whoKnown, good(`"known"`, "who"))
 	other.ask(`{"actioncode":"who","token":"known/bad"}`, answer(6, "token invalid", "null", "who", ""))
 	other.ask(`{"actioncode":"who"}`, answer(8, "token empty", "null", "who", ""))
-	if n := s.calls(); n != 1 {
+	if n := s.Stats().ActionsWaiting; n != 1 {
 		t.Errorf("%d requests wait", n)
 	}
 	close(release)
@@ -89,7 +77,7 @@ func TestVerifyOneAtATime(t *testing.T) {
 		p.send(whoBob)
 	}
 	<-entered
-	eventually(t, says("all wait"), func() bool { return s.calls() == 20 })
+	eventually(t, says("all wait"), func() bool { return s.Stats().ActionsWaiting == 20 })
 	s.each(func(l *loop) { l.kill(l.pooled.calls[10].slot, l.clients.at(l.pooled.calls[10].slot), ReasonAdmin) })
 	free := s.dial()
 	free.ask(`{"actioncode":"add_pooled","data":[1,2]}`, good("3", "add_pooled"))
@@ -144,7 +132,7 @@ func TestVerifyTooLong(t *testing.T) {
 	p.send(whoBob)
 	<-entered
 	q.send(`{"actioncode":"add_pooled","data":[1],"token":"bob","is_broadcast":true}`)
-	eventually(t, says("both wait"), func() bool { return s.calls() == 2 })
+	eventually(t, says("both wait"), func() bool { return s.Stats().ActionsWaiting == 2 })
 	s.sleep(s.cfg.ActionTimeout)
 	p.expect(answer(10, "busy", "null", "who", ""))
 	q.expect(answer(10, "busy", "null", "add_pooled", ""))
