@@ -1,6 +1,9 @@
 package main
 
-import "slices"
+import (
+	"slices"
+	"strings"
+)
 
 // Figure is one number by which servers are compared.
 type Figure struct {
@@ -11,13 +14,14 @@ type Figure struct {
 	from   func(s sample) float64
 }
 
-// sample is one round of one server: the run with many clients and, on a fresh
-// process, the one on /echo.
+// sample is one round of one server: the run with many clients and, each on a
+// fresh process, those on /echo and with an application's action.
 type sample struct {
 	clients float64
 	empty   float64 // resident bytes before the first client
 	many    map[string]Phase
 	echo    map[string]Phase
+	action  map[string]Phase // nil if it has none
 }
 
 const million = 1e6
@@ -51,6 +55,12 @@ var figures = []Figure{
 		from: func(s sample) float64 { return s.many["open"].P99 / 1e3 }},
 	{Key: "echo_cpu_us", Title: "Echo of 1 KiB: server CPU", Unit: "µs/message",
 		from: perCount(func(s sample) Phase { return s.echo["echo"] })},
+	{Key: "action_cpu_us", Title: "JSON action at a fixed rate: server CPU", Unit: "µs/message",
+		from: perCount(func(s sample) Phase { return s.action["busy"] })},
+	{Key: "action_p99_ms", Title: "JSON action at a fixed rate: p99", Unit: "ms",
+		from: func(s sample) float64 { return s.action["busy"].P99 / 1e3 }},
+	{Key: "action_calm_cpu_us", Title: "JSON action at a tenth of that rate: server CPU", Unit: "µs/message",
+		from: perCount(func(s sample) Phase { return s.action["calm"] })},
 	{Key: "rss_idle_bytes", Title: "Resident memory, idle client", Unit: "bytes/client",
 		from: func(s sample) float64 { return s.perClient(s.many["idle"].ServerRSS) }},
 	{Key: "rss_after_bytes", Title: "Resident memory after all phases", Unit: "bytes/client",
@@ -81,15 +91,19 @@ var figures = []Figure{
 		from: func(s sample) float64 { return s.many["open"].P999 / 1e3 }},
 	{Key: "open_lag_p99_ms", Title: "Heartbeats at a fixed rate: the generator's own lag, p99", Unit: "ms",
 		from: func(s sample) float64 { return s.many["open"].LagP99 / 1e3 }},
+	{Key: "action_calm_p99_ms", Title: "JSON action at a tenth of that rate: p99", Unit: "ms",
+		from: func(s sample) float64 { return s.action["calm"].P99 / 1e3 }},
 	{Key: "echo_per_s", Title: "Echoes of 1 KiB, closed loop", Unit: "messages/s", Higher: true,
 		from: func(s sample) float64 { return rate(s.echo["echo"]) }},
 	{Key: "echo_p99_ms", Title: "Echo of 1 KiB: p99", Unit: "ms",
 		from: func(s sample) float64 { return s.echo["echo"].P99 / 1e3 }},
 }
 
-// headline figures make the first table and the plots: the first eight and
-// the handshakes.
-var headline = figures[:9]
+// headline figures make the first table and the plots.
+var headline = figures[:12]
+
+// has says whether figure f was measured.
+func (s sample) has(f Figure) bool { return s.action != nil || !strings.HasPrefix(f.Key, "action_") }
 
 // Spread is a figure over the rounds.
 type Spread struct {

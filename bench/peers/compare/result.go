@@ -94,9 +94,13 @@ func (d *driver) result(servers []Server) Result {
 		for _, f := range figures {
 			var values []float64
 			for _, r := range rounds {
-				values = append(values, f.from(r))
+				if r.has(f) {
+					values = append(values, f.from(r))
+				}
 			}
-			m.Figures[f.Key] = spreadOf(values)
+			if len(values) > 0 {
+				m.Figures[f.Key] = spreadOf(values)
+			}
 		}
 		res.Servers = append(res.Servers, m)
 	}

@@ -15,6 +15,9 @@ type Server struct {
 	Name    string
 	Version string
 	Argv    []string
+	// Action is the same for the server with an application's action, "say"; nil
+	// if there is none.
+	Action []string
 }
 
 // Plan is how servers are compared: what each round does, and where.
@@ -33,12 +36,17 @@ type Plan struct {
 }
 
 const (
+	action       = `{"actioncode":"say","data":{"room":"lobby","text":"hello to all of you here","at":1764400000}}`
 	heartbeat    = `{"actioncode":"heart_beat"}`
 	alive        = `"success"`
 	handshakes   = 128 // at once
 	echoBytes    = 1024
 	publishBytes = 128
 )
+
+// The load of an application's action.
+func (p Plan) actionClients() int { return min(2000, p.Clients) }
+func (p Plan) actionRate() int    { return p.Rate / 2 } // and a tenth of it
 
 // driver runs the rounds and collects samples.
 type driver struct {
@@ -78,13 +86,14 @@ func (d *driver) problem(format string, args ...any) {
 	d.problems = append(d.problems, p)
 }
 
-// one measures a server once: many clients first, then a fresh process for
-// the echo, whose buffers would otherwise count as memory of idle clients.
+// one measures a server once: many clients first, then fresh processes for the
+// echo, whose buffers would otherwise count as memory of idle clients, and the
+// action.
 func (d *driver) one(ctx context.Context, s Server, round int) (sample, error) {
 	p := d.plan
 	got := sample{clients: float64(p.Clients)}
 	var err error
-	got.many, got.empty, err = d.load(ctx, s, Load{
+	got.many, got.empty, err = d.load(ctx, s.Argv, Load{
 		Label:   fmt.Sprintf("%s.%d.ws", s.Name, round),
 		URL:     "ws://" + p.Listen + "/ws",
 		Publish: "http://" + p.Admin + "/v1/publish?all",
@@ -100,7 +109,7 @@ func (d *driver) one(ctx context.Context, s Server, round int) (sample, error) {
 	if err != nil {
 		return got, err
 	}
-	got.echo, _, err = d.load(ctx, s, Load{
+	got.echo, _, err = d.load(ctx, s.Argv, Load{
 		Label:   fmt.Sprintf("%s.%d.echo", s.Name, round),
 		URL:     "ws://" + p.Listen + "/echo",
 		Clients: p.Active,
@@ -109,15 +118,28 @@ func (d *driver) one(ctx context.Context, s Server, round int) (sample, error) {
 			{Name: "echo", Kind: Closed, Active: p.Active, Duration: p.Phase / 2, Bytes: echoBytes},
 		},
 	})
+	if err != nil || s.Action == nil {
+		return got, err
+	}
+	got.action, _, err = d.load(ctx, s.Action, Load{
+		Label:   fmt.Sprintf("%s.%d.action", s.Name, round),
+		URL:     "ws://" + p.Listen + "/ws",
+		Clients: p.actionClients(),
+		Steps: []Step{
+			{Name: "ramp", Kind: Ramp, Concurrency: handshakes},
+			{Name: "busy", Kind: Open, Rate: p.actionRate(), Duration: p.Phase, Payload: action, Expect: alive},
+			{Name: "calm", Kind: Open, Rate: max(p.actionRate()/10, 1), Duration: p.Phase, Payload: action, Expect: alive},
+		},
+	})
 	return got, err
 }
 
-// load starts the server, has the loader work on it and stops it again. It
+// load starts the server that argv says, has the loader work on it and stops it again. It
 // returns the phases and what the server held in memory before them.
-func (d *driver) load(ctx context.Context, s Server, l Load) (map[string]Phase, float64, error) {
+func (d *driver) load(ctx context.Context, argv []string, l Load) (map[string]Phase, float64, error) {
 	at := strings.NewReplacer("{listen}", d.plan.Listen, "{admin}", d.plan.Admin)
 	launch := fleet.Launch{CPU: d.plan.ServerCPU, Ready: []string{d.plan.Listen, d.plan.Admin}}
-	for _, a := range s.Argv {
+	for _, a := range argv {
 		launch.Argv = append(launch.Argv, at.Replace(a))
 	}
 	server, err := fleet.Start(ctx, launch)

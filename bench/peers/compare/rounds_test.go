@@ -43,7 +43,7 @@ func fakeServers(t *testing.T) []Server {
 	}
 	t.Setenv(fakeWsd, "1")
 	argv := []string{self, "serve", "--listen", "{listen}", "--admin", "{admin}"}
-	return []Server{{Name: "a", Argv: argv}, {Name: "b", Argv: argv}, {Name: "c", Argv: argv}}
+	return []Server{{Name: "a", Argv: argv, Action: argv}, {Name: "b", Argv: argv}, {Name: "c", Argv: argv}}
 }
 
 func testDriver(t *testing.T, s *scripted) *driver {
@@ -54,19 +54,25 @@ func testDriver(t *testing.T, s *scripted) *driver {
 	}
 }
 
-// Servers take turns, each round begins one later, and each has two runs.
+// Servers take turns, each round begins one later, and each has two runs, or three
+// if it has an action.
 func TestInterleaved(t *testing.T) {
 	s := &scripted{fail: "b"}
 	d := testDriver(t, s)
 	servers := fakeServers(t)
 	d.run(t.Context(), servers)
-	want := strings.Fields("a.1.ws a.1.echo b.1.ws c.1.ws c.1.echo b.2.ws c.2.ws c.2.echo a.2.ws a.2.echo")
+	want := strings.Fields("a.1.ws a.1.echo a.1.action b.1.ws c.1.ws c.1.echo b.2.ws c.2.ws c.2.echo a.2.ws a.2.echo a.2.action")
 	if !slices.Equal(s.asked, want) {
 		t.Errorf("loads %v, want %v", s.asked, want)
 	}
 	r := d.result(servers)
 	if got := names(r); !slices.Equal(got, []string{"a", "c"}) {
 		t.Errorf("measured %v, want a and c", got)
+	}
+	for i, has := range []bool{true, false} {
+		if _, ok := r.Servers[i].Figures["action_cpu_us"]; ok != has {
+			t.Errorf("%s has an action: %v", r.Servers[i].Name, ok)
+		}
 	}
 	for _, p := range []string{"b, round 1: no such luck", "b, round 2: no such luck"} {
 		if !slices.Contains(r.Problems, p) {

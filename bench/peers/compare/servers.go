@@ -27,9 +27,8 @@ func (o *options) servers(ctx context.Context) ([]Server, error) {
 	if err := os.MkdirAll(bin, 0o755); err != nil {
 		return nil, err
 	}
-	peers := slices.DeleteFunc(slices.Clone(names), func(n string) bool { return n == "wsd" })
-	fmt.Fprintln(os.Stderr, "building", strings.Join(peers, ", "))
-	if err := fleet.Build(ctx, o.module, bin, peers...); err != nil {
+	fmt.Fprintln(os.Stderr, "building", strings.Join(names, ", "))
+	if err := fleet.Build(ctx, o.module, bin, names...); err != nil {
 		return nil, err
 	}
 	var all []Server
@@ -49,14 +48,20 @@ func (o *options) servers(ctx context.Context) ([]Server, error) {
 func (o *options) server(name, program string) Server {
 	where := []string{"--listen", "{listen}", "--admin", "{admin}"}
 	switch name {
-	case "wsd":
-		return Server{Name: name, Argv: append([]string{o.wsd, "serve", "--echo-path", "/echo"}, where...)}
+	case "wsd": // an application's action is in a program of its own
+		return Server{
+			Name:   name,
+			Argv:   append([]string{o.wsd, "serve", "--echo-path", "/echo"}, where...),
+			Action: append([]string{program}, where...),
+		}
 	case "floor":
-		return Server{Name: name, Argv: append([]string{program}, where...)}
+		argv := append([]string{program}, where...)
+		return Server{Name: name, Argv: argv, Action: argv}
 	}
-	return Server{
-		Name:    name,
-		Version: versionOf(program, fleet.Libraries[name]),
-		Argv:    append(append([]string{program}, where...), "--parse", o.plan.Parse),
+	argv := append(append([]string{program}, where...), "--parse", o.plan.Parse)
+	s := Server{Name: name, Version: versionOf(program, fleet.Libraries[name]), Argv: argv, Action: argv}
+	if o.plan.Parse == "scan" {
+		s.Action = nil // a scan knows one action
 	}
+	return s
 }

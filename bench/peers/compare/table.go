@@ -12,9 +12,9 @@ func writeTable(w io.Writer, r Result) error {
 	var b strings.Builder
 	p := r.Plan
 	fmt.Fprintf(&b, "%d clients on one server process pinned to processor %d, the generator on processor %d; medians of %d interleaved rounds. "+
-		"%d clients in the closed loops, %d heartbeats/s over all of them in the open one, %d publishes of %d bytes. "+
+		"%d clients in the closed loops, %d heartbeats/s over all of them in the open one, %d publishes of %d bytes; %d JSON actions/s over %d clients. "+
 		"%s, %d processors, Linux %s, %s, %s.\n\n",
-		p.Clients, p.ServerCPU, p.BenchCPU, p.Rounds, p.Active, p.Rate, p.Publishes, publishBytes,
+		p.Clients, p.ServerCPU, p.BenchCPU, p.Rounds, p.Active, p.Rate, p.Publishes, publishBytes, p.actionRate(), p.actionClients(),
 		r.Host.CPU, r.Host.CPUs, r.Host.Kernel, r.Host.Go, r.Date.Format("2 January 2006"))
 	tableOf(&b, r, headline)
 	if _, ok := r.floor(); ok {
@@ -55,7 +55,12 @@ func tableOf(b *strings.Builder, r Result, fs []Figure) {
 		fmt.Fprintf(b, "| %s, %s |", f.Title, f.Unit)
 		base := floor.Figures[f.Key].Median
 		for _, m := range r.Servers {
-			v := m.Figures[f.Key].Median
+			figure, measured := m.Figures[f.Key]
+			if !measured {
+				b.WriteString(" – |")
+				continue
+			}
+			v := figure.Median
 			b.WriteString(" " + number(v))
 			if m.Name != "floor" && base > 0 && f.ratio() {
 				fmt.Fprintf(b, " (%.2f)", v/base)

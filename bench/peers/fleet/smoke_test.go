@@ -35,7 +35,7 @@ func buildAndRun(m *testing.M) int {
 		return 1
 	}
 	defer os.RemoveAll(bin)
-	if err := Build(context.Background(), "..", bin, Peers...); err != nil {
+	if err := Build(context.Background(), "..", bin, append([]string{"wsd"}, Peers...)...); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
@@ -120,11 +120,25 @@ func send(t *testing.T, c *websocket.Conn, kind websocket.MessageType, body stri
 	}
 }
 
-// each runs a test against every peer.
+// each runs a test against every peer, and wsd as a program of one's own has it.
 func each(t *testing.T, f func(t *testing.T, name string)) {
-	for _, name := range Peers {
+	for _, name := range append([]string{"wsd"}, Peers...) {
 		t.Run(name, func(t *testing.T) { f(t, name) })
 	}
+}
+
+// TestAction: the action that is compared is the same in all of them.
+func TestAction(t *testing.T) {
+	each(t, func(t *testing.T, name string) {
+		if name == "floor" {
+			t.Skip("it answers a constant")
+		}
+		c := start(t, name).dial(t, "/ws")
+		send(t, c, websocket.MessageText, `{"actioncode":"say","data":{"room":"lobby","text":"a b c","at":7}}`)
+		expect(t, c, websocket.MessageText, `{"code":0,"msg":"success","data":{"room":"lobby","words":3,"text":"a b c","at":7},"actioncode":"say"}`)
+		send(t, c, websocket.MessageText, `{"actioncode":"say","data":[]}`)
+		expect(t, c, websocket.MessageText, `{"code":1,"msg":"invalid params","data":null,"actioncode":"say"}`)
+	})
 }
 
 func TestHeartbeat(t *testing.T) {

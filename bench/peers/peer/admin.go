@@ -8,7 +8,7 @@ import (
 )
 
 // Stats are the process's totals. Set counts Opened and Closed, Answer and
-// Echoed count Messages.
+// Echoed count Messages. A Server that counts by itself is a Counter.
 var Stats struct {
 	Opened, Closed, Messages atomic.Int64
 }
@@ -17,7 +17,7 @@ var Stats struct {
 func serveAdmin(addr string, s Server) error {
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /v1/publish", func(w http.ResponseWriter, r *http.Request) { publish(w, r, s) })
-	mux.HandleFunc("GET /v1/stats", stats)
+	mux.HandleFunc("GET /v1/stats", func(w http.ResponseWriter, _ *http.Request) { stats(w, s) })
 	return http.ListenAndServe(addr, mux)
 }
 
@@ -34,13 +34,21 @@ func publish(w http.ResponseWriter, r *http.Request, s Server) {
 	writeJSON(w, s.Publish(body))
 }
 
-func stats(w http.ResponseWriter, _ *http.Request) {
-	opened, closed := Stats.Opened.Load(), Stats.Closed.Load()
+// Counter is a Server that knows these totals itself.
+type Counter interface {
+	Totals() (opened, closed, messages int64)
+}
+
+func stats(w http.ResponseWriter, s Server) {
+	opened, closed, messages := Stats.Opened.Load(), Stats.Closed.Load(), Stats.Messages.Load()
+	if c, ok := s.(Counter); ok {
+		opened, closed, messages = c.Totals()
+	}
 	writeJSON(w, map[string]int64{
 		"clients":  opened - closed,
 		"opened":   opened,
 		"closed":   closed,
-		"messages": Stats.Messages.Load(),
+		"messages": messages,
 	})
 }
 

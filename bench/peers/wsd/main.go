@@ -55,3 +55,12 @@ func (w *wsd) Publish(body []byte) peer.Tally {
 	r, _ := s.Publish(context.Background(), server.All(), server.Message{Data: body})
 	return peer.Tally{Matched: r.Matched, Sent: r.Sent, Queued: r.Queued, Dropped: r.Dropped}
 }
+
+func (w *wsd) Totals() (opened, closed, messages int64) {
+	s := w.server.Load()
+	if s == nil {
+		return 0, 0, 0
+	}
+	st := s.Stats()
+	return int64(st.Opened), int64(st.Opened) - int64(st.Clients.Open), int64(st.MessagesIn)
+}
