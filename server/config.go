@@ -140,8 +140,8 @@ type Config struct {
 	// Workers is how many pooled handlers run at once, at most 1,048,576; 0 means 256. When all are
 	// busy the answer is code 10, at once.
 	Workers int
-	// ActionTimeout is how long a pooled handler may take before its client
-	// gets code 10 and goes on; 0 means 10 s.
+	// ActionTimeout is how long a pooled handler may take, or the answer of a
+	// later action, before its client gets code 10 and goes on; 0 means 10 s.
 	ActionTimeout time.Duration
 
 	// DrainTime is the time over which the clients are closed when the server

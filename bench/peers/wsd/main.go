@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"os"
 	"sync/atomic"
+	"time"
 
 	"wsd/bench/peers/peer"
 	"wsd/dispatch"
@@ -23,6 +24,19 @@ func main() { peer.Main(&wsd{}) }
 
 func say(_ *dispatch.Context, in peer.Say) (peer.Said, error) { return in.Said(), nil }
 
+// A backend takes so long, on a worker or elsewhere: for bench/blocked.sh.
+const backend = 10 * time.Millisecond
+
+func pause(*dispatch.Context, struct{}) (bool, error) {
+	time.Sleep(backend)
+	return true, nil
+}
+
+func pauseLater(_ *dispatch.Context, _ struct{}, r dispatch.Reply[bool]) error {
+	time.AfterFunc(backend, func() { _ = r.Answer(true, nil) })
+	return nil
+}
+
 func (w *wsd) Serve(listen string) error {
 	mux := dispatch.NewMux()
 	dispatch.Builtins(mux)
@@ -31,6 +45,8 @@ func (w *wsd) Serve(listen string) error {
 		opts = append(opts, dispatch.Inline())
 	}
 	dispatch.Handle(mux, "say", say, opts...)
+	dispatch.Handle(mux, "pause", pause)
+	dispatch.Later(mux, "pause_later", pauseLater)
 	s, err := server.New(server.Config{
 		Mux:      mux,
 		Listen:   []string{listen},
