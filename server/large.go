@@ -28,8 +28,7 @@ func (l *loop) roomFor(c *client) []byte {
 		return l.scratch
 	}
 	e.settle()
-	want := min(left, readSize)
-	if cap(e.leftover)-have < want {
+	if have == cap(e.leftover) { // and not before: powers of two come out even
 		more := have
 		if final { // else a long message of many frames would be moved for each of them
 			more = min(have, left)
@@ -39,7 +38,7 @@ func (l *loop) roomFor(c *client) []byte {
 		l.buffers.put(e.leftover)
 		l.setLeftover(c, e, grown[:have])
 	}
-	return e.leftover[have : have+want]
+	return e.leftover[have:min(have+min(left, readSize), cap(e.leftover))]
 }
 
 // settle moves the leftover to the front of its buffer.
