@@ -18,8 +18,10 @@ import (
 //  4. feed: conn.Feed parses in place and calls Message for each whole
 //     message; answers collect in l.out.
 //  5. Message, Control (action.go): the actions; those for a worker in pooled.go.
-//  6. reply (send.go): one write for all the answers of this read.
+//  6. send (send.go): one write for all the answers of this read.
 //  7. keep: bytes that wait for the rest of their frame.
+//
+// Messages that are longer than a read: large.go.
 
 // readable reads from a client that an event named. ended: the peer hung up.
 func (l *loop) readable(slot uint32, c *client, ended bool) {
