@@ -15,7 +15,7 @@ CLIENTS     ?= 200000
 SECONDS     ?= 60
 SEED        ?=
 
-.PHONY: chaos compare scale bench-publish bench-fair build run test race e2e lint fuzz bench upgrade-demo docs man package package-test cross clean help
+.PHONY: chaos compare scale bench-publish bench-fair bench-large build run test race e2e lint fuzz bench upgrade-demo docs man package package-test cross clean help
 
 build: ## build the program: bin/wsd
 	go build -trimpath -ldflags '-X main.version=$(VERSION)' -o bin/wsd ./cmd/wsd
@@ -66,6 +66,9 @@ bench-publish: build ## what a publish to all costs: the other clients' heartbea
 
 bench-fair: build ## what clients that ask for much do to the others: publishes, heartbeats, upgrades
 	WSD="$(CURDIR)/bin/wsd" bench/fair.sh
+
+bench-large: build ## echoes of 1 and 16 MiB beside npm's ws, which is installed for it
+	go -C bench/peers run ./large --wsd "$(CURDIR)/bin/wsd"
 
 docs: ## write docs/configuration.md anew from the flags
 	go test ./cmd/wsd -run '^TestConfigurationDocs$$' -update

@@ -21,8 +21,14 @@ const (
 // AppendFrame appends payload as one whole unmasked frame, as a server sends
 // it.
 func AppendFrame(out []byte, op ws.OpCode, payload []byte) []byte {
-	out = appendHeader(out, bitFinal|byte(op), 0, len(payload))
+	out = AppendHeader(out, op, len(payload))
 	return append(out, payload...)
+}
+
+// AppendHeader appends the header of a whole unmasked frame, whose n bytes of
+// payload the caller sends behind it.
+func AppendHeader(out []byte, op ws.OpCode, n int) []byte {
+	return appendHeader(out, bitFinal|byte(op), 0, n)
 }
 
 // AppendMasked appends payload as one masked frame, as a client sends it. Only

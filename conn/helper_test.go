@@ -14,6 +14,8 @@ import (
 type recorder struct {
 	t *testing.T
 	outcome
+	held []byte // the payload of a message that was answered with ErrPause
+	copy string // what it was
 }
 
 func (r *recorder) Message(op ws.OpCode, payload, out []byte) ([]byte, error) {
@@ -23,6 +25,10 @@ func (r *recorder) Message(op ws.OpCode, payload, out []byte) ([]byte, error) {
 	r.told(op, payload)
 	err := verdict(op, payload)
 	out = AppendFrame(out, op, payload)
+	if err == ErrPause {
+		r.held, r.copy = payload, string(payload)
+		return out, err
+	}
 	for i := range payload {
 		payload[i] ^= 0x5a
 	}
@@ -60,6 +66,10 @@ func (r *receiver) read(piece []byte) {
 			r.rec.t.Fatalf("Feed wrote behind its input")
 		}
 		if err == ErrPause {
+			if string(r.rec.held) != r.rec.copy {
+				r.rec.t.Fatalf("a payload became %.50q within its Feed, from %.50q", r.rec.held, r.rec.copy)
+			}
+			r.rec.held, r.rec.copy = nil, ""
 			in = append(append([]byte{}, rest...), guard...)
 			n = len(rest)
 			continue
@@ -88,6 +98,25 @@ func feedCut(t *testing.T, p Protocol, stream []byte, next func() int) outcome {
 	return r.outcome()
 }
 
+// feedFrames feeds a stream as a caller does that reads no further than the end of
+// the data frame in progress, and otherwise in pieces of n.
+func feedFrames(t *testing.T, p Protocol, stream []byte, n int) outcome {
+	r := newReceiver(t, p)
+	for len(stream) > 0 {
+		k := n
+		if left, _ := r.state.Left(); left > 0 {
+			k = left
+		}
+		k = min(k, len(stream))
+		r.read(stream[:k])
+		if left, _ := r.state.Left(); left > 0 && len(r.left) != r.state.Have() {
+			t.Fatalf("%d bytes of a frame are missing, but %d lie behind the message so far", left, len(r.left)-r.state.Have())
+		}
+		stream = stream[k:]
+	}
+	return r.outcome()
+}
+
 func twoAt(first, second int) func() int {
 	return func() (n int) { n, first = first, second; return n }
 }
@@ -111,6 +140,11 @@ func checkCuts(t *testing.T, p Protocol, stream []byte) outcome {
 		check(fmt.Sprint("seven bytes, ", p.Frames, " frames at once"), constant(7))
 	}
 	p = whole
+	for _, n := range []int{1, 3, 20} {
+		if got := feedFrames(t, p, stream, n); !reflect.DeepEqual(got, want) {
+			t.Fatalf("stream %x frame by frame, from pieces of %d:\n got %+v\nwant %+v", clip(stream), n, got, want)
+		}
+	}
 	step := max(1, len(stream)/300)
 	for n := 1; n < len(stream); n += step {
 		check("equal length", constant(n))

@@ -63,7 +63,8 @@ func (p *Protocol) maxFragments() int {
 // (see [State.CloseSent]) it is not called any more.
 type Sink interface {
 	// Message takes one whole text or binary message. The payload aliases
-	// Feed's in: it is valid, and may be changed, during the call only.
+	// Feed's in: it is valid, and may be changed, during the call only; if the
+	// call returns ErrPause, until the next Feed.
 	// Answers are appended to out as whole frames (AppendFrame) and out is
 	// returned, with an error as well.
 	//

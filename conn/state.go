@@ -47,6 +47,11 @@ func (s *State) ReadDone() bool { return s.is(flagReadDone) }
 // sees those as a leftover that is not empty.
 func (s *State) InMessage() bool { return s.left > 0 || s.is(flagOpen) }
 
+// Left is how many payload bytes of the data frame in progress are still to come,
+// as its sender claims, and whether the message ends with them. It is 0 between
+// frames.
+func (s *State) Left() (n int, final bool) { return int(s.left), s.is(flagFinal) }
+
 // Have is how many bytes at the front of the leftover are of the message in
 // progress: a leftover that is shorter is another connection's.
 func (s *State) Have() int { return int(s.have) }

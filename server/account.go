@@ -5,7 +5,8 @@ import "sync/atomic"
 // account is the memory that clients make the server hold, in bytes:
 //
 //   - unfinished messages and handshakes: the buffers that their bytes wait in
-//   - what waits to be sent: answers, and nodeCost for each message
+//   - what waits to be sent: answers, a large one whole until its last byte is
+//     sent, and nodeCost for each message
 //   - published frames, each once, from Publish until the last client has it
 //   - requests that run, that wait for a worker's look at their token, or that a
 //     handover puts off
@@ -51,7 +52,7 @@ func (a *account) freeRequest(n int) {
 // answer, and a published frame.
 func (a *account) holdNode(nd *node) {
 	if nd.from == nil {
-		a.charge(len(nd.data) + nodeCost)
+		a.charge(nd.memory() + nodeCost)
 		return
 	}
 	a.charge(nodeCost)
@@ -61,7 +62,7 @@ func (a *account) holdNode(nd *node) {
 // freeNode undoes holdNode.
 func (a *account) freeNode(nd *node) {
 	if nd.from == nil {
-		a.charge(-len(nd.data) - nodeCost)
+		a.charge(-nd.memory() - nodeCost)
 		return
 	}
 	a.charge(-nodeCost)

@@ -32,6 +32,9 @@ func (l *loop) Message(op ws.OpCode, payload, out []byte) ([]byte, error) {
 	before := len(out)
 	if c.is(flagEcho) {
 		l.count.n[nMessagesOut]++
+		if len(payload) > readSize {
+			return l.echoOwn(op, payload, out)
+		}
 		out = conn.AppendFrame(out, op, payload)
 	} else {
 		var held bool

@@ -92,6 +92,33 @@ func TestPipelineAllocates(t *testing.T) {
 	}
 }
 
+// TestLargeAllocates little more than the buffer it needs: as a message of 16 MiB
+// comes in, its buffer doubles, which makes 32 MiB, and nothing is copied on its way
+// back, whether the socket takes it at once or not.
+func TestLargeAllocates(t *testing.T) {
+	const size = 16 * mib
+	s := start(t, Config{Loops: 1, EchoPath: "/echo", MaxMessage: size})
+	p := s.dialPath("/echo")
+	stream, answer := []byte(text(long(size))), make([]byte, len(served(long(size))))
+	const n = 5
+	var before, after runtime.MemStats
+	for i := range n + 1 {
+		if i == 1 {
+			runtime.ReadMemStats(&before)
+		}
+		if _, err := p.Conn.Write(stream); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.ReadFull(p.Conn, answer); err != nil {
+			t.Fatal(err)
+		}
+	}
+	runtime.ReadMemStats(&after)
+	if each := (after.TotalAlloc - before.TotalAlloc) / n; each > size*9/4 {
+		t.Errorf("%d bytes are allocated to echo %d", each, size)
+	}
+}
+
 // TestControlAllocates nothing.
 func TestControlAllocates(t *testing.T) {
 	if n := testing.AllocsPerRun(1000, feeder(t, frame(ws.OpPing, "payload")+frame(ws.OpPong, ""))); n != 0 {

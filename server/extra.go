@@ -21,8 +21,12 @@ type extra struct {
 
 	// Its place in loop.holders: neighbours, by number, and the tick at
 	// which it came to that list, 0 if it is in none.
-	before, after, since uint32
 	weight               uint8
+	before, after, since uint32
+
+	// beyond is the memory of its queued answers' arrays beyond what they have still
+	// to send.
+	beyond uint32
 }
 
 // extras hands out extras by number, from 1 on, so that client stays free of
@@ -117,9 +121,13 @@ func (b *buffers) put(buf []byte) {
 	b.free[k] = append(b.free[k], buf[:0])
 }
 
-// join appends p to buf, which is or becomes one of b's.
+// join appends p, which may lie there already, to buf, which is or becomes one of
+// b's.
 func (b *buffers) join(buf, p []byte) []byte {
-	if cap(buf)-len(buf) >= len(p) {
+	if room := cap(buf) - len(buf); room >= len(p) {
+		if room > 0 && len(p) > 0 && &buf[:len(buf)+1][len(buf)] == &p[0] {
+			return buf[:len(buf)+len(p)]
+		}
 		return append(buf, p...)
 	}
 	grown := b.get(len(buf) + len(p))

@@ -201,6 +201,7 @@ func (l *loop) restoreQueue(slot uint32, c *client, queue []handoff.Queued, fram
 			nd.data = nd.from.frame[len(nd.from.frame)-int(r.Left):]
 		} else {
 			nd.data = append([]byte(nil), r.Data...)
+			nd.array = arrayOf(cap(nd.data))
 		}
 		l.enqueue(slot, c, nd)
 		l.queue.at(c.tail).since = l.ago(r.Age)

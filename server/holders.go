@@ -35,7 +35,7 @@ func rankOf(weight uint8, since uint32) uint64 { return uint64(weight)<<32 | uin
 func (l *loop) holds(c *client) int {
 	n := int(c.pending)
 	if e := l.extras.of(c); e != nil {
-		n += cap(e.leftover) + len(e.waiting)
+		n += cap(e.leftover) + len(e.waiting) + int(e.beyond)
 		if e.call != nil {
 			n += e.call.size
 		}

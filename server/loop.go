@@ -74,6 +74,7 @@ type loop struct {
 		cur  *client
 		env  dispatch.Envelope
 		ctx  dispatch.Context
+		own  []byte // payload to be sent out of the client's own buffer: see sendOwn
 	}
 	req conn.Request // of the handshake that is being answered
 

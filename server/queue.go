@@ -1,5 +1,7 @@
 package server
 
+import "math"
+
 // node is one message, or the rest of one, that waits for room in a socket.
 type node struct {
 	data  []byte    // shared with other clients if it was published: never changed
@@ -8,6 +10,7 @@ type node struct {
 	prev  uint32    // likewise
 	since uint32    // tick at which it was queued
 	drop  bool      // may be left out: published, and nothing of it is sent yet
+	array uint16    // memory that data keeps, in arrayUnits, if it is a large array of an answer
 }
 
 // value names what a client has at most one waiting message of: the latest of
@@ -32,6 +35,29 @@ const queueChunk = 128
 // limits and in what is reported: the size of its node. Without it, a million
 // messages of two bytes would be within a limit of 4 MiB and take 48 MB.
 const nodeCost = 48
+
+// arrayUnit is a step in which the memory of large answers is counted.
+const arrayUnit = 64 << 10
+
+// arrayOf is the array field of an answer in an array of so many bytes: 0 if that
+// is not large, and the account goes by the bytes that are still to be sent.
+func arrayOf(size int) uint16 {
+	if size <= arrayUnit {
+		return 0
+	}
+	return uint16(min((size+arrayUnit-1)/arrayUnit, math.MaxUint16))
+}
+
+// memory is how much an answer's bytes keep.
+func (nd *node) memory() int {
+	if nd.array != 0 {
+		return int(nd.array) * arrayUnit
+	}
+	return len(nd.data)
+}
+
+// beyond is how much a large array is more than what is still to be sent of it.
+func (nd *node) beyond() uint32 { return uint32(nd.memory() - len(nd.data)) }
 
 func (q *queue) at(n uint32) *node { return &q.chunks[(n-1)/queueChunk][(n-1)%queueChunk] }
 
@@ -93,7 +119,10 @@ func (l *loop) enqueue(slot uint32, c *client, nd node) {
 	c.tail = n
 	c.pending += uint32(len(nd.data) + nodeCost)
 	l.server.memory.holdNode(&nd)
-	l.extras.make(slot, c)
+	e := l.extras.make(slot, c)
+	if nd.array != 0 {
+		e.beyond += nd.beyond()
+	}
 	l.weigh(c)
 	if !c.is(flagStuck) {
 		c.set(flagStuck)
@@ -107,6 +136,9 @@ func (l *loop) unqueue(c *client, before, n uint32) {
 	l.queue.forget(c, n)
 	c.pending -= uint32(len(nd.data) + nodeCost)
 	l.server.memory.freeNode(nd)
+	if nd.array != 0 {
+		l.extras.of(c).beyond -= nd.beyond()
+	}
 	if before == 0 {
 		c.head = nd.next
 	} else {

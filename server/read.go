@@ -18,8 +18,10 @@ import (
 //  4. feed: conn.Feed parses in place and calls Message for each whole
 //     message; answers collect in l.out.
 //  5. Message, Control (action.go): the actions; those for a worker in pooled.go.
-//  6. reply (send.go): one write for all the answers of this read.
+//  6. send (send.go): one write for all the answers of this read.
 //  7. keep: bytes that wait for the rest of their frame.
+//
+// Messages that are longer than a read: large.go.
 
 // readable reads from a client that an event named. ended: the peer hung up.
 func (l *loop) readable(slot uint32, c *client, ended bool) {
@@ -58,16 +60,20 @@ func (l *loop) held(c *client) bool {
 
 // read does one read and takes in what came.
 func (l *loop) read(slot uint32, c *client) {
-	n, err := netpoll.Read(int(c.fd), l.scratch)
+	into := l.scratch
+	if c.extra != 0 {
+		into = l.roomFor(c)
+	}
+	n, err := netpoll.Read(int(c.fd), into)
 	switch {
 	case n > 0:
 		l.count.n[nBytesIn] += uint64(n)
-		if n < len(l.scratch) && !c.is(flagEnded) {
+		if n < len(into) && !c.is(flagEnded) {
 			c.clear(flagReadable)
 		} else {
 			l.readLater(slot, c)
 		}
-		l.receive(slot, c, l.scratch[:n])
+		l.receive(slot, c, into[:n])
 	case err == netpoll.EAGAIN:
 		c.clear(flagReadable)
 	case err == nil:
@@ -87,7 +93,8 @@ func (l *loop) hungUp(slot uint32, c *client) {
 	l.finish(slot, c, ReasonVanished)
 }
 
-// receive takes in bytes, which are in the scratch buffer or nil.
+// receive takes in bytes, which are in the scratch buffer, or where roomFor had
+// them read to, or nil.
 func (l *loop) receive(slot uint32, c *client, in []byte) {
 	switch c.state {
 	case stateOpen, stateClosing:
@@ -127,9 +134,7 @@ func (l *loop) withLeftover(c *client, in []byte) []byte {
 		return in
 	}
 	if len(in) > 0 {
-		if e.done > 0 {
-			e.leftover, e.done = e.leftover[:copy(e.leftover, e.leftover[e.done:])], 0
-		}
+		e.settle()
 		l.setLeftover(c, e, l.buffers.join(e.leftover, in))
 	}
 	return e.leftover[e.done:]
@@ -147,11 +152,17 @@ func (l *loop) keep(slot uint32, c *client, leftover []byte) {
 			e.done = 0
 			l.setLeftover(c, e, nil)
 		}
-	case e != nil && e.leftover != nil:
+	case e != nil && e.leftover != nil && !oversized(e.leftover, len(leftover)):
 		e.done = cap(e.leftover) - cap(leftover)
 		e.leftover = e.leftover[:e.done+len(leftover)]
 	default:
-		l.setLeftover(c, l.extras.make(slot, c), append(l.buffers.get(len(leftover)), leftover...))
+		e = l.extras.make(slot, c)
+		own := append(l.buffers.get(len(leftover)), leftover...)
+		if e.leftover != nil {
+			l.buffers.put(e.leftover)
+			e.done = 0
+		}
+		l.setLeftover(c, e, own)
 	}
 }
 
@@ -175,11 +186,14 @@ func (l *loop) feed(slot uint32, c *client, in []byte) {
 		l.feeding.slot, l.feeding.cur = slot, c
 		leftover, out, err := l.server.protocol.Feed(&c.proto, in, l.out[:0], l)
 		l.out = out
-		if len(out) > 0 {
-			l.send(slot, c, out)
-		}
-		if cap(l.out) > 4*flushSize { // a large answer: not kept
+		switch {
+		case l.feeding.own != nil:
+			l.sendOwn(slot, c, out)
+		case cap(out) > 4*flushSize: // a large answer: not kept
 			l.out = make([]byte, 0, flushSize)
+			l.give(slot, c, out)
+		case len(out) > 0:
+			l.send(slot, c, out)
 		}
 		if c.state == stateDead {
 			return

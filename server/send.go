@@ -12,20 +12,31 @@ func (l *loop) send(slot uint32, c *client, p []byte) {
 		}
 		p = p[n:]
 	}
-	l.enqueue(slot, c, node{data: append([]byte(nil), p...)})
+	l.enqueueCopy(slot, c, p)
+}
+
+func (l *loop) enqueueCopy(slot uint32, c *client, p []byte) {
+	data := append([]byte(nil), p...)
+	l.enqueue(slot, c, node{data: data, array: arrayOf(cap(data))})
 }
 
 // write sends what the socket takes. ok is false if the client died of it.
 func (l *loop) write(slot uint32, c *client, p []byte) (n int, ok bool) {
 	n, err := netpoll.Write(int(c.fd), p)
+	if n == len(p) {
+		l.count.n[nBytesOut] += uint64(n)
+		return n, true
+	}
+	return l.wrote(slot, c, n, err)
+}
+
+// wrote is what becomes of a write of which the socket took n bytes and no more.
+func (l *loop) wrote(slot uint32, c *client, n int, err error) (_ int, ok bool) {
 	if err != nil && err != netpoll.EAGAIN {
 		l.kill(slot, c, ReasonReset)
 		return 0, false
 	}
 	l.count.n[nBytesOut] += uint64(n)
-	if n == len(p) {
-		return n, true
-	}
 	if !c.is(flagWriting) {
 		if err := l.poll.Mod(int(c.fd), c.token(slot), netpoll.EdgeWrite); err != nil {
 			l.kill(slot, c, ReasonInternal)
@@ -90,7 +101,10 @@ func (l *loop) sent(c *client, n int) {
 		if n < len(first.data) {
 			first.data, first.drop = first.data[n:], false
 			c.pending -= uint32(n)
-			if first.from == nil {
+			switch {
+			case first.array != 0:
+				l.extras.of(c).beyond += uint32(n)
+			case first.from == nil:
 				l.server.memory.charge(-n)
 			}
 			l.weigh(c)
