@@ -4,10 +4,14 @@ package server
 
 import (
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"path/filepath"
 	"strconv"
+	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -80,4 +84,81 @@ func TestFaultSeeds(t *testing.T) {
 			return
 		}
 	}
+}
+
+// session is a script in which every call comes up: clients that ask, are sent to,
+// take nothing for a while, and leave in each way.
+var session = []byte{24,
+	0, 0, 0, 0, 0, 0, // two clients
+	2, 1, 4, 0, 2, 1, 0x5b, 200, 4, 1, 0, 5, 1, 150, // one subscribes, and asks in two parts for much
+	6, 0, 40, 6, 1, 90, 5, 1, 0, // publishes to all and to its topic
+	7, 1, 2, 1, 0x5b, 0, 6, 0, 60, 6, 1, 10, 2, 1, 5, 0, 7, 1, // it takes nothing, and then all
+	2, 2, 7, 0, 2, 2, 0x36, 170, 4, 2, 0, // pooled, and in fragments
+	0, 0, 0, 0, 0, 0, 0, 0, 0, // three more, to leave otherwise
+	8, 2, 0, 8, 3, 1, 8, 4, 2, 8, 5, 3, 15, 0,
+	0, 0, 0, 6, 0, 5, 2, 6, 2, 0, 15, 0, // and one who stays
+}
+
+// TestEveryCallFails: each call of a session in its turn, in each way in which it can.
+func TestEveryCallFails(t *testing.T) {
+	for _, name := range faultable {
+		for _, errno := range netpoll.Possible[name] {
+			for n, hit := 0, true; hit && !t.Failed() && n < 100; n++ {
+				f := &armedFault{name: name, skip: n, count: 1, fault: netpoll.Fault{Errno: errno}}
+				t.Run(fmt.Sprintf("%s %d %v", name, n, errno), func(t *testing.T) { perform(t, session, f) })
+				hit = f.count == 0
+			}
+		}
+	}
+}
+
+// TestEverySizeShort: all that is read and written is so short, for everybody.
+func TestEverySizeShort(t *testing.T) {
+	for size := 1; size <= 2048; size += 1 + size/16 {
+		var all []*armedFault
+		for _, name := range []string{"recvfrom", "sendto", "sendmsg"} {
+			all = append(all, &armedFault{name: name, count: 1 << 30, fault: netpoll.Fault{Size: size}})
+		}
+		t.Run(fmt.Sprintf("%d bytes", size), func(t *testing.T) { perform(t, session, all...) })
+	}
+}
+
+// TestEveryStartFails: whichever call fails that a server starts with, it
+// says so, or goes on without, and nothing of it is left.
+func TestEveryStartFails(t *testing.T) {
+	defer netpoll.SetFaults(nil)
+	for _, name := range []string{"open", "epoll_ctl", "setsockopt", "bind", "listen"} {
+		for _, errno := range netpoll.Possible[name] {
+			for n, hit := 0, true; hit && n < 100; n++ {
+				hit = startFails(t, name, n, errno)
+			}
+		}
+	}
+}
+
+// startFails starts a server whose call n of a name fails, if there are so many.
+func startFails(t *testing.T, name string, n int, errno syscall.Errno) (hit bool) {
+	before := inUse()
+	left := int64(n)
+	netpoll.SetFaults(func(c netpoll.Call) (f netpoll.Fault) {
+		if c.Name == name && atomic.AddInt64(&left, -1) == -1 {
+			f.Errno = errno
+		}
+		return f
+	})
+	s, err := New(Config{Listen: []string{"127.0.0.1:0", "unix:" + filepath.Join(t.TempDir(), "socket")}, Loops: 2, DrainTime: -1})
+	if err == nil {
+		err = s.Start()
+		netpoll.SetFaults(nil)
+		(&site{Server: s, t: t}).stop()
+	}
+	hit = atomic.LoadInt64(&left) < 0
+	if err != nil && !errors.Is(err, errno) {
+		t.Errorf("%s %d fails with %v, and the server with %v", name, n, errno, err)
+	}
+	if err == nil && hit && name != "setsockopt" {
+		t.Errorf("%s %d fails with %v, and the server knows nothing of it", name, n, errno)
+	}
+	checkNoMore(t, before)
+	return hit
 }

@@ -65,10 +65,11 @@ const faultTopics = 3
 // faultable are the calls that fail in a script.
 var faultable = []string{"recvfrom", "sendto", "sendmsg", "accept4", "epoll_ctl", "epoll_wait", "write", "close", "shutdown", "open"}
 
-// perform runs the script from the first to the last byte, and then ends all.
-func perform(t *testing.T, script []byte) {
+// perform runs the script from the first to the last byte, with further faults, and
+// then ends all.
+func perform(t *testing.T, script []byte, more ...*armedFault) {
 	before := inUse()
-	d := &drama{t: t, data: script, ports: map[uint16]*actor{}, counts: map[string]int{}}
+	d := &drama{t: t, data: script, armed: more, ports: map[uint16]*actor{}, counts: map[string]int{}}
 	defer func() {
 		netpoll.SetFaults(nil)
 		if t.Failed() {
