@@ -14,15 +14,17 @@ type extra struct {
 
 	waiting []byte // a request put off until a handover is over
 
+	taken uint32 // tick at which the client last took bytes of its queue
+
 	// began is the tick at which the first byte of an unfinished message came, or
 	// of its frame; it counts if unfinished is set.
 	began      uint32
 	unfinished bool
+	weight     uint8 // the list of loop.holders that it is in, 0: none
 
 	// Its place in loop.holders: neighbours, by number, and the tick at
 	// which it came to that list, 0 if it is in none.
 	before, after, since uint32
-	weight               uint8
 }
 
 // extras hands out extras by number, from 1 on, so that client stays free of

@@ -101,7 +101,9 @@ func (d *drama) next() int {
 	return int(b)
 }
 
-func (d *drama) note(format string, args ...any) { d.lines = append(d.lines, fmt.Sprintf(format, args...)) }
+func (d *drama) note(format string, args ...any) {
+	d.lines = append(d.lines, fmt.Sprintf(format, args...))
+}
 
 // open starts the server that the first bytes ask for.
 func (d *drama) open() {
