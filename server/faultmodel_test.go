@@ -33,6 +33,8 @@ type actor struct {
 	ended    bool // has seen the end of the stream
 	gone     bool // has no socket any more
 
+	dismissed bool // somebody has closed a topic of its
+
 	last  int // publish it got last
 	got   map[int]bool
 	may   [faultTopics + 1]int // publishes from here on may come, by topic; the last is for all; -1: none
@@ -48,6 +50,7 @@ type actor struct {
 
 // awaited is an answer to come.
 type awaited struct {
+	seq    int
 	end    int // of the request in what is said
 	answer string
 	topic  int // subscribed to with it, -1: none
@@ -111,7 +114,7 @@ func (c *actor) ask(kind int) {
 		return
 	}
 	c.seq++
-	want := awaited{topic: -1}
+	want := awaited{topic: -1, seq: c.seq}
 	size := 1 << (kind >> 3 & 15) % 4096
 	switch kind % 8 {
 	case 0, 1:
@@ -248,7 +251,7 @@ func (c *actor) takeResponse() bool {
 		c.open = true
 		c.surly[faultTopics] = len(c.d.published)
 		return true
-	case strings.HasPrefix(head, "HTTP/1.1 503 ") && c.d.stopping:
+	case strings.HasPrefix(head, "HTTP/1.1 503 ") && (c.d.stopping || c.d.tight && c.n > 0):
 		c.in = nil // and its body
 		return false
 	}
@@ -269,6 +272,9 @@ func (c *actor) answered(got string) {
 		if c.surly[want.topic] < 0 {
 			c.surly[want.topic] = len(c.d.published)
 		}
+	}
+	if c.d.tight && strings.HasPrefix(got, `{"code":10,`) && strings.HasSuffix(got, fmt.Sprintf(`"actioncode":"pooled","seq":%d}`, want.seq)) {
+		got = want.answer // no memory for one more request
 	}
 	if got != want.answer || want.end > c.said-len(c.out) {
 		c.d.t.Fatalf("%v got %.200s\nwant %.200s", c, got, want.answer)
@@ -302,7 +308,8 @@ func (c *actor) closing(payload string) {
 		code = int(binary.BigEndian.Uint16([]byte(payload)))
 	}
 	slow, _, _ := c.fate()
-	if !(code == 1000 && c.leaving || code == 1001 && c.d.stopping || code == 1008 && slow && c.d.policy == CloseSlow) {
+	if !(code == 1000 && c.leaving || code == 1001 && c.d.stopping || code == 1008 && slow && c.d.policy == CloseSlow ||
+		code == 1013 && c.d.tight && c.n > 0 || code == 4000 && c.dismissed) {
 		c.d.t.Fatalf("%v was closed with %d %q", c, code, payload)
 	}
 	c.closed = true
@@ -319,7 +326,8 @@ func (c *actor) end(err error) {
 	c.d.t.Helper()
 	slow, broken, keptOut := c.fate()
 	c.ended = true
-	if !(c.leaving || c.closed || broken || c.d.stopping || keptOut && !c.open || slow && c.d.policy == CloseSlow) {
+	if !(c.leaving || c.closed || broken || c.d.stopping || keptOut && !c.open || slow && c.d.policy == CloseSlow ||
+		c.d.tight && c.n > 0 || c.dismissed) {
 		c.d.t.Fatalf("%v was ended for nothing: %v", c, err)
 	}
 	c.d.note("%v is ended: %v", c, err)
@@ -329,7 +337,7 @@ func (c *actor) end(err error) {
 func (c *actor) fate() (slow, broken, keptOut bool) {
 	c.d.mu.Lock()
 	defer c.d.mu.Unlock()
-	return c.slow, c.broken, c.d.counts["accept4"] > c.keptOutSince
+	return c.slow && !c.d.ample, c.broken, c.d.counts["accept4"] > c.keptOutSince
 }
 
 // setFull has the client's socket take nothing, or again what it has room for.
