@@ -55,7 +55,13 @@ func TestFaultSeeds(t *testing.T) {
 		return
 	}
 	run := func(seed uint64) bool {
-		return t.Run(fmt.Sprintf("FAULT_SEED=%d", seed), func(t *testing.T) { perform(t, scriptOf(seed)) })
+		defer func() {
+			if t.Failed() {
+				t.Logf("again with FAULT_SEED=%d", seed)
+			}
+		}()
+		perform(t, scriptOf(seed))
+		return !t.Failed()
 	}
 	defer func() {
 		n := &faultTotals
@@ -79,7 +85,7 @@ func TestFaultSeeds(t *testing.T) {
 		}
 		return
 	}
-	for seed := range uint64(100) {
+	for seed := range uint64(200) {
 		if !run(seed) {
 			return
 		}
