@@ -240,7 +240,7 @@ func TestShippedProgramHasNoFaults(t *testing.T) {
 			t.Errorf("%s in a program: %v, want %v", faultVariable, got, want)
 		}
 		functions := functionsOf(t, file)
-		for _, name := range []string{"before", "after", "opened", "faultySize", "faultyPieces", "faultyWait", "faultyCtl", "closing"} {
+		for _, name := range []string{"ask", "after", "opened", "faultySize", "faultyPieces", "faultyWait", "faultyCtl", "closing"} {
 			if got := functions["wsd/netpoll."+name]; got != want {
 				t.Errorf("netpoll.%s in a program: %v, want %v", name, got, want)
 			}
