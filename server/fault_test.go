@@ -33,14 +33,54 @@ func FuzzFaults(f *testing.F) {
 	})
 }
 
-// scriptOf is the script of a seed.
+// scriptOf is the script of a seed. Half of them are any bytes. The others have few
+// clients who do much, and more of some steps than of others: what takes several
+// steps for one client is rare among any bytes.
 func scriptOf(seed uint64) []byte {
 	rnd := rand.New(rand.NewPCG(seed, 0))
 	script := make([]byte, 16+rnd.IntN(500))
 	for i := range script {
 		script[i] = byte(rnd.Uint32())
 	}
-	return script
+	if seed%2 == 0 {
+		return script
+	}
+	few := 2 + rnd.IntN(3)
+	s := []byte{script[0]}
+	for range few {
+		s = append(s, 0, 0, 0, 2, byte(len(s)/7+1), 4, 0) // connects, and subscribes
+	}
+	var often []byte
+	for range 4 {
+		often = append(often, byte(2+rnd.IntN(14)))
+	}
+	for len(s) < 600 {
+		op := byte(2 + rnd.IntN(14))
+		if rnd.IntN(4) > 0 {
+			op = often[rnd.IntN(len(often))]
+		}
+		if op == 8 && rnd.IntN(8) > 0 { // few leave
+			op = 6
+		}
+		s = append(s, op|byte(rnd.IntN(16))<<4, byte(rnd.IntN(4*(few+1))))
+		for range faultArguments(op) {
+			s = append(s, byte(rnd.Uint32()))
+		}
+	}
+	return s
+}
+
+// faultArguments is how many bytes of a step follow its first two.
+func faultArguments(op byte) int {
+	switch op {
+	case 2:
+		return 2
+	case 7, 15:
+		return 0
+	case 9, 10, 11, 12, 13:
+		return 3
+	}
+	return 1
 }
 
 // TestFaultSeeds: scripts from seeds, a fixed number of them, or random ones for

@@ -399,6 +399,9 @@ func (d *drama) finish() {
 	for _, c := range d.clients {
 		c.setFull(false)
 	}
+	for _, c := range d.clients { // nothing new helps a reader or a writer on
+		d.served(c)
+	}
 	open := 0
 	for _, c := range d.clients {
 		if !c.gone && !c.ended && !c.leaving {
