@@ -3,6 +3,10 @@
 package netpoll
 
 import (
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -94,6 +98,34 @@ func Rearm(fd int) {
 	if w, ok := faults.watches[fd]; ok {
 		_ = unix.EpollCtl(w.epfd, unix.EPOLL_CTL_MOD, fd, &w.event)
 	}
+}
+
+// A program whose environment has WSD_FAULT=calls:SEED:N has one in N of its calls be
+// interrupted, say EAGAIN or move less than asked for, at random: no client may
+// notice that. (The variable has another use in package server.)
+func init() {
+	var seed, n uint64
+	if k, _ := fmt.Sscanf(os.Getenv("WSD_FAULT"), "calls:%d:%d", &seed, &n); k != 2 || n == 0 {
+		return
+	}
+	var mu sync.Mutex
+	rnd := rand.New(rand.NewPCG(seed, 0))
+	SetFaults(func(c Call) (f Fault) {
+		mu.Lock()
+		defer mu.Unlock()
+		if rnd.Uint64N(n) > 0 {
+			return f
+		}
+		switch kind := rnd.IntN(3); {
+		case kind == 0 && c.Size > 1:
+			f.Size = 1 + rnd.IntN(c.Size)
+		case kind == 1 && slices.Contains(Possible[c.Name], unix.EAGAIN):
+			f.Errno = unix.EAGAIN
+		case c.Name != "close" && slices.Contains(Possible[c.Name], unix.EINTR):
+			f.Errno = unix.EINTR
+		}
+		return f
+	})
 }
 
 func ask(name string, fd, size int) (f Fault) {
