@@ -11,6 +11,8 @@ import (
 	"syscall"
 
 	"github.com/gobwas/ws"
+
+	"wsd/netpoll"
 )
 
 // actor is a client of a drama, and what it may see. Its socket is a bare
@@ -42,7 +44,8 @@ type actor struct {
 
 	// Under drama.mu.
 	serverFd     int  // of the other end
-	full         bool // takes nothing
+	full         bool // takes no more than room
+	room         int  // bytes
 	slow         bool // had something wait
 	broken       bool // a call for it failed for good
 	keptOutSince int  // how many newcomers had been kept out when it came
@@ -340,22 +343,33 @@ func (c *actor) fate() (slow, broken, keptOut bool) {
 	return c.slow && !c.d.ample, c.broken, c.d.counts["accept4"] > c.keptOutSince
 }
 
-// setFull has the client's socket take nothing, or again what it has room for.
-func (c *actor) setFull(full bool) {
+// takes is what becomes of a write to a full client's socket. Under drama.mu.
+func (c *actor) takes(size int) netpoll.Fault {
+	n := min(c.room, size)
+	c.room -= n
+	if n == 0 {
+		return netpoll.Fault{Errno: syscall.EAGAIN, Hold: true}
+	}
+	return netpoll.Fault{Size: n, Hold: true}
+}
+
+// setFull has the client's socket take so many bytes and no more, or again what it
+// has room for.
+func (c *actor) setFull(full bool, room int) {
 	if c.n == 0 {
 		return
 	}
 	c.d.mu.Lock()
 	was, fd := c.full, c.serverFd
-	c.full = full
+	c.full, c.room = full, room
 	c.slow = c.slow || full
 	c.d.mu.Unlock()
 	if was == full {
 		return
 	}
-	c.d.note("%v is full: %v", c, full)
+	c.d.note("%v is full: %v, but for %d bytes", c, full, room)
 	if !full && fd >= 0 {
-		rearm(fd)
+		netpoll.Rearm(fd)
 	}
 }
 

@@ -164,7 +164,7 @@ func (d *drama) step() {
 	case 6:
 		d.publish(who, d.next())
 	case 7:
-		c.setFull(!c.full)
+		c.setFull(!c.full, 8*max(d.next()-128, 0))
 	case 8:
 		d.leave(c, d.next())
 	case 9, 10, 11:
@@ -267,7 +267,7 @@ func (d *drama) plan(call netpoll.Call) netpoll.Fault {
 		}
 		c.serverFd = call.Fd
 		if c.full && strings.HasPrefix(call.Name, "send") {
-			return netpoll.Fault{Errno: syscall.EAGAIN, Hold: true}
+			return c.takes(call.Size)
 		}
 	}
 	for _, f := range d.armed {
@@ -397,7 +397,7 @@ func (d *drama) finish() {
 	d.note("no more faults")
 	netpoll.SetFaults(nil)
 	for _, c := range d.clients {
-		c.setFull(false)
+		c.setFull(false, 0)
 	}
 	for _, c := range d.clients { // nothing new helps a reader or a writer on
 		d.served(c)
