@@ -57,7 +57,7 @@ chaos: ## hostile clients, publishers that break off and live upgrades for SECON
 	CHAOS_SECONDS=$(SECONDS) CHAOS_SEED=$(SEED) go test -count=1 -v -timeout 24h -run '^TestChaos$$' ./cmd/wsd
 
 faults: ## have system calls fail under a whole server, in each way once, and for SECONDS at random, or by SEED: docs/lab.md
-	go test -race -count=1 -timeout 10m -tags faults -run '^Test(Fault|Every)' ./netpoll ./server
+	go test -race -count=1 -timeout 10m -tags faults -run '^Test(Fault|Every(Call|Size|Start))' ./netpoll ./server
 	FAULT_SECONDS=$(SECONDS) FAULT_SEED=$(SEED) go test -count=1 -v -timeout 24h -tags faults -run '^TestFaultSeeds$$' ./server
 
 compare: build ## run six other Go servers and a C floor beside wsd, ROUNDS times (ten minutes for 3): bench/peers/comparison

@@ -156,6 +156,19 @@ func TestEveryCallFails(t *testing.T) {
 	}
 }
 
+// TestEveryCallFailsAfterAccept: while the acceptor rests for want of descriptors,
+// and when it begins again.
+func TestEveryCallFailsAfterAccept(t *testing.T) {
+	for _, accepted := range []int{0, 2} {
+		for n, hit := 0, true; hit && !t.Failed() && n < 100; n++ {
+			first := &armedFault{name: "accept4", skip: accepted, count: 1, fault: netpoll.Fault{Errno: syscall.EMFILE}}
+			f := &armedFault{name: "epoll_ctl", skip: n, count: 1, fault: netpoll.Fault{Errno: syscall.ENOMEM}}
+			t.Run(fmt.Sprintf("epoll_ctl %d behind accept4 %d", n, accepted), func(t *testing.T) { perform(t, session, first, f) })
+			hit = f.count == 0
+		}
+	}
+}
+
 // TestEverySizeShort: all that is read and written is so short, for everybody.
 func TestEverySizeShort(t *testing.T) {
 	for size := 1; size <= 2048; size += 1 + size/16 {
