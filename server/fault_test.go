@@ -133,12 +133,12 @@ func TestFaultSeeds(t *testing.T) {
 // session is a script in which every call comes up: clients that ask, are sent to,
 // take nothing for a while, and leave in each way.
 var session = []byte{24,
-	0, 0, 0, 0, 0, 0, // two clients
+	0, 0, 0, 0, 0, 0, 15, 5, // two clients
 	2, 1, 4, 0, 2, 1, 0x5b, 200, 4, 1, 0, 5, 1, 150, // one subscribes, and asks in two parts for much
 	6, 0, 40, 6, 1, 90, 5, 1, 0, // publishes to all and to its topic
 	7, 1, 140, 2, 1, 0x5b, 0, 6, 0, 60, 6, 1, 10, 2, 1, 5, 0, 7, 1, 0, // it takes little, and then all
 	2, 2, 7, 0, 2, 2, 0x36, 170, 4, 2, 0, // pooled, and in fragments
-	0, 0, 0, 0, 0, 0, 0, 0, 0, // three more, to leave otherwise
+	0, 0, 0, 0, 0, 0, 0, 0, 0, 15, 5, // three more, to leave otherwise
 	8, 2, 0, 8, 3, 1, 8, 4, 2, 8, 5, 3, 15, 0,
 	0, 0, 0, 6, 0, 5, 2, 6, 2, 0, 15, 0, // and one who stays
 }

@@ -193,8 +193,11 @@ func (d *drama) step() {
 		d.note("%d clients at a time from epoll_wait", 1+who%2)
 		d.add(&armedFault{name: "epoll_wait", count: 1 + d.next()%32, fault: netpoll.Fault{Size: 1 + who%2}})
 	case 15:
-		if who%4 == 3 {
-			d.closeTopic(who / 4 % faultTopics)
+		switch who % 8 {
+		case 3:
+			d.closeTopic(who / 8 % faultTopics)
+		case 5:
+			d.letIn()
 		}
 		d.healthy()
 	}
@@ -390,6 +393,20 @@ func (d *drama) closeTopic(topic int) {
 }
 
 func topicName(n int) string { return fmt.Sprintf("topic.%d", n) }
+
+// letIn waits until all newcomers are let in, faults or not.
+func (d *drama) letIn() {
+	d.t.Helper()
+	d.note("newcomers are let in")
+	for _, c := range d.clients {
+		d.until(fmt.Sprintf("%v is let in", c), func() bool {
+			if !c.open {
+				c.read(-1)
+			}
+			return c.open || c.ended || c.gone || c.shut || !c.asked
+		})
+	}
+}
 
 // healthy: the first client is served, whatever happens to others.
 func (d *drama) healthy() {

@@ -74,64 +74,16 @@ func TestPauses(t *testing.T) {
 	limit := func(name string) string { return fmt.Sprintf("--%s=%v", name, pauseLimit) }
 	r := serve(t, limit("idle-timeout"), limit("pong-timeout"), limit("message-timeout"), limit("handshake-timeout"),
 		limit("first-message-timeout"), limit("close-timeout"), limit("pending-age"), limit("action-timeout"), "--pending-limit=64MiB")
-	stop := make(chan struct{})
-	var done sync.WaitGroup
-	defer done.Wait()
-	defer close(stop)
-	join := func() *sleeper {
-		c := &sleeper{Conn: r.dial("/ws"), t: t}
-		go c.listen()
-		return c
-	}
-	beat := ws.NewTextFrame([]byte(`{"actioncode":"heart_beat"}`))
 	var all []*sleeper
-	for range 20 { // silent but for their pongs, once they have said something
-		c := join()
-		c.frame(beat)
+	for i := range 40 {
+		c := r.sleeper()
 		all = append(all, c)
-	}
-	for range 20 { // with heartbeats, whether they are answered or not
-		c := join()
-		all = append(all, c)
-		done.Go(func() {
-			for {
-				select {
-				case <-time.After(100 * time.Millisecond):
-					c.frame(beat)
-				case <-stop:
-					return
-				}
-			}
-		})
+		if c.frame(beat); i%2 == 0 { // the others are silent but for their pongs
+			go c.beats()
+		}
 	}
 	for round := range pauseRounds {
-		// In time, but the process sees it late: the end of a request, of a message, the
-		// first message at all, the room in a slow reader's socket.
-		asking := half(t, r.listen)
-		cut := join()
-		cut.frame(beat)
-		whole := ws.MustCompileFrame(ws.MaskFrame(beat))
-		cut.bytes(whole[:9])
-		slow := r.slowReader()
-		first := join()
-		all = append(all, cut, first)
-		time.Sleep(time.Duration(round) * pauseLimit / 4)
-
-		r.signal(syscall.SIGSTOP)
-		began := time.Now()
-		time.Sleep(pauseLimit / 4)
-		asking.rest()
-		cut.bytes(whole[9:])
-		first.frame(beat)
-		newcomer := half(t, r.listen)
-		newcomer.rest()
-		all = append(all, slow)
-		go slow.listen()
-		time.Sleep(pauseLength - time.Since(began))
-		r.signal(syscall.SIGCONT)
-
-		asking.admitted()
-		newcomer.admitted()
+		all = append(all, r.pause(time.Duration(round)*pauseLimit/4)...)
 		for _, c := range all {
 			n := c.answers.Load()
 			c.frame(beat)
@@ -154,6 +106,54 @@ func TestPauses(t *testing.T) {
 		}
 	}
 	t.Logf("%d clients, %d pauses, %d pings", len(all), pauseRounds, pings)
+}
+
+var beat = ws.NewTextFrame([]byte(`{"actioncode":"heart_beat"}`))
+
+func (r *running) sleeper() *sleeper {
+	r.t.Helper()
+	c := &sleeper{Conn: r.dial("/ws"), t: r.t}
+	go c.listen()
+	return c
+}
+
+// beats sends heartbeats, whether they are answered or not, until the connection ends.
+func (c *sleeper) beats() {
+	for c.ended.Load() == nil {
+		time.Sleep(100 * time.Millisecond)
+		c.frame(beat)
+	}
+}
+
+// pause stops the process, after a while. Clients do something in time that it sees
+// late: the end of a handshake, the end of a message, their first message, room in
+// a slow reader's socket. It returns those who stay.
+func (r *running) pause(after time.Duration) []*sleeper {
+	r.t.Helper()
+	asking := half(r.t, r.listen)
+	cut := r.sleeper()
+	cut.frame(beat)
+	whole := ws.MustCompileFrame(ws.MaskFrame(beat))
+	cut.bytes(whole[:9])
+	slow := r.slowReader()
+	first := r.sleeper()
+	time.Sleep(after)
+
+	r.signal(syscall.SIGSTOP)
+	began := time.Now()
+	time.Sleep(pauseLimit / 4)
+	asking.rest()
+	cut.bytes(whole[9:])
+	first.frame(beat)
+	newcomer := half(r.t, r.listen)
+	newcomer.rest()
+	go slow.listen()
+	time.Sleep(pauseLength - time.Since(began))
+	r.signal(syscall.SIGCONT)
+
+	asking.admitted()
+	newcomer.admitted()
+	return []*sleeper{cut, slow, first}
 }
 
 // slowReader is a client for whom bytes wait in the process.
