@@ -403,7 +403,7 @@ func (d *drama) letIn() {
 			if !c.open {
 				c.read(-1)
 			}
-			return c.open || c.ended || c.gone || c.shut || !c.asked
+			return c.open || c.ended || c.gone || c.shut || c.full || !c.asked
 		})
 	}
 }
