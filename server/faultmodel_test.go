@@ -334,6 +334,15 @@ func (c *actor) end(err error) {
 		c.d.t.Fatalf("%v was ended for nothing: %v", c, err)
 	}
 	c.d.note("%v is ended: %v", c, err)
+	// It may end within a message, but nothing else may have come in between.
+	r := bytes.NewReader(c.in)
+	if h, err := ws.ReadHeader(r); c.open && err == nil && h.OpCode == ws.OpText {
+		for _, b := range c.in[len(c.in)-r.Len():] {
+			if b < ' ' || b > '~' {
+				c.d.t.Fatalf("%v is ended within %.200q", c, c.in)
+			}
+		}
+	}
 }
 
 // fate is what faults have done to the client.
