@@ -10,12 +10,13 @@ PACKAGES     = $(shell go list ./... | grep -v '/e2e')
 ARGS        ?=
 BENCH       ?= .
 FUZZTIME    ?= 60s
+FAULTTIME   ?= $(FUZZTIME)
 ROUNDS      ?= 3
 CLIENTS     ?= 200000
 SECONDS     ?= 60
 SEED        ?=
 
-.PHONY: chaos compare scale bench-publish bench-fair bench-large build run test race e2e lint fuzz bench upgrade-demo docs man package package-test cross clean help
+.PHONY: chaos faults compare scale bench-publish bench-fair bench-large build run test race e2e lint fuzz bench upgrade-demo docs man package package-test cross clean help
 
 build: ## build the program: bin/wsd
 	go build -trimpath -ldflags '-X main.version=$(VERSION)' -o bin/wsd ./cmd/wsd
@@ -40,11 +41,11 @@ lint: ## gofmt, go vet for amd64, arm64 and the fault points, staticcheck
 	if [ -n "$$unformatted" ]; then echo "run gofmt on: $$unformatted"; exit 1; fi
 	GOARCH=amd64 go vet ./...
 	GOARCH=arm64 go vet ./...
-	go vet -tags faults ./server ./cmd/wsd
+	go vet -tags faults ./netpoll ./server ./cmd/wsd
 	go run $(STATICCHECK) ./...
 
 fuzz: ## run every fuzz target for FUZZTIME each
-	.ci/fuzz $(FUZZTIME)
+	.ci/fuzz $(FUZZTIME) $(FAULTTIME)
 
 bench: ## run the Go benchmarks that match BENCH
 	go test -run '^$$' -bench '$(BENCH)' -benchmem ./...
@@ -54,6 +55,10 @@ upgrade-demo: ## ten live upgrades in a row under 15,000 clients, and what they 
 
 chaos: ## hostile clients, publishers that break off and live upgrades for SECONDS, at random from SEED
 	CHAOS_SECONDS=$(SECONDS) CHAOS_SEED=$(SEED) go test -count=1 -v -timeout 24h -run '^TestChaos$$' ./cmd/wsd
+
+faults: ## have system calls fail under a whole server, in each way once, and for SECONDS at random, or by SEED: docs/lab.md
+	go test -race -count=1 -timeout 10m -tags faults -run '^Test(Fault|Every(Call|Size|Start))' ./netpoll ./server
+	FAULT_SECONDS=$(SECONDS) FAULT_SEED=$(SEED) go test -count=1 -v -timeout 24h -tags faults -run '^TestFaultSeeds$$' ./server
 
 compare: build ## run six other Go servers and a C floor beside wsd, ROUNDS times (ten minutes for 3): bench/peers/comparison
 	go -C bench/peers run ./compare --wsd "$(CURDIR)/bin/wsd" --rounds $(ROUNDS) --out "$(CURDIR)/bench/peers/comparison"

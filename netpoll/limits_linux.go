@@ -30,7 +30,7 @@ func Exhausted(err error) bool {
 // Reserve opens a descriptor that means nothing: closed in time of need, it is
 // room for one more.
 func Reserve() (int, error) {
-	fd, err := unix.Open("/dev/null", unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	fd, err := opened(unix.Open("/dev/null", unix.O_RDONLY|unix.O_CLOEXEC, 0))
 	return fd, os.NewSyscallError("open", err)
 }
 

@@ -85,7 +85,7 @@ func listen(sa unix.Sockaddr, path string, o Options) (*Listener, error) {
 	case *unix.SockaddrUnix:
 		family = unix.AF_UNIX
 	}
-	fd, err := unix.Socket(family, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
+	fd, err := opened(unix.Socket(family, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0))
 	if err != nil {
 		return nil, os.NewSyscallError("socket", err)
 	}
@@ -107,11 +107,11 @@ func (l *Listener) open(family int, sa unix.Sockaddr, o Options) error {
 			return err
 		}
 	}
-	if err := unix.Bind(l.fd, sa); err != nil {
+	if err := after("bind", unix.Bind(l.fd, sa)); err != nil {
 		return os.NewSyscallError("bind", err)
 	}
 	l.file = fileAt(l.path)
-	if err := unix.Listen(l.fd, acceptQueue); err != nil {
+	if err := after("listen", unix.Listen(l.fd, acceptQueue)); err != nil {
 		return os.NewSyscallError("listen", err)
 	}
 	return l.learnAddr()

@@ -30,7 +30,7 @@ type parkGate struct {
 }
 
 func newParkGate(inner int) (*parkGate, error) {
-	fd, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
+	fd, err := opened(unix.EpollCreate1(unix.EPOLL_CLOEXEC))
 	if err != nil {
 		return nil, os.NewSyscallError("epoll_create1", err)
 	}
@@ -44,7 +44,7 @@ func newParkGate(inner int) (*parkGate, error) {
 }
 
 func (g *parkGate) open() (err error) {
-	if err = unix.EpollCtl(g.fd, unix.EPOLL_CTL_ADD, g.inner, &unix.EpollEvent{Events: unix.EPOLLONESHOT}); err != nil {
+	if err = after("epoll_ctl", unix.EpollCtl(g.fd, unix.EPOLL_CTL_ADD, g.inner, &unix.EpollEvent{Events: unix.EPOLLONESHOT})); err != nil {
 		return os.NewSyscallError("epoll_ctl", err)
 	}
 	// What makes os.NewFile tell the runtime's poller about a descriptor.

@@ -63,11 +63,11 @@ const hold = 2 * time.Millisecond
 func NewPoller() (*Poller, error) { return makePoller(true) }
 
 func makePoller(park bool) (*Poller, error) {
-	epfd, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
+	epfd, err := opened(unix.EpollCreate1(unix.EPOLL_CLOEXEC))
 	if err != nil {
 		return nil, os.NewSyscallError("epoll_create1", err)
 	}
-	wakefd, err := unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
+	wakefd, err := opened(unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK))
 	if err != nil {
 		unix.Close(epfd)
 		return nil, os.NewSyscallError("eventfd", err)
@@ -111,7 +111,11 @@ func (p *Poller) Del(fd int) error {
 
 func (p *Poller) ctl(op, fd int, t Token, events uint32) error {
 	ev := unix.EpollEvent{Events: events, Fd: int32(t.Slot()), Pad: int32(t.Generation())}
-	if err := unix.EpollCtl(p.epfd, op, fd, &ev); err != nil {
+	err := faultyCtl(p, op, fd, &ev)
+	if err == nil {
+		err = unix.EpollCtl(p.epfd, op, fd, &ev)
+	}
+	if err != nil {
 		return os.NewSyscallError("epoll_ctl", err)
 	}
 	return nil
@@ -237,7 +241,10 @@ func (p *Poller) dropWake(events []Event) (n int, woken bool) {
 func (p *Poller) Wake() error {
 	one := [8]byte{1}
 	for {
-		_, err := unix.Write(p.wakefd, one[:])
+		err := before("write", p.wakefd)
+		if err == nil {
+			_, err = unix.Write(p.wakefd, one[:])
+		}
 		if err != unix.EINTR {
 			return os.NewSyscallError("write", err)
 		}
@@ -273,7 +280,7 @@ func (p *Poller) Tick(interval time.Duration) error {
 
 // timer makes a timer, not running yet, whose expiry is an event with token t.
 func (p *Poller) timer(t Token) (int, error) {
-	fd, err := unix.TimerfdCreate(unix.CLOCK_MONOTONIC, unix.TFD_CLOEXEC|unix.TFD_NONBLOCK)
+	fd, err := opened(unix.TimerfdCreate(unix.CLOCK_MONOTONIC, unix.TFD_CLOEXEC|unix.TFD_NONBLOCK))
 	if err != nil {
 		return -1, os.NewSyscallError("timerfd_create", err)
 	}

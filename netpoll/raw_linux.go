@@ -23,8 +23,12 @@ func epollHold(epfd int, events []Event) (int, error) { return epollRaw(epfd, ev
 
 // epollRaw is epoll_wait without telling the scheduler. ms is 0 or -1, no bound.
 func epollRaw(epfd int, events []Event, ms int) (int, error) {
-	n, _, errno := unix.RawSyscall6(unix.SYS_EPOLL_PWAIT, uintptr(epfd),
-		uintptr(unsafe.Pointer(unsafe.SliceData(events))), uintptr(len(events)), uintptr(ms), 0, 0)
+	room, errno := faultyWait(epfd, len(events), ms)
+	var n uintptr
+	if errno == 0 {
+		n, _, errno = unix.RawSyscall6(unix.SYS_EPOLL_PWAIT, uintptr(epfd),
+			uintptr(unsafe.Pointer(unsafe.SliceData(events))), uintptr(room), uintptr(ms), 0, 0)
+	}
 	switch errno {
 	case 0:
 		return int(n), nil
@@ -42,7 +46,11 @@ func epollBlock(epfd int, events []Event, timeout time.Duration) (int, error) {
 		ms = int((timeout + time.Millisecond - 1) / time.Millisecond)
 	}
 	raw := unsafe.Slice((*unix.EpollEvent)(unsafe.Pointer(unsafe.SliceData(events))), len(events))
-	n, err := unix.EpollWait(epfd, raw, ms)
+	room, errno := faultyWait(epfd, len(raw), ms)
+	if errno != 0 {
+		return 0, nil
+	}
+	n, err := unix.EpollWait(epfd, raw[:room], ms)
 	if err == unix.EINTR {
 		return 0, nil
 	}
@@ -53,8 +61,12 @@ func epollBlock(epfd int, events []Event, timeout time.Duration) (int, error) {
 // nil error is the end of the stream; [EAGAIN] means nothing is there.
 func Read(fd int, p []byte) (int, error) {
 	for {
-		n, _, errno := unix.RawSyscall6(unix.SYS_RECVFROM, uintptr(fd),
-			uintptr(unsafe.Pointer(unsafe.SliceData(p))), uintptr(len(p)), unix.MSG_DONTWAIT, 0, 0)
+		most, errno := faultySize("recvfrom", fd, len(p))
+		var n uintptr
+		if errno == 0 {
+			n, _, errno = unix.RawSyscall6(unix.SYS_RECVFROM, uintptr(fd),
+				uintptr(unsafe.Pointer(unsafe.SliceData(p))), uintptr(most), unix.MSG_DONTWAIT, 0, 0)
+		}
 		switch errno {
 		case 0:
 			return int(n), nil
@@ -69,8 +81,12 @@ func Read(fd int, p []byte) (int, error) {
 // it comes with a nil error, none of it with [EAGAIN]. It raises no SIGPIPE.
 func Write(fd int, p []byte) (int, error) {
 	for {
-		n, _, errno := unix.RawSyscall6(unix.SYS_SENDTO, uintptr(fd),
-			uintptr(unsafe.Pointer(unsafe.SliceData(p))), uintptr(len(p)), unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL, 0, 0)
+		most, errno := faultySize("sendto", fd, len(p))
+		var n uintptr
+		if errno == 0 {
+			n, _, errno = unix.RawSyscall6(unix.SYS_SENDTO, uintptr(fd),
+				uintptr(unsafe.Pointer(unsafe.SliceData(p))), uintptr(most), unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL, 0, 0)
+		}
 		switch errno {
 		case 0:
 			return int(n), nil
@@ -85,8 +101,12 @@ func Write(fd int, p []byte) (int, error) {
 func accept4(fd int, sa *unix.RawSockaddrAny) (int, error) {
 	for {
 		size := uint32(unsafe.Sizeof(*sa))
-		n, _, errno := unix.RawSyscall6(unix.SYS_ACCEPT4, uintptr(fd),
-			uintptr(unsafe.Pointer(sa)), uintptr(unsafe.Pointer(&size)), unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0, 0)
+		_, errno := faultySize("accept4", fd, 0)
+		var n uintptr
+		if errno == 0 {
+			n, _, errno = unix.RawSyscall6(unix.SYS_ACCEPT4, uintptr(fd),
+				uintptr(unsafe.Pointer(sa)), uintptr(unsafe.Pointer(&size)), unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0, 0)
+		}
 		switch errno {
 		case 0:
 			return int(n), nil

@@ -27,7 +27,7 @@ func setOptions(fd, family int, sa unix.Sockaddr, o Options) error {
 		if !s.set {
 			continue
 		}
-		if err := unix.SetsockoptInt(fd, s.level, s.name, s.value); err != nil {
+		if err := after("setsockopt", unix.SetsockoptInt(fd, s.level, s.name, s.value)); err != nil {
 			return os.NewSyscallError("setsockopt", err)
 		}
 	}
@@ -53,7 +53,7 @@ func Adopt(fd int, o Options) error {
 
 // Dup returns a second descriptor of the same socket, close-on-exec.
 func Dup(fd int) (int, error) {
-	n, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 3)
+	n, err := opened(unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 3))
 	if err != nil {
 		return -1, os.NewSyscallError("fcntl", err)
 	}
@@ -64,7 +64,11 @@ func Dup(fd int) (int, error) {
 // kernel took; the bounds are Write's. At most 1024 pieces.
 func Writev(fd int, pieces [][]byte) (int, error) {
 	for {
-		n, err := unix.SendmsgBuffers(fd, pieces, nil, nil, unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL)
+		some, err := faultyPieces(fd, pieces)
+		var n int
+		if err == nil {
+			n, err = unix.SendmsgBuffers(fd, some, nil, nil, unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL)
+		}
 		switch err {
 		case nil:
 			return n, nil
@@ -77,17 +81,20 @@ func Writev(fd int, pieces [][]byte) (int, error) {
 
 // CloseWrite ends our side of the stream (FIN); the other side can still be read.
 func CloseWrite(fd int) error {
-	return os.NewSyscallError("shutdown", unix.Shutdown(fd, unix.SHUT_WR))
+	return os.NewSyscallError("shutdown", after("shutdown", unix.Shutdown(fd, unix.SHUT_WR)))
 }
 
 // Close closes a descriptor. Whatever the peer sent and nobody read makes the
 // kernel send a reset instead of an orderly end.
-func Close(fd int) error { return unix.Close(fd) }
+func Close(fd int) error {
+	closing(fd)
+	return after("close", unix.Close(fd))
+}
 
 // Abort closes a descriptor with a reset, whatever is still to be sent.
 func Abort(fd int) error {
 	unix.SetsockoptLinger(fd, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1})
-	return unix.Close(fd)
+	return Close(fd)
 }
 
 // Dial starts a connection from local (an unset address or port 0 lets the
@@ -99,7 +106,7 @@ func Dial(local netip.AddrPort, remote netip.AddrPort) (fd int, done bool, err e
 	if remote.Addr().Is6() {
 		family = unix.AF_INET6
 	}
-	fd, err = unix.Socket(family, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
+	fd, err = opened(unix.Socket(family, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0))
 	if err != nil {
 		return -1, false, os.NewSyscallError("socket", err)
 	}

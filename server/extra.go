@@ -14,14 +14,16 @@ type extra struct {
 
 	waiting []byte // a request put off until a handover is over
 
+	taken uint32 // tick at which the client last took bytes of its queue
+
 	// began is the tick at which the first byte of an unfinished message came, or
 	// of its frame; it counts if unfinished is set.
 	began      uint32
 	unfinished bool
+	weight     uint8 // the list of loop.holders that it is in, 0: none
 
 	// Its place in loop.holders: neighbours, by number, and the tick at
 	// which it came to that list, 0 if it is in none.
-	weight               uint8
 	before, after, since uint32
 
 	// beyond is the memory of its queued answers' arrays beyond what they have still

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"io"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -332,6 +333,46 @@ func TestSleepStuck(t *testing.T) {
 			slow.reset()
 		})
 	}
+}
+
+// TestSleepStuckServedFirst: nor is one whose socket is served in the turn that finds
+// out how long it was, before the clock is read: it takes no more in that turn.
+func TestSleepStuckServedFirst(t *testing.T) {
+	s := start(t, tight(Config{Loops: 1, IdleTimeout: -1, PendingLimit: 16 << 20, CloseTimeout: briefly}))
+	p := s.stuck("/ws")
+	if r := s.publish(All(), strings.Repeat("x", 8<<20)); r.Queued != 1 {
+		t.Fatalf("%+v", r)
+	}
+	var fd int
+	s.each(func(l *loop) { fd = int(l.clients.at(0).fd) })
+	asleep, wake := make(chan struct{}), make(chan struct{})
+	judged := make(chan [2]state)
+	s.loops[0].post(func(l *loop) {
+		close(asleep)
+		<-wake
+		c := l.clients.at(0)
+		pending := c.pending
+		for { // as its event does, until the kernel has no room
+			n := c.pending
+			if l.flush(0, c); c.pending == n {
+				break
+			}
+		}
+		if c.pending == pending || c.head == 0 {
+			t.Errorf("%d bytes wait of %d", c.pending, pending)
+		}
+		l.sleep(time.Minute)
+		st := c.state
+		l.sleep(s.cfg.PendingAge + 3*l.tick) // it has taken nothing more
+		judged <- [2]state{st, c.state}
+	})
+	<-asleep
+	p.takeAll(fd)
+	close(wake)
+	if st := <-judged; st != [2]state{stateOpen, stateClosing} {
+		t.Errorf("it is in states %d", st)
+	}
+	p.reset()
 }
 
 // takeAll takes from the kernel what there is, for later reads: until fd, the

@@ -94,6 +94,7 @@ type loop struct {
 		// which is the first after the loop stood still if stalled is set.
 		unchecked int
 		stalled   bool
+		from      uint32 // the tick at which it began to stand still
 	}
 
 	holders  holders     // the clients that make the server hold memory, by how much
@@ -344,6 +345,9 @@ func (l *loop) passTime() {
 		return
 	}
 	stalled := now-l.wheel.now > l.timeout(time.Second)
+	if stalled {
+		l.slow.from = l.wheel.now
+	}
 	l.turnWheel(now)
 	if l.slow.stalled = stalled || l.slow.stalled && l.slow.unchecked > 0; l.slow.unchecked == 0 {
 		l.slow.unchecked = len(l.slow.stuck) // else a round of an earlier tick is under way

@@ -96,6 +96,9 @@ func (l *loop) gather(c *client, pieces [][]byte) (k, want int) {
 
 // sent takes n bytes off the front of the queue.
 func (l *loop) sent(c *client, n int) {
+	if n > 0 {
+		l.extras.of(c).taken = l.wheel.now
+	}
 	for n > 0 {
 		first := l.queue.at(c.head)
 		if n < len(first.data) {

@@ -110,12 +110,13 @@ func (l *loop) aged(c *client, limit uint32) bool {
 }
 
 // lastWrite is one more try before the verdict: the client may have made room
-// while this loop was late. Who did, and had no chance to make more because the
-// loop stood still, has his time again for the rest.
+// while this loop was late. If the loop stood still, a client that has taken
+// something since gets a fresh time limit for the rest: it had no chance to make
+// more room. It may have taken that before this look, in the same turn, when its
+// socket was served before the clock was read.
 func (l *loop) lastWrite(slot uint32, c *client) {
-	before := c.pending
 	l.flush(slot, c)
-	if !l.slow.stalled || c.state != stateOpen || c.pending >= before {
+	if !l.slow.stalled || c.state != stateOpen || c.head == 0 || before(l.extras.of(c).taken, l.slow.from) {
 		return
 	}
 	for n := c.head; n != 0; n = l.queue.at(n).next {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"debug/elf"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -227,7 +228,7 @@ func buildProgram(t *testing.T, file string, args ...string) string {
 }
 
 // A program that is shipped has no fault points: no variable of the environment
-// ends it in mid-upgrade.
+// ends it in mid-upgrade, and no code stands beside its system calls.
 func TestShippedProgramHasNoFaults(t *testing.T) {
 	shipped := buildProgram(t, filepath.Join(t.TempDir(), "wsd"), "-trimpath")
 	for file, want := range map[string]bool{shipped: false, faultyProgram(t): true} {
@@ -238,11 +239,39 @@ func TestShippedProgramHasNoFaults(t *testing.T) {
 		if got := bytes.Contains(program, []byte(faultVariable)); got != want {
 			t.Errorf("%s in a program: %v, want %v", faultVariable, got, want)
 		}
+		functions := functionsOf(t, file)
+		for _, name := range []string{"ask", "after", "opened", "faultySize", "faultyPieces", "faultyWait", "faultyCtl", "closing"} {
+			if got := functions["wsd/netpoll."+name]; got != want {
+				t.Errorf("netpoll.%s in a program: %v, want %v", name, got, want)
+			}
+		}
+		if !functions["wsd/netpoll.Read"] {
+			t.Error("this is no list of functions")
+		}
 	}
 	for _, fault := range []string{"old:started", "new:prepared:hang"} {
 		l := found(t, shipped, []string{faultVariable + "=" + fault})
 		l.succeed()
 	}
+}
+
+// functionsOf are the functions in a program that have code of their own.
+func functionsOf(t *testing.T, file string) map[string]bool {
+	t.Helper()
+	f, err := elf.Open(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	symbols, err := f.Symbols()
+	if err != nil {
+		t.Fatal(err)
+	}
+	names := map[string]bool{}
+	for _, s := range symbols {
+		names[s.Name] = true
+	}
+	return names
 }
 
 // A process that is killed at any step loses what docs/upgrade.md says: nothing,
