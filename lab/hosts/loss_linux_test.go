@@ -1,0 +1,48 @@
+package hosts
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"wsd/lab"
+)
+
+// Whatever part of the packets is lost, each way, nobody who is there is closed:
+// every heartbeat is answered once and in order, and every message arrives once
+// and in order. What is lost costs time, so the time-outs are longer where
+// more is.
+func TestLoss(t *testing.T) {
+	for _, c := range []struct {
+		percent  float64
+		clients  int
+		patience time.Duration // for the kernel to send something again and again
+	}{
+		{1, form(50, 200), 20 * time.Second},
+		{10, form(50, 200), 60 * time.Second},
+		{30, form(10, 100), 300 * time.Second},
+	} {
+		t.Run(fmt.Sprintf("%v %%", c.percent), func(t *testing.T) {
+			t.Parallel()
+			n := lab.New(t)
+			s := serve(t, n.Host("server"), "--idle-timeout=3s", fmt.Sprintf("--pong-timeout=%v", c.patience), fmt.Sprintf("--user-timeout=%v", c.patience))
+			host := n.Host("clients")
+			host.Link().Loss(c.percent)
+			all := gather(t, host, s.host, c.clients)
+			messages := numbered(form(20, 300), 1000)
+			stop := all.beat(200 * time.Millisecond)
+			for _, message := range messages {
+				if o := s.publish(message); o.Matched != len(all) {
+					t.Errorf("a publish: %+v", o)
+				}
+				time.Sleep(200 * time.Millisecond)
+			}
+			stop()
+			all.check(t, messages, c.patience)
+			s.closed(map[string]int{})
+			if got, want := s.counts().MessagesIn, all.sent(); got != want {
+				t.Errorf("the server counts %d messages, and %d were sent", got, want)
+			}
+		})
+	}
+}
