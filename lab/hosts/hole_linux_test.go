@@ -12,6 +12,7 @@ import (
 // message, and are found by what they do not acknowledge. If it does, they get
 // all. A path that says how large a packet may be needs no looking.
 func TestBlackHole(t *testing.T) {
+	t.Parallel()
 	for name, c := range map[string]struct {
 		probing string
 		hole    func(*lab.Host)

@@ -13,7 +13,7 @@ import (
 func TestStorm(t *testing.T) {
 	t.Parallel()
 	n := lab.New(t)
-	const idle, pong = 3 * time.Second, 60 * time.Second
+	const idle, pong = 3 * time.Second, 20 * time.Second
 	s := serve(t, n.Host("server"), "--handshake-rate=100", "--max-handshakes=100", "--retry-after=1s",
 		"--idle-timeout="+idle.String(), "--pong-timeout="+pong.String(), "--user-timeout=1m")
 	host := n.Host("crowd")

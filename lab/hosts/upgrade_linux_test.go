@@ -14,7 +14,7 @@ import (
 func TestUpgradeDuringCut(t *testing.T) {
 	t.Parallel()
 	n := lab.New(t)
-	const idle, pong = 4 * time.Second, 20 * time.Second
+	const idle, pong = 4 * time.Second, 10 * time.Second
 	s := serve(t, n.Host("server"), "--idle-timeout="+idle.String(), "--pong-timeout="+pong.String())
 	hosts := map[string]*lab.Host{"well": n.Host("well"), "back": n.Host("back"), "gone": n.Host("gone")}
 	size := form(20, 200)
