@@ -29,8 +29,9 @@ type Host struct {
 	moves atomic.Int32 // how often it got another address
 
 	// Guarded by Net.mu.
-	up, down           way
-	upShape, downShape shape
+	up, down         way
+	upRate, downRate int      // bits per second; 0: no bound
+	delayed          *delayed // nil: the link is a veth
 }
 
 // Name returns the name it was given.
@@ -98,18 +99,21 @@ func (h *Host) Command(name string, args ...string) *exec.Cmd {
 
 // Do calls f on a thread that is inside the host. Sockets that f makes are the
 // host's, and stay so. Goroutines that f starts are not inside.
-func (h *Host) Do(f func() error) error {
+func (h *Host) Do(f func() error) error { return inside(h.file, f) }
+
+// inside calls f on a thread that is in a namespace.
+func inside(ns *os.File, f func() error) error {
 	done := make(chan error, 1)
 	go func() {
 		runtime.LockOSThread()
 		home, err := os.Open("/proc/thread-self/ns/net")
 		if err == nil {
 			defer home.Close()
-			err = unix.Setns(int(h.file.Fd()), unix.CLONE_NEWNET)
+			err = unix.Setns(int(ns.Fd()), unix.CLONE_NEWNET)
 		}
 		if err != nil {
 			runtime.UnlockOSThread()
-			done <- fmt.Errorf("lab: entering %s: %w", h.name, err)
+			done <- fmt.Errorf("lab: entering a namespace: %w", err)
 			return
 		}
 		err = f()
@@ -183,9 +187,15 @@ func (h *Host) Remove() {
 			}
 		}
 	})
-	h.file.Close()
+	h.close()
 	_, err := run("", "sh", "-c", sweep, "sh", strconv.Itoa(os.Getpid()), h.ns)
 	n.check(err)
+}
+
+// close gives back what this process has of the host.
+func (h *Host) close() {
+	h.delayed.close()
+	h.file.Close()
 }
 
 // quiet makes an interface send packets as they go over a wire, one at a time.

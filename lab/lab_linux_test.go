@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -12,6 +13,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // TestMain is the test's process, or one that a test started to see it die.
@@ -43,17 +46,22 @@ func arrived(t *testing.T, from, to *Host, n, size int) int {
 		t.Fatal(err)
 	}
 	defer l.Close()
+	// Room for all of them: what is lost is lost on the way.
+	raw, err := l.(*net.UDPConn).SyscallConn()
+	if err == nil {
+		err = raw.Control(func(fd uintptr) { err = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, 32<<20) })
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
 	c, err := from.Dial("udp", l.LocalAddr().String())
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer c.Close()
 	go func() {
-		for i := range n {
+		for range n {
 			_, _ = c.Write(make([]byte, size))
-			if i%50 == 0 { // the receiver's buffer is finite
-				time.Sleep(time.Millisecond)
-			}
 		}
 		for {
 			if _, err := c.Write([]byte("end")); err != nil {
@@ -281,18 +289,39 @@ func TestRate(t *testing.T) {
 	}
 }
 
+// A delay keeps the order, and what else is set for the link.
 func TestDelay(t *testing.T) {
 	t.Parallel()
 	n := New(t)
 	a, b := n.Host("a"), n.Host("b")
-	a.Uplink().Delay(200 * time.Millisecond)
 	a.Uplink().Rate(1_000_000)
+	a.Uplink().Delay(200 * time.Millisecond)
 	began := time.Now()
 	if !reaches(t, a, b) {
 		t.Error("a does not reach b")
 	}
 	if took := time.Since(began); took < 200*time.Millisecond { // the delay is the contract
 		t.Errorf("a connection took %v", took)
+	}
+	if got := arrived(t, a, b, 2000, 1000); got == 2000 || got < 20 {
+		t.Errorf("%d of 2000 packets went through a narrow link at once", got)
+	}
+	a.Uplink().Rate(0)
+	if !carries(t, a, b) || !carries(t, b, a) {
+		t.Error("a stream does not get through")
+	}
+	a.Link().Loss(30)
+	if got := arrived(t, a, b, 2000, 100); got < 1200 || got > 1600 {
+		t.Errorf("30 %% lost: %d of 2000 arrived", got)
+	}
+	a.Link().Loss(0)
+	n.Cut(a, b)
+	if reaches(t, a, b) {
+		t.Error("a reaches b, which is cut off")
+	}
+	a.Remove()
+	if !reaches(t, n.Host("a"), b) {
+		t.Error("a new a does not reach b")
 	}
 }
 

@@ -53,64 +53,61 @@ func (l Link) BlackHole(size int) {
 	l.ways(func(w *way) { w.hole = size })
 }
 
+// Delay makes each packet wait so long; both directions together make the round
+// trip. With the first Delay the link is made anew, of another kind: what is under
+// way then is lost, and an MTU is forgotten. The test is skipped if the kernel
+// has no TUN devices.
+func (l Link) Delay(d time.Duration) {
+	h := l.host
+	n := h.net
+	n.t.Helper()
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if h.delayed == nil {
+		if err := h.delay(); err != nil {
+			Skip(n.t, err.Error())
+		}
+		n.connect(h)
+		n.queue(h.ns, "eth0", h.upRate)
+		n.queue(n.router(), h.name, h.downRate)
+	}
+	if l.up {
+		h.delayed.up.Store(int64(d))
+	}
+	if l.down {
+		h.delayed.down.Store(int64(d))
+	}
+}
+
 // Rate bounds the link to so many bits per second; 0: no bound. What does not fit
 // waits for up to 400 ms, and is dropped beyond that.
 func (l Link) Rate(bits int) {
-	l.host.net.t.Helper()
-	l.shape(func(s *shape) { s.rate = bits })
-}
-
-// Delay makes each packet wait so long, each way: two such ways make the round
-// trip. The test is skipped if the kernel cannot do it (no netem).
-func (l Link) Delay(d time.Duration) {
-	l.host.net.t.Helper()
-	l.shape(func(s *shape) { s.delay = d })
-}
-
-// shape is what the queue in front of one direction does.
-type shape struct {
-	rate  int // bits per second; 0: no bound
-	delay time.Duration
-}
-
-// commands are those of tc that make the queue of an interface anew.
-func (s shape) commands(dev string) (commands []string) {
-	parent := "root"
-	if s.delay > 0 {
-		commands = append(commands, fmt.Sprintf("qdisc add dev %s root handle 1: netem delay %dus limit 100000", dev, s.delay.Microseconds()))
-		parent = "parent 1:1"
-	}
-	if s.rate > 0 {
-		commands = append(commands, fmt.Sprintf("qdisc add dev %s %s tbf rate %dbit burst 16kb latency 400ms", dev, parent, s.rate))
-	}
-	return commands
-}
-
-// shape changes the queues: the host's for what it sends, the router's for what
-// it gets.
-func (l Link) shape(change func(*shape)) {
 	h := l.host
-	h.net.t.Helper()
-	h.net.mu.Lock()
-	defer h.net.mu.Unlock()
+	n := h.net
+	n.t.Helper()
+	n.mu.Lock()
+	defer n.mu.Unlock()
 	if l.up {
-		change(&h.upShape)
-		h.net.queue(h.ns, "eth0", h.upShape)
+		h.upRate = bits
+		n.queue(h.ns, "eth0", bits)
 	}
 	if l.down {
-		change(&h.downShape)
-		h.net.queue(h.net.router(), h.name, h.downShape)
+		h.downRate = bits
+		n.queue(n.router(), h.name, bits)
 	}
 }
 
-func (n *Net) queue(ns, dev string, s shape) {
+// queue makes the queue in front of a direction anew: the host's for what it
+// sends, the router's for what it gets.
+func (n *Net) queue(ns, dev string, bits int) {
 	n.t.Helper()
 	_, _ = run("", "tc", "-n", ns, "qdisc", "del", "dev", dev, "root") // fails if there is none
-	for _, command := range s.commands(dev) {
-		_, err := run("", append([]string{"tc", "-n", ns}, words(command)...)...)
-		if err != nil && strings.Contains(err.Error(), "qdisc kind is unknown") {
-			Skip(n.t, "this kernel lacks what tc asks for: "+command)
-		}
-		n.check(err)
+	if bits == 0 {
+		return
 	}
+	_, err := run("", "tc", "-n", ns, "qdisc", "add", "dev", dev, "root", "tbf", "rate", fmt.Sprint(bits), "burst", "16kb", "latency", "400ms")
+	if err != nil && strings.Contains(err.Error(), "qdisc kind is unknown") {
+		Skip(n.t, "this kernel has no queue that bounds a rate (tbf)")
+	}
+	n.check(err)
 }

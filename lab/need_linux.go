@@ -22,22 +22,23 @@ func Long() bool { return os.Getenv(Env) == "long" }
 // need ends the test if the lab cannot be made here.
 func need(t testing.TB) {
 	t.Helper()
-	missing := ""
 	if os.Geteuid() != 0 {
-		missing = "the lab needs root"
+		lack(t, "the lab needs root")
 	}
 	for _, command := range []string{"ip", "tc", "nft", "nsenter"} {
 		if _, err := exec.LookPath(command); err != nil {
-			missing = "the lab needs the command " + command + " (packages iproute2, nftables, util-linux)"
+			lack(t, "the lab needs the command "+command+" (packages iproute2, nftables, util-linux)")
 		}
 	}
-	if missing == "" {
-		return
-	}
+}
+
+// lack skips a test that cannot have a lab, or fails it if there has to be one.
+func lack(t testing.TB, reason string) {
+	t.Helper()
 	if want := os.Getenv(Env); want == "require" || want == "long" {
-		t.Fatalf("%s, and %s=%s", missing, Env, want)
+		t.Fatalf("%s, and %s=%s", reason, Env, want)
 	}
-	Skip(t, missing)
+	Skip(t, reason)
 }
 
 // skipped are the tests that were skipped, each with its reason.

@@ -42,15 +42,35 @@ func New(t testing.TB) *Net {
 		n.mu.Lock()
 		defer n.mu.Unlock()
 		for _, h := range n.hosts {
-			h.file.Close()
+			h.close()
 		}
 		if err := keeper.sweep(); err != nil {
 			t.Errorf("the lab was not removed: %v", err)
 		}
 	})
-	n.batch("netns add " + n.router())
-	n.check(sysctl(n.router(), "net.ipv4.ip_forward", "1"))
+	// A container's root may not do this, and a kernel may be built without.
+	if err := n.begin(); err != nil {
+		lack(t, err.Error())
+	}
 	return n
+}
+
+// begin makes the router, and has it lose packets of nobody.
+func (n *Net) begin() error {
+	if _, err := run("", "ip", "netns", "add", n.router()); err != nil {
+		return err
+	}
+	if err := sysctl(n.router(), "net.ipv4.ip_forward", "1"); err != nil {
+		return err
+	}
+	probe := Net{prefix: n.prefix, hosts: []*Host{{name: "nobody", up: way{loss: 1, hole: 1500}}}}
+	return probe.apply()
+}
+
+// apply has the router use the rules.
+func (n *Net) apply() error {
+	_, err := run(n.rules(), "nsenter", "--net="+filepath.Join(names, n.router()), "nft", "-f", "-")
+	return err
 }
 
 // router is the namespace that forwards.
@@ -80,17 +100,23 @@ func (n *Net) Host(name string) *Host {
 		fmt.Sprintf("-n %s link add name %s type veth peer name eth0 netns %s", n.router(), name, h.ns))
 	n.check(quiet(n.router(), name))
 	n.check(quiet(h.ns, "eth0"))
-	n.batch("-n "+n.router()+" address add "+h.address(1)+"/24 dev "+name,
-		"-n "+n.router()+" link set dev "+name+" up",
+	file, err := os.Open(filepath.Join(names, h.ns))
+	n.check(err)
+	h.file = file
+	n.connect(h)
+	n.hosts = append(n.hosts, h)
+	return h
+}
+
+// connect sets both ends of a new link up.
+func (n *Net) connect(h *Host) {
+	n.t.Helper()
+	n.batch("-n "+n.router()+" address add "+h.address(1)+"/24 dev "+h.name,
+		"-n "+n.router()+" link set dev "+h.name+" up",
 		"-n "+h.ns+" link set dev lo up",
 		"-n "+h.ns+" link set dev eth0 up",
 		"-n "+h.ns+" address add "+h.IP()+"/24 dev eth0",
 		"-n "+h.ns+" route add default via "+h.address(1))
-	file, err := os.Open(filepath.Join(names, h.ns))
-	n.check(err)
-	h.file = file
-	n.hosts = append(n.hosts, h)
-	return h
 }
 
 // Cut cuts two hosts off from each other. Each still reaches all others.
@@ -121,8 +147,7 @@ func (n *Net) set(change func()) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	change()
-	_, err := run(n.rules(), "nsenter", "--net="+filepath.Join(names, n.router()), "nft", "-f", "-")
-	n.check(err)
+	n.check(n.apply())
 }
 
 // batch runs ip once for each line.
