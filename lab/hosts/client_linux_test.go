@@ -58,10 +58,15 @@ func (c *client) read(r io.Reader) {
 	defer close(c.over)
 	defer c.conn.Close()
 	for {
-		f, err := ws.ReadFrame(r)
+		h, err := ws.ReadHeader(r)
+		var payload []byte
+		if err == nil {
+			payload = make([]byte, h.Length)
+			_, err = io.ReadFull(r, payload)
+		}
 		c.mu.Lock()
 		if err == nil {
-			err = c.take(f)
+			err = c.take(h.OpCode, payload)
 		}
 		c.err = err
 		c.mu.Unlock()
@@ -72,25 +77,25 @@ func (c *client) read(r io.Reader) {
 }
 
 // take is called with mu held.
-func (c *client) take(f ws.Frame) error {
-	switch f.Header.OpCode {
+func (c *client) take(op ws.OpCode, payload []byte) error {
+	switch op {
 	case ws.OpPing:
-		return c.write(ws.NewPongFrame(f.Payload))
+		return c.write(ws.NewPongFrame(payload))
 	case ws.OpClose:
-		c.code, _ = ws.ParseCloseFrameData(f.Payload)
-		_ = c.write(ws.NewCloseFrame(f.Payload))
+		c.code, _ = ws.ParseCloseFrameData(payload)
+		_ = c.write(ws.NewCloseFrame(payload))
 		return io.EOF
 	case ws.OpText:
 	default:
-		return fmt.Errorf("a frame of type %v", f.Header.OpCode)
+		return fmt.Errorf("a frame of type %v", op)
 	}
-	if !strings.HasPrefix(string(f.Payload), "{") {
-		c.messages = append(c.messages, string(f.Payload))
+	if !strings.HasPrefix(string(payload), "{") {
+		c.messages = append(c.messages, string(payload))
 		return nil
 	}
 	var answer struct{ Code, Seq int }
-	if err := json.Unmarshal(f.Payload, &answer); err != nil || answer.Code != 0 {
-		return fmt.Errorf("an answer: %v: %s", err, f.Payload)
+	if err := json.Unmarshal(payload, &answer); err != nil || answer.Code != 0 {
+		return fmt.Errorf("an answer: %v: %s", err, payload)
 	}
 	c.answers = append(c.answers, answer.Seq)
 	return nil
@@ -109,13 +114,6 @@ func (c *client) beat() {
 	if c.write(ws.NewTextFrame(fmt.Appendf(nil, `{"actioncode":"heart_beat","seq":%d}`, c.sent+1))) == nil {
 		c.sent++
 	}
-}
-
-// answered tells whether nothing is missing.
-func (c *client) answered() bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return len(c.answers) >= c.sent
 }
 
 // ended tells whether the connection has ended.

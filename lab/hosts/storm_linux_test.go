@@ -13,12 +13,12 @@ import (
 func TestStorm(t *testing.T) {
 	t.Parallel()
 	n := lab.New(t)
-	const idle, pong = 3 * time.Second, 20 * time.Second
+	idle, pong := form(3*time.Second, 10*time.Second), form(20*time.Second, 60*time.Second)
 	s := serve(t, n.Host("server"), "--handshake-rate=100", "--retry-after=1s",
-		"--idle-timeout="+idle.String(), "--pong-timeout="+pong.String(), "--user-timeout=1m")
+		"--idle-timeout="+idle.String(), "--pong-timeout="+pong.String(), "--user-timeout=2m")
 	host := n.Host("crowd")
 	host.Link().Loss(5)
-	host.Link().Rate(form(1_000_000, 500_000))
+	host.Link().Rate(1_000_000)
 	well := gather(t, n.Host("well"), s.host, 30)
 	defer well.beat(200 * time.Millisecond)()
 	size := form(250, 1000)

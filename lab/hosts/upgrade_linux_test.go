@@ -15,8 +15,8 @@ import (
 func TestUpgradeDuringCut(t *testing.T) {
 	t.Parallel()
 	n := lab.New(t)
-	const age = 20 * time.Second
-	s := serve(t, n.Host("server"), "--idle-timeout=4s", "--pong-timeout=20s", "--pending-age="+age.String())
+	age := form(20*time.Second, 90*time.Second)
+	s := serve(t, n.Host("server"), "--idle-timeout=4s", "--pong-timeout="+age.String(), "--pending-age="+age.String())
 	hosts := map[string]*lab.Host{"well": n.Host("well"), "back": n.Host("back"), "gone": n.Host("gone")}
 	size := form(20, 200)
 	well, back, gone := gather(t, hosts["well"], s.host, size), gather(t, hosts["back"], s.host, size), gather(t, hosts["gone"], s.host, size)
@@ -39,7 +39,7 @@ func TestUpgradeDuringCut(t *testing.T) {
 			s.upgrade()
 		}
 		hosts["back"].Link().Heal()
-		time.Sleep(200 * time.Millisecond)
+		time.Sleep(form(200*time.Millisecond, time.Second))
 	}
 	s.found(size, "slow", age)
 	stop()
