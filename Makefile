@@ -35,7 +35,7 @@ e2e: ## test with real clients: Python's websockets, npm's ws, Chromium, curl, p
 	e2e/status/install.sh
 	go test -timeout 20m -count=1 -v ./e2e/...
 
-lab: ## test on several hosts (network namespaces) whose links lose packets and are cut; as root, some ten minutes
+lab: ## test on several hosts (network namespaces) whose links lose packets and are cut; as root, some five minutes
 	lab/install.sh
 	WSD_LAB=long go test -timeout 1h -count=1 -parallel 20 -v ./lab/...
 

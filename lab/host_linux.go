@@ -1,6 +1,7 @@
 package lab
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net"
@@ -109,7 +110,7 @@ func inside(ns *os.File, f func() error) error {
 		home, err := os.Open("/proc/thread-self/ns/net")
 		if err == nil {
 			defer home.Close()
-			err = unix.Setns(int(ns.Fd()), unix.CLONE_NEWNET)
+			err = enter(ns)
 		}
 		if err != nil {
 			runtime.UnlockOSThread()
@@ -118,12 +119,24 @@ func inside(ns *os.File, f func() error) error {
 		}
 		err = f()
 		// A thread that does not find home stays locked, and ends here.
-		if unix.Setns(int(home.Fd()), unix.CLONE_NEWNET) == nil {
+		if enter(home) == nil {
 			runtime.UnlockOSThread()
 		}
 		done <- err
 	}()
 	return <-done
+}
+
+// enter moves this thread. It fails if the file was closed, even just now: who
+// dials may not know that the host is removed.
+func enter(ns *os.File) error {
+	raw, err := ns.SyscallConn()
+	if err != nil {
+		return err
+	}
+	var failed error
+	err = raw.Control(func(fd uintptr) { failed = unix.Setns(int(fd), unix.CLONE_NEWNET) })
+	return cmp.Or(err, failed)
 }
 
 // Dial connects from inside the host. The address has to be one of numbers: names

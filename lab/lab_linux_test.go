@@ -139,6 +139,9 @@ func TestCuts(t *testing.T) {
 	if !reaches(t, a, c) {
 		t.Error("without b, a does not reach c")
 	}
+	if _, err := b.Dial("tcp", a.Addr(80)); err == nil {
+		t.Error("a host that is removed dials")
+	}
 	if b = n.Host("b"); !reaches(t, a, b) {
 		t.Error("a does not reach a new b")
 	}
