@@ -5,8 +5,8 @@ VERSION     ?= $(shell git describe --tags --always --dirty 2>/dev/null)
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 # Modules of their own: what they import, wsd does not.
 MODULES     := $(patsubst %/go.mod,%,$(wildcard examples/*/go.mod bench/*/go.mod deploy/check/go.mod))
-# All but the tests that need other programs' clients: those are "make e2e".
-PACKAGES     = $(shell go list ./... | grep -v '/e2e')
+# All but the tests that need other programs' clients, or root: "make e2e", "make lab".
+PACKAGES     = $(shell go list ./... | grep -v -e '/e2e' -e '/lab')
 ARGS        ?=
 BENCH       ?= .
 FUZZTIME    ?= 60s
@@ -16,7 +16,7 @@ CLIENTS     ?= 200000
 SECONDS     ?= 60
 SEED        ?=
 
-.PHONY: chaos faults compare scale bench-publish bench-fair bench-large build run test race e2e lint fuzz bench upgrade-demo docs man package package-test cross clean help
+.PHONY: chaos faults compare scale bench-publish bench-fair bench-large build run test race e2e lint fuzz bench upgrade-demo docs man package package-test cross clean help lab lab-short
 
 build: ## build the program: bin/wsd
 	go build -trimpath -ldflags '-X main.version=$(VERSION)' -o bin/wsd ./cmd/wsd
@@ -35,6 +35,14 @@ e2e: ## test with real clients: Python's websockets, npm's ws, Chromium, curl, p
 	e2e/install.sh
 	e2e/status/install.sh
 	go test -timeout 20m -count=1 -v ./e2e/...
+
+lab: ## test on several hosts (network namespaces) whose links lose packets and are cut; as root, some five minutes
+	lab/install.sh
+	WSD_LAB=long go test -timeout 1h -count=1 -parallel 20 -v ./lab/...
+
+lab-short: ## the short form of the same, in less than a minute
+	lab/install.sh
+	WSD_LAB=require go test -timeout 5m -count=1 -parallel 20 -v ./lab/...
 
 lint: ## gofmt, go vet for amd64, arm64 and the fault points, staticcheck
 	@unformatted=$$(gofmt -l $$(git ls-files --cached --others --exclude-standard '*.go')); \

@@ -26,6 +26,7 @@ var arrows = map[string][]string{
 	"dispatch": {},
 	"handoff":  {},
 	"host":     {},
+	"lab":      {},
 	"netpoll":  {},
 	"topic":    {},
 
@@ -44,9 +45,9 @@ var arrows = map[string][]string{
 
 // foreign are imports from elsewhere that belong to some packages alone: the
 // system calls of connections are netpoll's (cmd/wsd asks a terminal for its
-// size), the command line is cmd/wsd's.
+// size, lab enters namespaces), the command line is cmd/wsd's.
 var foreign = map[string][]string{
-	"golang.org/x/sys/unix":             {"netpoll", "cmd/wsd"},
+	"golang.org/x/sys/unix":             {"netpoll", "cmd/wsd", "lab"},
 	"unsafe":                            {"netpoll"},
 	"github.com/mailru/easygo/netpoll":  {"netpoll"},
 	"github.com/gobwas/ws":              {"conn", "server", "bench", "bench/attack"},
