@@ -12,10 +12,11 @@ BENCH       ?= .
 FUZZTIME    ?= 60s
 ROUNDS      ?= 3
 CLIENTS     ?= 200000
-SECONDS     ?= 60
+HOURS       ?= 0.01
+OUT         ?= bin/soak
 SEED        ?=
 
-.PHONY: chaos compare scale bench-publish bench-fair build run test race e2e lint fuzz bench upgrade-demo docs man package package-test cross clean help
+.PHONY: soak compare scale bench-publish bench-fair build run test race e2e lint fuzz bench upgrade-demo docs man package package-test cross clean help
 
 build: ## build the program: bin/wsd
 	go build -trimpath -ldflags '-X main.version=$(VERSION)' -o bin/wsd ./cmd/wsd
@@ -52,8 +53,9 @@ bench: ## run the Go benchmarks that match BENCH
 upgrade-demo: ## ten live upgrades in a row under 15,000 clients, and what they noticed
 	UPGRADE_CLIENTS=15000 go test -count=1 -v -run '^TestUpgrades$$' ./cmd/wsd
 
-chaos: ## hostile clients, publishers that break off and live upgrades for SECONDS, at random from SEED
-	CHAOS_SECONDS=$(SECONDS) CHAOS_SEED=$(SEED) go test -count=1 -v -timeout 24h -run '^TestChaos$$' ./cmd/wsd
+soak: ## all that clients and publishers do, good and bad, and live upgrades, for HOURS, at random from SEED; report and plot: OUT
+	mkdir -p $(dir $(OUT))
+	SOAK_HOURS=$(HOURS) SOAK_SEED=$(SEED) SOAK_OUT=$(abspath $(OUT)) go test -count=1 -v -timeout 0 -run '^TestSoak$$' ./cmd/wsd
 
 compare: build ## run six other Go servers and a C floor beside wsd, ROUNDS times (ten minutes for 3): bench/peers/comparison
 	go -C bench/peers run ./compare --wsd "$(CURDIR)/bin/wsd" --rounds $(ROUNDS) --out "$(CURDIR)/bench/peers/comparison"

@@ -161,6 +161,10 @@ func (p *source) post(o *outgoing, after time.Duration) (published bool, err err
 	}
 	if o.key != "" {
 		q.Header.Set("Idempotency-Key", o.key)
+	} else {
+		// A connection that was idle may be closed while the request is on its way.
+		// HTTP cannot tell whether it was read, and without a key nobody may repeat it.
+		q.Close = true
 	}
 	answer, err := p.s.client.Do(q)
 	if err != nil {

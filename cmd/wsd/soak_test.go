@@ -91,13 +91,11 @@ func TestSoak(t *testing.T) {
 	s.l = found(t, file, nil, soakFlags...)
 	s.gather()
 	s.take() // what there is at rest
-	if os.Getenv("FDS") != "" { fmt.Println(listFDs(s.l.pid)) }
 	s.set()
 	s.run()
 	s.end()
 	st := s.settled()
 	s.take()
-	if os.Getenv("FDS") != "" { fmt.Println(listFDs(s.l.pid)) }
 	s.reckon(&st)
 	s.judge()
 }
@@ -122,23 +120,23 @@ func (s *soak) random(n int) *rand.Rand { return rand.New(rand.NewPCG(s.seed, ui
 // set sets everybody to work.
 func (s *soak) set() {
 	n := 0
-	each := func(count int, life func(rnd *rand.Rand)) {
+	each := func(count int, think time.Duration, life func(rnd *rand.Rand)) {
 		for range count {
 			n++
 			rnd := s.random(n)
 			s.done.Go(func() {
-				for s.pause(rnd, s.plan.think) {
+				for s.pause(rnd, think) {
 					life(rnd)
 				}
 			})
 		}
 	}
-	each(s.plan.visitors, func(rnd *rand.Rand) { s.visit(drawVisit(rnd), rnd) })
-	each(s.plan.strangers, s.stranger)
+	each(s.plan.visitors, s.plan.think, func(rnd *rand.Rand) { s.visit(drawVisit(rnd), rnd) })
+	each(s.plan.strangers, 5*s.plan.think, s.stranger)
 	for i := range soakSources {
 		p := newSource(s, i)
 		s.sources = append(s.sources, p)
-		each(1, p.publish)
+		each(1, s.plan.think, p.publish)
 	}
 	s.done.Go(s.beat)
 }
@@ -164,13 +162,6 @@ func (s *soak) run() {
 	upgrade, storm, sample := at(s.plan.upgrades), at(s.plan.storms), time.Now()
 	for end := s.began.Add(s.plan.length); time.Now().Before(end) && !s.t.Failed(); time.Sleep(5 * time.Millisecond) {
 		switch now := time.Now(); {
-		case now.After(s.began.Add(s.plan.length/2)) && s.turn == 0:
-			s.upgrade() // a process that has never been anything else
-			s.turn = time.Since(s.began)
-			upgrade = end
-		case now.After(upgrade):
-			s.upgrade()
-			upgrade = at(s.plan.upgrades)
 		case now.After(storm):
 			seed := rnd.Uint64()
 			s.done.Go(func() { s.storm(seed) })
@@ -178,6 +169,13 @@ func (s *soak) run() {
 		case now.After(sample):
 			s.take()
 			sample = now.Add(s.plan.sample)
+		case now.After(s.began.Add(s.plan.length/2)) && s.turn == 0:
+			s.upgrade() // to the one that stays
+			s.turn = time.Since(s.began)
+			upgrade = end
+		case now.After(upgrade):
+			s.upgrade()
+			upgrade = at(s.plan.upgrades)
 		}
 	}
 	for range 3 {
@@ -226,15 +224,4 @@ func (s *soak) settled() (st server.Stats) {
 		return st.StaleLoops == 0 && st.Clients.Connected == int64(len(s.members)) && st.PendingBytes == 0 && st.PublishesUnderWay == 0
 	})
 	return st
-}
-
-func listFDs(pid int) string {
-	m := map[string]int{}
-	es, _ := os.ReadDir(fmt.Sprintf("/proc/%d/fd", pid))
-	for _, e := range es {
-		l, _ := os.Readlink(fmt.Sprintf("/proc/%d/fd/%s", pid, e.Name()))
-		if strings.HasPrefix(l, "socket") { l = "socket" }
-		m[l]++
-	}
-	return fmt.Sprint(m)
 }
