@@ -16,7 +16,7 @@ HOURS       ?= 0.01
 OUT         ?= bin/soak
 SEED        ?=
 
-.PHONY: soak compare scale bench-publish bench-fair build run test race e2e lint fuzz bench upgrade-demo docs man package package-test cross clean help
+.PHONY: soak arm64-test corpus compare scale bench-publish bench-fair build run test race e2e lint fuzz bench upgrade-demo docs man package package-test cross clean help
 
 build: ## build the program: bin/wsd
 	go build -trimpath -ldflags '-X main.version=$(VERSION)' -o bin/wsd ./cmd/wsd
@@ -84,6 +84,9 @@ package-test: package ## check and install them, in throw-away copies of this De
 cross: ## build where it will not run in CI: arm64, and macOS, where it says that it needs Linux
 	GOOS=linux GOARCH=arm64 go build -o /dev/null ./cmd/wsd
 	GOOS=darwin GOARCH=arm64 go build ./...
+
+arm64-test: ## test for arm64 under qemu-user, on any processor; installs what is missing
+	.ci/arm64
 
 clean: ## remove what was built
 	rm -rf bin dist

@@ -330,6 +330,9 @@ func TestListenAcceptDial(t *testing.T) {
 			to := netip.MustParseAddrPort(l.Addr())
 			local := netip.AddrPort{}
 			if addr == ":0" {
+				if os.Getenv("WSD_EMULATOR") != "" {
+					t.Skip("qemu-user does not have IP_BIND_ADDRESS_NO_PORT, which Dial from an address asks for")
+				}
 				to = netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), to.Port())
 				local = netip.MustParseAddrPort("127.0.0.9:0")
 			}

@@ -248,7 +248,10 @@ func (s *soak) checkMember(i int) {
 	for k := range m.heard {
 		got, due := m.heard[k], want[k]
 		if got.n != due.n || got.hash != due.hash || got.lossy > due.lossy {
-			s.t.Errorf("member %d, source %d: %d of %d messages came, or others", i, k, got.n, due.n)
+			s.tally.add("members who lack something", 1)
+			if s.tally.get("members who lack something") <= 5 {
+				s.t.Errorf("member %d, source %d: %d of %d messages came, or others", i, k, got.n, due.n)
+			}
 		}
 		s.tally.add("received", int64(got.n+got.lossy))
 		s.tally.add("left out", int64(due.lossy-got.lossy))

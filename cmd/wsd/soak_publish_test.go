@@ -250,6 +250,9 @@ func (p *source) streamOnce(all []outgoing, pace int) (answered int, err error) 
 		return 0, nil // it was cut before the first answer
 	}
 	defer answer.Body.Close()
+	if answer.StatusCode != http.StatusOK {
+		return 0, errors.New("a stream: " + answer.Status)
+	}
 	for in := bufio.NewScanner(answer.Body); answered < len(all) && in.Scan(); answered++ {
 		var line struct {
 			Line, Status int

@@ -43,6 +43,7 @@ type sample struct {
 	at       time.Duration
 	upgrades int // that came before
 	v        [len(measures)]float64
+	cpu      float64 // seconds, of this process
 }
 
 // take takes a sample. The heap comes last, behind a collection: else its
@@ -50,8 +51,8 @@ type sample struct {
 // that a leak has left to it.
 func (s *soak) take() {
 	s.t.Helper()
-	p := sample{at: time.Since(s.began), upgrades: len(s.upgraded)}
 	m := s.scrape()
+	p := sample{at: time.Since(s.began), upgrades: len(s.upgraded), cpu: m["process_cpu_seconds_total"]}
 	sockets, queued := portSockets(s.t, s.l.listen)
 	clients, admin := m["wsd_clients"], m["wsd_admin_connections"]
 	p.v = [...]float64{m["process_open_fds"] - clients - admin, m["go_goroutines"] - admin, 0, m["process_resident_memory_bytes"],

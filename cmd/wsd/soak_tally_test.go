@@ -25,6 +25,12 @@ func (y *tally) add(name string, n int64) {
 	y.n[name] += n
 }
 
+func (y *tally) get(name string) int64 {
+	y.mu.Lock()
+	defer y.mu.Unlock()
+	return y.n[name]
+}
+
 // published adds what became of a message: nil if nobody waited for that.
 func (y *tally) published(o *outgoing, r *server.Result) {
 	y.mu.Lock()
@@ -66,6 +72,7 @@ func (s *soak) reckon(st *server.Stats) {
 	}
 	same("accept_errors", st.AcceptErrors)
 	same("turned_away", st.TurnedAway)
+	same("members who lack something", 0)
 	same("messages_in", st.MessagesIn)
 	same("action.heart_beat", st.Actions["heart_beat"][0])
 	same("publishes", st.Publishes)

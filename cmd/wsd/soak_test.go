@@ -187,6 +187,8 @@ func (s *soak) run() {
 func (s *soak) upgrade() {
 	before := s.l.pid
 	s.l.succeed()
+	s.client.CloseIdleConnections() // the old process waits for a last request on each
+	http.DefaultClient.CloseIdleConnections()
 	until(s.t, "the old process ends", func() bool { return gone(before) })
 	s.upgraded = append(s.upgraded, time.Since(s.began))
 	s.take()

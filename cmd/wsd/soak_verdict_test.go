@@ -98,8 +98,11 @@ func (s *soak) judge() {
 			lived = append(lived, p)
 		}
 	}
-	s.compare("one process, second half", lived, s.plan.length-s.turn)
-	s.compare("from process to process", handed, s.turn)
+	s.compare("one process, second half", lived)
+	s.compare("from process to process", handed)
+	if n := len(lived) - 1; n > 0 {
+		s.note("the server took %.1f %% of a processor", 100*(lived[n].cpu-lived[0].cpu)/(lived[n].at-lived[0].at).Seconds())
+	}
 	s.rest()
 	verdict := "flat, and all counters agree"
 	if s.t.Failed() {
@@ -112,7 +115,7 @@ func (s *soak) judge() {
 	s.writeOut(".svg", s.plot())
 }
 
-func (s *soak) compare(title string, samples []sample, window time.Duration) {
+func (s *soak) compare(title string, samples []sample) {
 	s.t.Helper()
 	if len(samples) < enoughPoints {
 		s.note("%s: only %d samples, too few to judge", title, len(samples))
