@@ -42,10 +42,14 @@ lint: ## gofmt, go vet for amd64, arm64 and the fault points, staticcheck
 	GOARCH=amd64 go vet ./...
 	GOARCH=arm64 go vet ./...
 	go vet -tags faults ./server ./cmd/wsd
-	go run $(STATICCHECK) ./...
+	go vet ./.ci/corpus
+	go run $(STATICCHECK) ./... ./.ci/corpus
 
 fuzz: ## run every fuzz target for FUZZTIME each
 	.ci/fuzz $(FUZZTIME)
+
+corpus: ## keep what fuzzing on this machine has found: the fewest inputs with the same coverage, in testdata/fuzz
+	go run ./.ci/corpus
 
 bench: ## run the Go benchmarks that match BENCH
 	go test -run '^$$' -bench '$(BENCH)' -benchmem ./...

@@ -63,7 +63,9 @@ func (p *source) draw(rnd *rand.Rand) outgoing {
 	case 0, 1, 2:
 		o.all = true
 	case 3, 4, 5, 6, 7:
-		o.topics = 1<<rnd.IntN(soakTopics) | 1<<rnd.IntN(soakTopics)
+		for range 2 {
+			o.topics |= 1 << rnd.IntN(soakTopics)
+		}
 	default:
 		for range 1 + rnd.IntN(5) {
 			if i := rnd.IntN(len(p.s.members)); !slices.Contains(o.members, i) {

@@ -31,7 +31,8 @@ type visitor struct {
 }
 
 // visits are the ways to come and go. Each says for what reason the server will
-// have closed the connection; one that does not know has tallied what it may be. The first stormVisits take no time.
+// have closed the connection; one that does not know has tallied what it may be.
+// The first stormVisits take no time.
 var visits []visitKind
 
 type visitKind struct {
@@ -60,7 +61,8 @@ func init() { // not in place: the greedy bring others
 		{"too many fragments", violates("policy", 1008, manyFragments), 1},
 		{"too many pings", violates("rate", 1008, []byte(strings.Repeat(string(clientFrame(ws.OpPing, "p")), 300))), 1},
 		{"closed by the operator", (*visitor).closedByOperator, 1},
-		{"greedy", (*visitor).greedy, 1},
+		{"greedy", (*visitor).greedyAndOthers, 1},
+		{"greedy, brought along", (*visitor).greedy, 0},
 	}
 }
 
