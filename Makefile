@@ -12,7 +12,7 @@ BENCH       ?= .
 FUZZTIME    ?= 60s
 ROUNDS      ?= 3
 CLIENTS     ?= 200000
-HOURS       ?= 0.01
+HOURS       ?= 0.008
 OUT         ?= bin/soak
 SEED        ?=
 

@@ -16,8 +16,8 @@ import (
 var measures = [...]measure{
 	{"descriptors beside clients", 2, false},
 	{"goroutines", 4, false},
-	{"heap after a collection", 384 << 10, true},
-	{"resident memory", 2 << 20, true},
+	{"heap after a collection", 1 << 20, true},
+	{"resident memory", 4 << 20, true},
 	{"kernel: sockets without a client", 4, false},
 	{"kernel: bytes in the sockets' queues", 2 << 20, true},
 	{"kernel: TCP memory of the machine", 0, true}, // drawn only: others use it as well
