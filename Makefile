@@ -14,9 +14,11 @@ FAULTTIME   ?= $(FUZZTIME)
 ROUNDS      ?= 3
 CLIENTS     ?= 200000
 SECONDS     ?= 60
+HOURS       ?= 0.008
+OUT         ?= bin/soak
 SEED        ?=
 
-.PHONY: chaos faults compare scale bench-publish bench-fair bench-large build run test race e2e lint fuzz bench upgrade-demo docs man package package-test cross clean help lab lab-short
+.PHONY: faults compare scale bench-publish bench-fair bench-large build run test race e2e lint fuzz bench upgrade-demo docs man package package-test cross clean help lab lab-short soak arm64-test corpus
 
 build: ## build the program: bin/wsd
 	go build -trimpath -ldflags '-X main.version=$(VERSION)' -o bin/wsd ./cmd/wsd
@@ -50,10 +52,14 @@ lint: ## gofmt, go vet for amd64, arm64 and the fault points, staticcheck
 	GOARCH=amd64 go vet ./...
 	GOARCH=arm64 go vet ./...
 	go vet -tags faults ./netpoll ./server ./cmd/wsd
-	go run $(STATICCHECK) ./...
+	go vet ./.ci/corpus
+	go run $(STATICCHECK) ./... ./.ci/corpus
 
 fuzz: ## run every fuzz target for FUZZTIME each
 	.ci/fuzz $(FUZZTIME) $(FAULTTIME)
+
+corpus: ## keep what fuzzing on this machine has found: the fewest inputs with the same coverage, in testdata/fuzz
+	go run ./.ci/corpus
 
 bench: ## run the Go benchmarks that match BENCH
 	go test -run '^$$' -bench '$(BENCH)' -benchmem ./...
@@ -61,8 +67,9 @@ bench: ## run the Go benchmarks that match BENCH
 upgrade-demo: ## ten live upgrades in a row under 15,000 clients, and what they noticed
 	UPGRADE_CLIENTS=15000 go test -count=1 -v -run '^TestUpgrades$$' ./cmd/wsd
 
-chaos: ## hostile clients, publishers that break off and live upgrades for SECONDS, at random from SEED
-	CHAOS_SECONDS=$(SECONDS) CHAOS_SEED=$(SEED) go test -count=1 -v -timeout 24h -run '^TestChaos$$' ./cmd/wsd
+soak: ## all that clients and publishers do, good and bad, and live upgrades, for HOURS, at random from SEED; report and plot: OUT
+	mkdir -p $(dir $(OUT))
+	SOAK_HOURS=$(HOURS) SOAK_SEED=$(SEED) SOAK_OUT=$(abspath $(OUT)) go test -count=1 -v -timeout 0 -run '^TestSoak$$' ./cmd/wsd
 
 faults: ## have system calls fail under a whole server, in each way once, and for SECONDS at random, or by SEED: docs/lab.md
 	go test -race -count=1 -timeout 10m -tags faults -run '^Test(Fault|Every(Call|Size|Start))' ./netpoll ./server
@@ -98,6 +105,9 @@ package-test: package ## check and install them, in throw-away copies of this De
 cross: ## build where it will not run in CI: arm64, and macOS, where it says that it needs Linux
 	GOOS=linux GOARCH=arm64 go build -o /dev/null ./cmd/wsd
 	GOOS=darwin GOARCH=arm64 go build ./...
+
+arm64-test: ## test for arm64 under qemu-user, on any processor; installs what is missing
+	.ci/arm64
 
 clean: ## remove what was built
 	rm -rf bin dist

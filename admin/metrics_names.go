@@ -79,7 +79,7 @@ var plainCounters = []struct {
 	*prometheus.Desc
 	value func(*server.Stats) uint64
 }{
-	{describe("wsd_connections_accepted_total", "Connections accepted, before any check."), func(st *server.Stats) uint64 { return st.Accepted }},
+	{describe("wsd_connections_accepted_total", "Connections accepted, before any check; those turned away unread are not among them."), func(st *server.Stats) uint64 { return st.Accepted }},
 	{describe("wsd_accept_errors_total", "Failures of accept."), func(st *server.Stats) uint64 { return st.AcceptErrors }},
 	{describe("wsd_accept_pauses_total", "Times accepting paused for want of descriptors."), func(st *server.Stats) uint64 { return st.AcceptBackoffs }},
 	{describe("wsd_received_messages_total", "Whole messages received."), func(st *server.Stats) uint64 { return st.MessagesIn }},

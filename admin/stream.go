@@ -87,6 +87,9 @@ func (a *api) publishStream(w http.ResponseWriter, r *http.Request) {
 	}
 	defer context.AfterFunc(a.ending, s.hangUp)()
 	w.Header().Set("Content-Type", ndjson)
+	// A stream may end before its body. What is left of that would be read as the
+	// next request, and the real one after it be answered 400.
+	w.Header().Set("Connection", "close")
 	w.WriteHeader(http.StatusOK)
 	answered := make(chan struct{})
 	go func() { defer close(answered); s.tell() }()
@@ -96,7 +99,16 @@ func (a *api) publishStream(w http.ResponseWriter, r *http.Request) {
 	s.conclude(end)
 	if end != "complete" {
 		s.hangUp() // else net/http waits for more of the body, to throw it away
+		lingerAtClose(w)
 	}
+}
+
+// lingerAtClose has net/http wait for half a second before it closes the
+// connection: the reset for bytes that were not read may undo the summary for a
+// publisher that has yet to read it. A body over its limit is what net/http does
+// so for.
+func lingerAtClose(w http.ResponseWriter) {
+	_, _ = http.MaxBytesReader(w, io.NopCloser(strings.NewReader("x")), 0).Read(make([]byte, 2))
 }
 
 const streamPath = "/v1/publish/stream"

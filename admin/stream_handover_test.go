@@ -5,8 +5,10 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"strings"
 	"testing"
+	"time"
 )
 
 // A process that hands over does not wait for streams to end. Their lines wait,
@@ -96,5 +98,41 @@ func TestStreamUnderWayDuringHandover(t *testing.T) {
 	rest, _ := io.ReadAll(answers)
 	if !strings.Contains(string(rest), `"lines":2,"published":2`) {
 		t.Errorf("%s", rest)
+	}
+}
+
+// What is left of a stream's body when it ends is not read as another request: a
+// publisher that sends its next one on that connection would be told 400.
+func TestStreamCutEndsItsConnection(t *testing.T) {
+	f := &fake{}
+	s, err := New(Config{Listen: "127.0.0.1:0", Logger: slog.New(slog.DiscardHandler)}, f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	go func() { _ = s.Serve() }()
+	defer s.Close()
+	c, err := net.Dial("tcp", s.Addr())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	line := "{\"all\":true,\"text\":\"x\"}\n"
+	chunk := fmt.Sprintf("%x\r\n%s\r\n", len(line), line)
+	fmt.Fprintf(c, "POST /v1/publish/stream HTTP/1.1\r\nHost: %s\r\nTransfer-Encoding: chunked\r\n\r\n%s", s.Addr(), chunk)
+	until(t, func() bool { return len(f.published()) == 1 })
+	if err := s.Hold(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	fmt.Fprint(c, strings.Repeat(chunk, 1000)+"0\r\n\r\n")
+	until(t, func() bool { return blocked("select", "(*turnstile).enter") == 1 })
+	now, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := s.Forward(now); err != nil {
+		t.Error(err)
+	}
+	_ = c.SetReadDeadline(time.Now().Add(time.Minute))
+	all, err := io.ReadAll(c) // a reset, once the summary is read, is for the bytes that were not
+	if text := string(all); strings.Count(text, "HTTP/1.1 ") != 1 || !strings.Contains(text, "\r\nConnection: close\r\n") || !strings.Contains(text, `"end":"stopping"`) {
+		t.Errorf("%v %s", err, text)
 	}
 }

@@ -11,11 +11,14 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 func TestToken(t *testing.T) {
@@ -327,6 +330,9 @@ func TestListenAcceptDial(t *testing.T) {
 			to := netip.MustParseAddrPort(l.Addr())
 			local := netip.AddrPort{}
 			if addr == ":0" {
+				if os.Getenv("WSD_EMULATOR") != "" {
+					t.Skip("qemu-user does not have IP_BIND_ADDRESS_NO_PORT, which Dial from an address asks for")
+				}
 				to = netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), to.Port())
 				local = netip.MustParseAddrPort("127.0.0.9:0")
 			}
@@ -517,6 +523,35 @@ func TestWatcherCallsOnceUntilRearmed(t *testing.T) {
 	}
 	if len(calls) != 0 {
 		t.Errorf("%d calls too many", len(calls))
+	}
+}
+
+// A program that this one starts, as a live upgrade does, gets none of its
+// descriptors: a loop's, or the watcher's.
+func TestNoDescriptorIsInherited(t *testing.T) {
+	w, err := NewWatcher(func(err error) { t.Error(err) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.Close()
+	p, err := NewPoller()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.Close()
+	open, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, entry := range open {
+		fd, _ := strconv.Atoi(entry.Name())
+		flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0)
+		if err != nil || flags&unix.FD_CLOEXEC != 0 {
+			continue // it was the folder's
+		}
+		if name, _ := os.Readlink("/proc/self/fd/" + entry.Name()); strings.HasPrefix(name, "anon_inode:") {
+			t.Errorf("descriptor %d, %s, is handed to every program that is started", fd, name)
+		}
 	}
 }
 

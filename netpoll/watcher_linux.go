@@ -1,7 +1,11 @@
 package netpoll
 
 import (
+	"errors"
+	"reflect"
+
 	easygo "github.com/mailru/easygo/netpoll"
+	"golang.org/x/sys/unix"
 )
 
 // Watcher watches pollers, not sockets: an epoll descriptor is itself readable
@@ -20,7 +24,25 @@ func NewWatcher(onError func(error)) (*Watcher, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := closeOnExec(e); err != nil {
+		return nil, errors.Join(err, e.Close())
+	}
 	return &Watcher{epoll: e}, nil
+}
+
+// closeOnExec keeps the two descriptors of an easygo.Epoll from the programs that
+// this one starts, which easygo does not: with each live upgrade the new process
+// would have two more. easygo does not tell its descriptors, but its version is
+// pinned.
+func closeOnExec(e *easygo.Epoll) error {
+	for _, name := range []string{"fd", "eventFd"} {
+		fd := reflect.ValueOf(e).Elem().FieldByName(name)
+		if !fd.IsValid() || !fd.CanInt() {
+			return errors.New("netpoll: easygo's Epoll has no descriptor " + name)
+		}
+		unix.CloseOnExec(int(fd.Int()))
+	}
+	return nil
 }
 
 // Watch calls ready, on the watcher's goroutine, when p has something to do:

@@ -82,9 +82,14 @@ type offspring struct {
 	ended chan error
 }
 
+// emulator is the variable that names what runs a program of another processor
+// ("make arm64-test"), for this one starts itself.
+const emulator = "WSD_EMULATOR"
+
 func spawn(t *testing.T, what string) *offspring {
 	t.Helper()
-	cmd := exec.Command(os.Args[0])
+	args := append(strings.Fields(os.Getenv(emulator)), os.Args[0])
+	cmd := exec.Command(args[0], args[1:]...)
 	cmd.Env = append(os.Environ(), child+"="+what)
 	o := &offspring{t: t, log: &strings.Builder{}, ended: make(chan error, 1)}
 	cmd.Stderr = o.log
