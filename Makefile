@@ -15,7 +15,7 @@ CLIENTS     ?= 200000
 SECONDS     ?= 60
 SEED        ?=
 
-.PHONY: chaos compare scale bench-publish bench-fair build run test race e2e lint fuzz bench upgrade-demo docs man package package-test cross clean help
+.PHONY: vm chaos compare scale bench-publish bench-fair build run test race e2e lint fuzz bench upgrade-demo docs man package package-test cross clean help
 
 build: ## build the program: bin/wsd
 	go build -trimpath -ldflags '-X main.version=$(VERSION)' -o bin/wsd ./cmd/wsd
@@ -66,6 +66,9 @@ bench-publish: build ## what a publish to all costs: the other clients' heartbea
 
 bench-fair: build ## what clients that ask for much do to the others: publishes, heartbeats, upgrades
 	WSD="$(CURDIR)/bin/wsd" bench/fair.sh
+
+vm: ## boot a virtual machine with Debian's kernel, in software: CLIENTS in one process, and faults that a container has not; ARCH, MEMORY
+	CLIENTS=$(CLIENTS) lab/vm/run.sh $(ARGS)
 
 docs: ## write docs/configuration.md anew from the flags
 	go test ./cmd/wsd -run '^TestConfigurationDocs$$' -update

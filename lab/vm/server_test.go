@@ -1,0 +1,171 @@
+package vm
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"wsd/server"
+)
+
+// wsd is the program under test in the image.
+const wsd = "/bin/wsd"
+
+// process is `wsd serve` at work.
+type process struct {
+	t      *testing.T
+	cmd    *exec.Cmd
+	log    *output
+	exited chan struct{}
+	listen string
+	admin  string
+}
+
+// start runs a server on free ports. Unless as says otherwise it is nobody's:
+// the kernel exempts root from some of the limits.
+func start(t *testing.T, as func(*exec.Cmd), args ...string) *process {
+	t.Helper()
+	p := &process{t: t, log: new(output), exited: make(chan struct{})}
+	p.cmd = exec.Command(wsd, append([]string{"serve", "--log-format=json", "--listen=127.0.0.1:0", "--admin=127.0.0.1:0", "--drain-time=100ms"}, args...)...)
+	p.cmd.Stdout, p.cmd.Stderr = p.log, p.log
+	p.cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
+	if as != nil {
+		as(p.cmd)
+	}
+	if err := p.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		_ = p.cmd.Wait()
+		close(p.exited)
+	}()
+	t.Cleanup(func() {
+		_ = p.cmd.Process.Kill()
+		<-p.exited
+		if t.Failed() {
+			t.Logf("the server's log:\n%s", p.log)
+		}
+	})
+	until(t, "the server serves", func() bool { return p.said("serving") != nil || p.over() })
+	line := p.said("serving")
+	if line == nil {
+		t.Fatal("the server ended")
+	}
+	p.listen, p.admin = line["listen"].([]any)[0].(string), line["admin"].(string)
+	return p
+}
+
+// inside starts a server in a control group, from its first moment on.
+func inside(t *testing.T, dir string) func(*exec.Cmd) {
+	t.Helper()
+	fd, err := unix.Open(dir, unix.O_PATH|unix.O_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { unix.Close(fd) })
+	return func(cmd *exec.Cmd) {
+		cmd.SysProcAttr.UseCgroupFD, cmd.SysProcAttr.CgroupFD = true, fd
+	}
+}
+
+func (p *process) over() bool {
+	select {
+	case <-p.exited:
+		return true
+	default:
+		return false
+	}
+}
+
+// said is the last line of the log with this message, or nil.
+func (p *process) said(msg string) (last map[string]any) {
+	lines := bufio.NewScanner(strings.NewReader(p.log.String()))
+	for lines.Scan() {
+		line := map[string]any{}
+		if json.Unmarshal(lines.Bytes(), &line) == nil && line["msg"] == msg {
+			last = line
+		}
+	}
+	return last
+}
+
+// stats asks the admin side.
+func (p *process) stats() (s server.Stats) {
+	p.t.Helper()
+	status, body := p.http("GET", "/v1/stats", nil)
+	if err := json.Unmarshal(body, &s); status != http.StatusOK || err != nil {
+		p.t.Fatalf("stats: %d %v: %s", status, err, body)
+	}
+	return s
+}
+
+// http makes one request. All requests of a test share a connection, so that they
+// get through when there is none to be had.
+func (p *process) http(method, path string, body []byte) (status int, answer []byte) {
+	p.t.Helper()
+	request, err := http.NewRequest(method, "http://"+p.admin+path, bytes.NewReader(body))
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	defer response.Body.Close()
+	if answer, err = io.ReadAll(response.Body); err != nil {
+		p.t.Fatal(err)
+	}
+	return response.StatusCode, answer
+}
+
+// published is the answer to a publish.
+type published struct{ Matched, Sent, Queued, Dropped int }
+
+// publish sends a message to all.
+func (p *process) publish(message []byte) (r published) {
+	p.t.Helper()
+	status, body := p.http("POST", "/v1/publish?all", message)
+	if err := json.Unmarshal(body, &r); status != http.StatusOK || err != nil {
+		p.t.Fatalf("publish: %d %v: %s", status, err, body)
+	}
+	return r
+}
+
+// file reads one of the process's files in /proc.
+func (p *process) file(name string) string {
+	p.t.Helper()
+	text, err := os.ReadFile(filepath.Join("/proc", itoa(p.cmd.Process.Pid), name))
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	return string(text)
+}
+
+// output collects what a process writes.
+type output struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (o *output) Write(b []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.text.Write(b)
+}
+
+func (o *output) String() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.text.String()
+}
