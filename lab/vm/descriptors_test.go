@@ -32,18 +32,18 @@ func TestEMFILE(t *testing.T) {
 	p := start(t, nil)
 	well := join(t, p.listen, 50, 50*time.Millisecond)
 	well.served("before")
-	open, err := os.ReadDir(filepath.Join("/proc", itoa(p.cmd.Process.Pid), "fd"))
+	open, err := os.ReadDir(filepath.Join("/proc", itoa(p.pid), "fd"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	var old unix.Rlimit
 	limit := unix.Rlimit{Cur: uint64(len(open) + 10), Max: 1 << 16}
-	if err := unix.Prlimit(p.cmd.Process.Pid, unix.RLIMIT_NOFILE, &limit, &old); err != nil {
+	if err := unix.Prlimit(p.pid, unix.RLIMIT_NOFILE, &limit, &old); err != nil {
 		t.Fatal(err)
 	}
 	shortage(t, p, well, "too many open files")
 	limit.Cur = limit.Max
-	if err := unix.Prlimit(p.cmd.Process.Pid, unix.RLIMIT_NOFILE, &limit, nil); err != nil {
+	if err := unix.Prlimit(p.pid, unix.RLIMIT_NOFILE, &limit, nil); err != nil {
 		t.Fatal(err)
 	}
 	welcome(t, p.listen)

@@ -70,13 +70,23 @@ for module in libcrc32c nf_defrag_ipv4 nf_defrag_ipv6 nf_conntrack sch_netem tls
 done
 (cd "$root" && find . | cpio --quiet -o -H newc) >"$here/initramfs"
 
+# Files that tests hand out come as lines "file NAME BASE64" of what gzip made.
+shown() {
+	grep --line-buffered -v '^file '
+}
+
 # Not compressed: the machine would take longer to unpack it than to copy it.
 # mitigations=off: in software they cost much, and there is nothing to protect.
 log=$here/console
 timeout --foreground "${LIMIT:-3000}" "$qemu" "${machine[@]}" -accel tcg,thread=multi -cpu max -smp 2 -m "$memory" \
 	-nodefaults -nographic -serial stdio -no-reboot ${RTC:+-rtc "base=$RTC"} \
 	-kernel "$here"/kernel/boot/vmlinuz-* -initrd "$here/initramfs" \
-	-append "console=$console quiet panic=-1 mitigations=off WSD_CLIENTS=$clients -- -test.v $*" </dev/null | tr -d '\r' | sed -u 's/\x1b\[[0-9;?]*[A-Za-z]//g; s/\x1bc//g' | tee "$log" || true
+	-append "console=$console quiet panic=-1 mitigations=off WSD_CLIENTS=$clients -- -test.v $*" </dev/null | tr -d '\r' | sed -u 's/\x1b\[[0-9;?]*[A-Za-z]//g; s/\x1bc//g' | tee "$log" | shown || true
+mkdir -p "$out"
+for file in $(awk '$1 == "file" && NF == 3 { print $2 }' "$log" | sort -u); do
+	awk -v name="$file" '$1 == "file" && $2 == name { print $3 }' "$log" | while read -r part; do base64 -d <<<"$part"; done |
+		gunzip >"$out/${file##*/}"
+done
 status=$(sed -n 's/^vm: exit status //p' "$log" | tail -1)
 [ -n "$status" ] || fail "the machine did not come to its end: $log"
 exit "$status"

@@ -26,6 +26,7 @@ const wsd = "/bin/wsd"
 type process struct {
 	t      *testing.T
 	cmd    *exec.Cmd
+	pid    int // another one's after an upgrade
 	log    *output
 	exited chan struct{}
 	listen string
@@ -46,12 +47,14 @@ func start(t *testing.T, as func(*exec.Cmd), args ...string) *process {
 	if err := p.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
+	p.pid = p.cmd.Process.Pid
 	go func() {
 		_ = p.cmd.Wait()
 		close(p.exited)
 	}()
 	t.Cleanup(func() {
 		_ = p.cmd.Process.Kill()
+		_ = unix.Kill(p.pid, unix.SIGKILL)
 		<-p.exited
 		if t.Failed() {
 			t.Logf("the server's log:\n%s", p.log)
@@ -145,7 +148,7 @@ func (p *process) publish(message []byte) (r published) {
 // file reads one of the process's files in /proc.
 func (p *process) file(name string) string {
 	p.t.Helper()
-	text, err := os.ReadFile(filepath.Join("/proc", itoa(p.cmd.Process.Pid), name))
+	text, err := os.ReadFile(filepath.Join("/proc", itoa(p.pid), name))
 	if err != nil {
 		p.t.Fatal(err)
 	}
