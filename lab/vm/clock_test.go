@@ -63,7 +63,7 @@ func TestClockSteps(t *testing.T) {
 			t.Errorf("step of %v: a slow handshake ends after %v, before its time", by, took)
 		}
 		gone += 5
-		until(t, "silent ones are closed", func() bool { return p.stats().Closed["idle"] == gone })
+		until(t, "silent ones are closed", func() bool { t.Log(closes(p.stats().Closed)); return p.stats().Closed["idle"] == gone })
 		if took := time.Since(began); took < idle {
 			t.Errorf("step of %v: silent ones are closed after %v, before their time", by, took)
 		}
@@ -81,7 +81,7 @@ const secret = "0123456789abcdef0123456789abcdef"
 // token is one with these dates, in seconds since 1970; 0: none.
 func token(t *testing.T, expires, begins int64) string {
 	t.Helper()
-	claims := jwt.MapClaims{"sub": "ada"}
+	claims := jwt.MapClaims{"fanout": true}
 	if expires != 0 {
 		claims["exp"] = expires
 	}
@@ -107,11 +107,12 @@ func keyFile(t *testing.T) string {
 	return file
 }
 
-// code asks with a token and returns the code of the answer.
+// code asks for what needs a token, and returns the code of the answer. It would
+// go to a client that does not exist.
 func code(t *testing.T, p *peer, token string) string {
 	t.Helper()
 	_ = p.SetDeadline(time.Now().Add(patience))
-	answer, err := p.ask(`{"actioncode":"heart_beat","token":"` + token + `"}`)
+	answer, err := p.ask(`{"actioncode":"heart_beat","client_ids":["00000000-0000-4000-8000-000000000000"],"token":"` + token + `"}`)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -186,4 +187,6 @@ func TestBoot1970(t *testing.T) {
 	}
 }
 
+// wrongClock is the warning of a server that has a key and no clock to judge tokens
+// by.
 const wrongClock = "the clock is wrong: tokens that have expired are taken as good until it is set"

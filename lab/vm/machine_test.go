@@ -45,7 +45,7 @@ func boot() error {
 			return fmt.Errorf("mount %s: %w", m.at, err)
 		}
 	}
-	if err := os.Chmod("/tmp", 0o1777); err != nil {
+	if err := os.Chmod("/tmp", 0o777|os.ModeSticky); err != nil {
 		return err
 	}
 	os.Setenv("PATH", "/bin")

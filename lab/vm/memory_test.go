@@ -36,7 +36,7 @@ func TestTCPMemory(t *testing.T) {
 	before := tcpCounter(t, "TcpExt TCPMemoryPressures")
 	const messages = 8
 	for range messages {
-		p.publish([]byte(strings.Repeat("x", 128<<10)))
+		p.publish("all", 128<<10)
 	}
 	well.informed(messages)
 	well.served("under pressure")
@@ -74,13 +74,18 @@ func TestControlGroup(t *testing.T) {
 			}
 			well := join(t, p.listen, 20, 50*time.Millisecond)
 			well.served("before")
-			deaf(t, p.listen, 50)
+			for _, d := range deaf(t, p.listen, 50) {
+				if _, err := d.ask(`{"actioncode":"subscribe","data":{"topics":["large"]}}`); err != nil {
+					t.Fatal(err)
+				}
+			}
 			hoard(t, p.listen, 600)
 			for range 40 {
-				p.publish([]byte(strings.Repeat("x", 1<<20)))
+				p.publish("topic=large", 1<<20)
 			}
 			until(t, "some go for want of memory", func() bool { well.well(); return p.stats().Closed["memory"] > 0 })
-			well.informed(40)
+			p.publish("all", 128)
+			well.informed(1)
 			well.served("under attack")
 			for line := range strings.Lines(read(t, dir, "memory.events")) {
 				if f := strings.Fields(line); (f[0] == "oom" || f[0] == "oom_kill") && f[1] != "0" {

@@ -38,7 +38,7 @@ func TestNetem(t *testing.T) {
 				t.Errorf("two heartbeats took %v, with a delay of %v each way", took, c.netem.delay)
 			}
 			for range 5 {
-				p.publish([]byte(strings.Repeat("x", 8<<10)))
+				p.publish("all", 8<<10)
 				published++
 			}
 			well.informed(published)

@@ -78,7 +78,7 @@ shown() {
 # Not compressed: the machine would take longer to unpack it than to copy it.
 # mitigations=off: in software they cost much, and there is nothing to protect.
 log=$here/console
-timeout --foreground "${LIMIT:-3000}" "$qemu" "${machine[@]}" -accel tcg,thread=multi -cpu max -smp 2 -m "$memory" \
+timeout --foreground "${LIMIT:-3000}" "$qemu" "${machine[@]}" -accel tcg,thread=multi -cpu max${CPU:-} -smp 2 -m "$memory" \
 	-nodefaults -nographic -serial stdio -no-reboot ${RTC:+-rtc "base=$RTC"} \
 	-kernel "$here"/kernel/boot/vmlinuz-* -initrd "$here/initramfs" \
 	-append "console=$console quiet panic=-1 mitigations=off WSD_CLIENTS=$clients -- -test.v $*" </dev/null | tr -d '\r' | sed -u 's/\x1b\[[0-9;?]*[A-Za-z]//g; s/\x1bc//g' | tee "$log" | shown || true

@@ -135,10 +135,15 @@ func (p *process) http(method, path string, body []byte) (status int, answer []b
 // published is the answer to a publish.
 type published struct{ Matched, Sent, Queued, Dropped int }
 
-// publish sends a message to all.
-func (p *process) publish(message []byte) (r published) {
+// publish sends a message of so many bytes.
+func (p *process) publish(to string, size int) published {
 	p.t.Helper()
-	status, body := p.http("POST", "/v1/publish?all", message)
+	return p.send(to, bytes.Repeat([]byte("x"), size))
+}
+
+func (p *process) send(to string, message []byte) (r published) {
+	p.t.Helper()
+	status, body := p.http("POST", "/v1/publish?"+to, message)
 	if err := json.Unmarshal(body, &r); status != http.StatusOK || err != nil {
 		p.t.Fatalf("publish: %d %v: %s", status, err, body)
 	}
