@@ -85,13 +85,13 @@ payload: '{"actioncode":"heart_beat"}'
 expect: '"success"'
 phases:
 - {name: ramp, kind: ramp, concurrency: 256}
-- {name: idle, kind: hold, duration: 10s}
-- {name: beats, kind: open, rate: 200, duration: 10s}
+- {name: idle, kind: hold, duration: 5s}
+- {name: beats, kind: open, rate: 200, duration: 5s}
 - {name: publish, kind: publish, count: 1}
 - {name: upgrade, kind: hold, duration: %ds}
 - {name: publish again, kind: publish, count: 1}
-- {name: beats again, kind: open, rate: 200, duration: 10s}
-`, 5+c.clients/5000)
+- {name: beats again, kind: open, rate: 200, duration: 5s}
+`, 2+c.clients/10000)
 	if err := os.WriteFile("/tmp/plan.yaml", []byte(plan), 0o644); err != nil {
 		c.t.Fatal(err)
 	}
