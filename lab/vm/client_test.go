@@ -89,18 +89,16 @@ type crowd struct {
 // join connects n healthy clients, each with so long between heartbeats.
 func join(t *testing.T, address string, n int, interval time.Duration) *crowd {
 	t.Helper()
-	k := &crowd{t: t, answers: make([]atomic.Int64, n), news: make([]atomic.Int64, n), failure: make(chan error, 1)}
-	for range n {
+	k := &crowd{t: t, peers: make([]*peer, n), answers: make([]atomic.Int64, n), news: make([]atomic.Int64, n), failure: make(chan error, 1)}
+	t.Cleanup(k.leave)
+	for i := range n {
 		p, err := dial(address, patience)
 		if err != nil {
 			t.Fatal(err)
 		}
-		k.peers = append(k.peers, p)
+		k.peers[i] = p
+		k.ended.Go(func() { k.fail(i, k.live(i, interval)) }) // at once: the first ping may come before the last one is here
 	}
-	for i := range k.peers {
-		k.ended.Go(func() { k.fail(i, k.live(i, interval)) })
-	}
-	t.Cleanup(k.leave)
 	return k
 }
 
@@ -193,7 +191,9 @@ func (k *crowd) well() {
 func (k *crowd) leave() {
 	k.leaving.Store(true)
 	for _, p := range k.peers {
-		p.Close()
+		if p != nil {
+			p.Close()
+		}
 	}
 	k.ended.Wait()
 }

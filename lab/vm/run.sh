@@ -81,7 +81,7 @@ log=$here/console
 timeout --foreground "${LIMIT:-3000}" "$qemu" "${machine[@]}" -accel tcg,thread=multi -cpu max${CPU:-} -smp 2 -m "$memory" \
 	-nodefaults -nographic -serial stdio -no-reboot ${RTC:+-rtc "base=$RTC"} \
 	-kernel "$here"/kernel/boot/vmlinuz-* -initrd "$here/initramfs" \
-	-append "console=$console quiet panic=-1 mitigations=off WSD_CLIENTS=$clients -- -test.v $*" </dev/null | tr -d '\r' | sed -u 's/\x1b\[[0-9;?]*[A-Za-z]//g; s/\x1bc//g' | tee "$log" | shown || true
+	-append "console=$console quiet panic=-1 mitigations=off WSD_CLIENTS=$clients -- -test.v $*" </dev/null | sed -u 's/\r$//; s/\x1b\[[0-9;?]*[A-Za-z]//g; s/\x1bc//g' | tee "$log" | shown || true
 mkdir -p "$out"
 for file in $(awk '$1 == "file" && NF == 3 { print $2 }' "$log" | sort -u); do
 	awk -v name="$file" '$1 == "file" && $2 == name { print $3 }' "$log" | while read -r part; do base64 -d <<<"$part"; done |
