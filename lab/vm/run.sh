@@ -31,12 +31,14 @@ arm64) qemu=qemu-system-aarch64 package=qemu-system-arm console=ttyAMA0 machine=
 *) fail "ARCH=$arch: want amd64 or arm64" ;;
 esac
 command -v $qemu >/dev/null || fail "there is no $qemu here: apt-get install $package"
-for tool in cpio:cpio xz:xz-utils apt-get:apt dpkg-deb:dpkg go:golang; do
+for tool in cpio:cpio flock:util-linux xz:xz-utils apt-get:apt dpkg-deb:dpkg go:golang; do
 	command -v "${tool%:*}" >/dev/null || fail "there is no ${tool%:*} here: apt-get install ${tool#*:}"
 done
 mkdir -p "$cache/$arch"
 cache=$(cd "$cache" && pwd)
 here=$cache/$arch out=${OUT:-$cache/out}
+exec {lock}>"$here/lock"
+flock -n "$lock" || fail "another one runs already in $here: give this one a CACHE of its own"
 
 # The lists and the state of apt are private: so it works for the other
 # architecture, without root, and changes nothing here.
@@ -53,7 +55,9 @@ download() {
 	mv "$here/kernel.new" "$here/kernel"
 	rm -r "$here/lists" "$here/apt"
 }
-[ -d "$here/kernel" ] || download || fail "the kernel cannot be downloaded"
+if [ ! -d "$here/kernel" ]; then
+	download
+fi
 
 root=$here/root
 rm -rf "$root"
@@ -70,18 +74,16 @@ for module in libcrc32c nf_defrag_ipv4 nf_defrag_ipv6 nf_conntrack sch_netem tls
 done
 (cd "$root" && find . | cpio --quiet -o -H newc) >"$here/initramfs"
 
-# Files that tests hand out come as lines "file NAME BASE64" of what gzip made.
-shown() {
-	grep --line-buffered -v '^file '
-}
-
 # Not compressed: the machine would take longer to unpack it than to copy it.
 # mitigations=off: in software they cost much, and there is nothing to protect.
 log=$here/console
-timeout --foreground "${LIMIT:-3000}" "$qemu" "${machine[@]}" -accel tcg,thread=multi -cpu max${CPU:-} -smp 2 -m "$memory" \
+timeout --foreground "${LIMIT:-3000}" "$qemu" "${machine[@]}" -accel tcg,thread=multi -cpu max -smp 2 -m "$memory" \
 	-nodefaults -nographic -serial stdio -no-reboot ${RTC:+-rtc "base=$RTC"} \
 	-kernel "$here"/kernel/boot/vmlinuz-* -initrd "$here/initramfs" \
-	-append "console=$console quiet panic=-1 mitigations=off WSD_CLIENTS=$clients -- -test.v $*" </dev/null | sed -u 's/\r$//; s/\x1b\[[0-9;?]*[A-Za-z]//g; s/\x1bc//g' | tee "$log" | shown || true
+	-append "console=$console quiet panic=-1 mitigations=off WSD_CLIENTS=$clients -- -test.v $*" </dev/null |
+	sed -u 's/\r$//; s/\x1b\[[0-9;?]*[A-Za-z]//g; s/\x1bc//g' | tee "$log" | grep --line-buffered -v '^file ' || true
+
+# Files that the tests hand out come as lines "file NAME BASE64" of what gzip made.
 mkdir -p "$out"
 for file in $(awk '$1 == "file" && NF == 3 { print $2 }' "$log" | sort -u); do
 	awk -v name="$file" '$1 == "file" && $2 == name { print $3 }' "$log" | while read -r part; do base64 -d <<<"$part"; done |

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"io"
 	"net/http"
 	"os"
@@ -106,30 +107,32 @@ func (p *process) said(msg string) (last map[string]any) {
 // stats asks the admin side.
 func (p *process) stats() (s server.Stats) {
 	p.t.Helper()
-	status, body := p.http("GET", "/v1/stats", nil)
-	if err := json.Unmarshal(body, &s); status != http.StatusOK || err != nil {
-		p.t.Fatalf("stats: %d %v: %s", status, err, body)
+	if err := p.ask("GET", "/v1/stats", nil, &s); err != nil {
+		p.t.Fatal(err)
 	}
 	return s
 }
 
-// http makes one request. All requests of a test share a connection, so that they
-// get through when there is none to be had.
-func (p *process) http(method, path string, body []byte) (status int, answer []byte) {
-	p.t.Helper()
+// ask makes one request of the admin side, for an answer in JSON. All requests
+// share a connection, so that they get through when there is none to be had.
+func (p *process) ask(method, path string, body []byte, answer any) error {
 	request, err := http.NewRequest(method, "http://"+p.admin+path, bytes.NewReader(body))
 	if err != nil {
-		p.t.Fatal(err)
+		return err
 	}
 	response, err := http.DefaultClient.Do(request)
 	if err != nil {
-		p.t.Fatal(err)
+		return err
 	}
 	defer response.Body.Close()
-	if answer, err = io.ReadAll(response.Body); err != nil {
-		p.t.Fatal(err)
+	text, err := io.ReadAll(response.Body)
+	if err != nil {
+		return err
 	}
-	return response.StatusCode, answer
+	if err := json.Unmarshal(text, answer); err != nil || response.StatusCode != http.StatusOK {
+		return fmt.Errorf("%s %s: %s: %s", method, path, response.Status, text)
+	}
+	return nil
 }
 
 // published is the answer to a publish.
@@ -138,16 +141,15 @@ type published struct{ Matched, Sent, Queued, Dropped int }
 // publish sends a message of so many bytes.
 func (p *process) publish(to string, size int) published {
 	p.t.Helper()
-	return p.send(to, bytes.Repeat([]byte("x"), size))
-}
-
-func (p *process) send(to string, message []byte) (r published) {
-	p.t.Helper()
-	status, body := p.http("POST", "/v1/publish?"+to, message)
-	if err := json.Unmarshal(body, &r); status != http.StatusOK || err != nil {
-		p.t.Fatalf("publish: %d %v: %s", status, err, body)
+	r, err := p.send(to, bytes.Repeat([]byte("x"), size))
+	if err != nil {
+		p.t.Fatal(err)
 	}
 	return r
+}
+
+func (p *process) send(to string, message []byte) (r published, err error) {
+	return r, p.ask("POST", "/v1/publish?"+to, message, &r)
 }
 
 // file reads one of the process's files in /proc.
@@ -155,7 +157,7 @@ func (p *process) file(name string) string {
 	p.t.Helper()
 	text, err := os.ReadFile(filepath.Join("/proc", itoa(p.pid), name))
 	if err != nil {
-		p.t.Fatal(err)
+		p.t.Error(err)
 	}
 	return string(text)
 }
