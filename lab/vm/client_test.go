@@ -45,22 +45,31 @@ func (p *peer) frame(op ws.OpCode, payload []byte) error {
 	return ws.WriteFrame(p, ws.MaskFrame(ws.NewFrame(op, true, bytes.Clone(payload))))
 }
 
-// hear returns the next message, and answers pings on the way.
+// hear returns the next message, and answers pings on the way. The server sends
+// no fragments.
 func (p *peer) hear() ([]byte, error) {
 	for {
-		f, err := ws.ReadFrame(p.r)
-		switch {
-		case err != nil:
+		h, err := ws.ReadHeader(p.r)
+		if err != nil {
 			return nil, err
-		case f.Header.OpCode == ws.OpPing:
-			if err := p.frame(ws.OpPong, f.Payload); err != nil {
+		}
+		if h.Length > 1<<20 {
+			return nil, fmt.Errorf("a frame of %d bytes", h.Length)
+		}
+		payload := make([]byte, h.Length)
+		if _, err := io.ReadFull(p.r, payload); err != nil {
+			return nil, err
+		}
+		switch {
+		case h.OpCode == ws.OpPing:
+			if err := p.frame(ws.OpPong, payload); err != nil {
 				return nil, err
 			}
-		case f.Header.OpCode == ws.OpClose:
-			code, reason := ws.ParseCloseFrameData(f.Payload)
+		case h.OpCode == ws.OpClose:
+			code, reason := ws.ParseCloseFrameData(payload)
 			return nil, fmt.Errorf("closed: %d %s", code, reason)
-		case f.Header.OpCode.IsData():
-			return f.Payload, nil
+		case h.OpCode.IsData():
+			return payload, nil
 		}
 	}
 }
