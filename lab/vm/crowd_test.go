@@ -29,16 +29,17 @@ func TestCrowd(t *testing.T) {
 	}
 	clients := itoa(n)
 	tune(t, clients)
-	p := start(t, nil, "--max-clients="+clients, "--strict", "--idle-timeout=1h")
+	p := start(t, nil, "--max-clients="+clients, "--strict", "--idle-timeout=1h", "--handshake-timeout=2m")
 	c := &conductor{t: t, p: p, clients: n, empty: p.memory(), upgrade: make(chan string, 1)}
 	c.bench()
 	until(t, "all are gone", func() bool { return p.stats().Clients.Connected == 0 })
 }
 
-// tune prepares the machine by the program's own advice. What it cannot set is the
-// limit of descriptors, which is a process's.
+// tune prepares the machine by the program's own advice, for as long as the test
+// runs. What it cannot set is the limit of descriptors, which is a process's.
 func tune(t *testing.T, clients string) {
 	t.Helper()
+	untouched := settings(t)
 	if out, err := exec.Command(wsd, "tune", "check", "--load-generator", "--clients", clients).CombinedOutput(); err == nil {
 		t.Errorf("the machine fits before it was tuned:\n%s", out)
 	}
@@ -47,6 +48,11 @@ func tune(t *testing.T, clients string) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(func() {
+		if out, err := exec.Command(wsd, "tune", "revert").CombinedOutput(); err != nil || settings(t) != untouched {
+			t.Errorf("wsd tune revert: %v\n%s\nthe settings are\n%s, were\n%s", err, out, settings(t), untouched)
+		}
+	})
 	most, err := strconv.ParseUint(sysctl(t, "fs.nr_open"), 10, 64)
 	if err != nil {
 		t.Fatal(err)
@@ -57,6 +63,18 @@ func tune(t *testing.T, clients string) {
 	if out, err := exec.Command(wsd, "tune", "check", "--load-generator", "--clients", clients).CombinedOutput(); err != nil {
 		t.Fatalf("the machine does not fit after it was tuned: %v\n%s", err, out)
 	}
+}
+
+// settings are those that the crowd's size decides.
+func settings(t *testing.T) (all string) {
+	t.Helper()
+	for _, name := range []string{
+		"fs.nr_open", "fs.file-max", "fs.epoll.max_user_watches", "net.core.somaxconn", "net.core.netdev_max_backlog", "net.ipv4.tcp_mem",
+		"net.ipv4.tcp_max_syn_backlog", "net.ipv4.tcp_max_orphans", "net.ipv4.ip_local_port_range",
+	} {
+		all += name + " " + sysctl(t, name) + "\n"
+	}
+	return all
 }
 
 // conductor answers the generator's publish calls, so that what happens to the
