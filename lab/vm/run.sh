@@ -53,7 +53,7 @@ download() {
 	(cd "$here" && apt-get "${apt[@]}" download "$image")
 	dpkg-deb -x "$here/$image"_*.deb "$here/kernel.new"
 	mv "$here/kernel.new" "$here/kernel"
-	rm -r "$here/lists" "$here/apt"
+	rm -r "$here/lists" "$here/apt" "$here/$image"_*.deb
 }
 if [ ! -d "$here/kernel" ]; then
 	download
