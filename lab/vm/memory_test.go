@@ -55,10 +55,11 @@ func TestTCPMemory(t *testing.T) {
 func TestControlGroup(t *testing.T) {
 	for _, c := range []struct {
 		name, file string
+		hard       float64
 		settings   map[string]string
 	}{
-		{"memory.max", "/sys/fs/cgroup/wsd/memory.max", map[string]string{"memory.max": "67108864", "memory.swap.max": "0"}},
-		{"memory.high", "/sys/fs/cgroup/wsd/memory.high", map[string]string{"memory.high": "67108864", "memory.max": "134217728"}},
+		{"memory.max", "/sys/fs/cgroup/wsd/memory.max", 64 << 20, map[string]string{"memory.max": "67108864", "memory.swap.max": "0"}},
+		{"memory.high", "/sys/fs/cgroup/wsd/memory.high", 128 << 20, map[string]string{"memory.high": "67108864", "memory.max": "134217728"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			if testing.Short() && c.name != "memory.max" {
@@ -74,6 +75,12 @@ func TestControlGroup(t *testing.T) {
 			line := p.said("memory")
 			if line == nil || line["from"] != c.file || line["limit"] != "64MiB" {
 				t.Errorf("the log says %v, want 64MiB from %s", line, c.file)
+			}
+			if n := p.metric("wsd_memory_limit_bytes"); n != c.hard {
+				t.Errorf("the limit is %v bytes, by the metrics, want %v", n, c.hard)
+			}
+			if n := p.metric("wsd_memory_available_bytes"); n <= 0 || n >= c.hard {
+				t.Errorf("%v bytes are available, by the metrics, of %v", n, c.hard)
 			}
 			well := join(t, p.listen, 20, 50*time.Millisecond)
 			well.served("before")

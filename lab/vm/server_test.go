@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -133,6 +134,27 @@ func (p *process) ask(method, path string, body []byte, answer any) error {
 		return fmt.Errorf("%s %s: %s: %s", method, path, response.Status, text)
 	}
 	return nil
+}
+
+// metric is one without labels of /metrics.
+func (p *process) metric(name string) float64 {
+	p.t.Helper()
+	response, err := http.Get("http://" + p.admin + "/metrics")
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	defer response.Body.Close()
+	for lines := bufio.NewScanner(response.Body); lines.Scan(); {
+		if value, found := strings.CutPrefix(lines.Text(), name+" "); found {
+			n, err := strconv.ParseFloat(value, 64)
+			if err != nil {
+				p.t.Fatal(err)
+			}
+			return n
+		}
+	}
+	p.t.Fatalf("there is no metric %s", name)
+	return 0
 }
 
 // published is the answer to a publish.
