@@ -18,7 +18,7 @@ HOURS       ?= 0.008
 OUT         ?= bin/soak
 SEED        ?=
 
-.PHONY: faults compare scale bench-publish bench-fair bench-large build run test race e2e lint fuzz bench upgrade-demo docs man package package-test cross clean help lab lab-short soak arm64-test corpus
+.PHONY: faults compare scale bench-publish bench-fair bench-large build run test race e2e lint fuzz bench upgrade-demo docs man package package-test cross clean help lab lab-short soak arm64-test corpus vm vm-short
 
 build: ## build the program: bin/wsd
 	go build -trimpath -ldflags '-X main.version=$(VERSION)' -o bin/wsd ./cmd/wsd
@@ -89,6 +89,11 @@ bench-fair: build ## what clients that ask for much do to the others: publishes,
 
 bench-large: build ## echoes of 1 and 16 MiB beside npm's ws, which is installed for it
 	go -C bench/peers run ./large --wsd "$(CURDIR)/bin/wsd"
+vm: ## boot a virtual machine with Debian's kernel, in software: CLIENTS in one process, and the faults that a container cannot have (ARCH=arm64, MEMORY=MiB)
+	CLIENTS=$(CLIENTS) lab/vm/run.sh $(ARGS)
+
+vm-short: ## the same with 30,000 clients, and less of each fault: two minutes
+	CLIENTS=30000 lab/vm/run.sh -test.short $(ARGS)
 
 docs: ## write docs/configuration.md anew from the flags
 	go test ./cmd/wsd -run '^TestConfigurationDocs$$' -update

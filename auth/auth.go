@@ -73,32 +73,32 @@ func (v *Verifier) Verify(token []byte) (Claims, error) {
 	if c, ok := v.known.get(d, now); ok {
 		return c, nil
 	}
-	c, err := v.check(token, now)
+	e, err := v.check(token, now)
 	if err != nil {
 		return Claims{}, err
 	}
-	v.known.put(d, c)
-	return c, nil
+	v.known.put(d, e)
+	return e.Claims, nil
 }
 
 // check looks at the signature first: before it is known to be good, nothing of
 // the token is parsed.
-func (v *Verifier) check(token []byte, now time.Time) (Claims, error) {
+func (v *Verifier) check(token []byte, now time.Time) (entry, error) {
 	signed, header, payload, signature, ok := split(token)
 	if !ok || v.method.Verify(signed, signature, v.key) != nil {
-		return Claims{}, ErrInvalid
+		return entry{}, ErrInvalid
 	}
 	if !v.mayRead(header) {
-		return Claims{}, ErrInvalid
+		return entry{}, ErrInvalid
 	}
 	c, from, err := parseClaims(payload)
 	switch {
 	case err != nil || now.Before(from):
-		return Claims{}, ErrInvalid
+		return entry{}, ErrInvalid
 	case c.expired(now):
-		return Claims{}, ErrExpired
+		return entry{}, ErrExpired
 	}
-	return c, nil
+	return entry{c, from}, nil
 }
 
 // mayRead wants a header (RFC 7515, section 4) that names the key's algorithm, and

@@ -24,54 +24,62 @@ const (
 	cacheShards  = 16
 	cacheEntries = 64 << 10
 	cacheBytes   = 16 << 20
-	entryCost    = 160
+	entryCost    = 184
 )
 
 type digest = [sha256.Size]byte
 
+// entry is what a good token claims, and from when on: the clock may be set back.
+type entry struct {
+	Claims
+	from time.Time
+}
+
+func (e *entry) good(now time.Time) bool { return !now.Before(e.from) && !e.expired(now) }
+
 type shard struct {
 	mu         sync.Mutex
-	young, old map[digest]Claims
+	young, old map[digest]entry
 	bytes      int // of young
 }
 
 // The digest is as good as random, so its first byte deals evenly.
 func (c *cache) shard(d digest) *shard { return &c.shards[d[0]%cacheShards] }
 
-// get does not answer what has expired, and forgets it.
+// get does not answer what is not good at the time, and forgets it.
 func (c *cache) get(d digest, now time.Time) (Claims, bool) {
 	s := c.shard(d)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	claims, ok := s.young[d]
+	e, ok := s.young[d]
 	if !ok {
-		if claims, ok = s.old[d]; !ok {
+		if e, ok = s.old[d]; !ok {
 			return Claims{}, false
 		}
 		delete(s.old, d)
-		s.add(d, claims)
+		s.add(d, e)
 	}
-	if claims.expired(now) {
+	if !e.good(now) {
 		delete(s.young, d)
 		return Claims{}, false
 	}
-	return claims, true
+	return e.Claims, true
 }
 
-func (c *cache) put(d digest, claims Claims) {
+func (c *cache) put(d digest, e entry) {
 	s := c.shard(d)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.add(d, claims)
+	s.add(d, e)
 }
 
 // add counts an entry again that it replaces, or that has been deleted: the
 // generation is then full a little early.
-func (s *shard) add(d digest, claims Claims) {
-	cost := entryCost + len(claims.Subject)
+func (s *shard) add(d digest, e entry) {
+	cost := entryCost + len(e.Subject)
 	if s.young == nil || len(s.young) >= cacheEntries/cacheShards/2 || s.bytes+cost > cacheBytes/cacheShards/2 {
-		s.old, s.young, s.bytes = s.young, make(map[digest]Claims), 0
+		s.old, s.young, s.bytes = s.young, make(map[digest]entry), 0
 	}
-	s.young[d] = claims
+	s.young[d] = e
 	s.bytes += cost
 }

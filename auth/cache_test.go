@@ -49,6 +49,24 @@ func TestCached(t *testing.T) {
 	}
 }
 
+// A token that was good by a clock that ran ahead is not, once that is set right.
+func TestClockSetBack(t *testing.T) {
+	v := todayVerifier(t)
+	now := today.Add(time.Hour)
+	v.now = func() time.Time { return now }
+	token := tokenOf(t, plainHeader, fmt.Sprintf(`{"sub":"ada","nbf":%d}`, today.Add(time.Minute).Unix()))
+	if _, err := v.Verify(token); err != nil {
+		t.Fatal(err)
+	}
+	now = today
+	if got, ok := v.Cached(token); ok {
+		t.Errorf("a token that is not good yet is known: %+v", got)
+	}
+	if _, err := v.Verify(token); err != ErrInvalid {
+		t.Errorf("a token that is not good yet: %v", err)
+	}
+}
+
 func entries(c *cache) (n int) {
 	for i := range c.shards {
 		n += len(c.shards[i].young) + len(c.shards[i].old)
@@ -64,7 +82,7 @@ func TestCacheIsBounded(t *testing.T) {
 	for _, size := range []int{0, 8 << 10} {
 		c, subject := new(cache), strings.Repeat("s", size)
 		for i := range 4 * cacheEntries {
-			c.put(nth(i), Claims{Subject: subject})
+			c.put(nth(i), entry{Claims: Claims{Subject: subject}})
 			if _, ok := c.get(nth(0), today); !ok {
 				t.Fatalf("what is always in use was forgotten after %d others of %d bytes", i, size)
 			}

@@ -3,6 +3,8 @@ package main
 import (
 	"testing"
 	"time"
+
+	"wsd/server"
 )
 
 // TestUpgradesWithFaults: system calls that are interrupted, say EAGAIN or move less
@@ -20,4 +22,24 @@ func TestUpgradesWithFaults(t *testing.T) {
 	c.check()
 	l.settled(50)
 	t.Log(c.totals())
+}
+
+// settled waits until only n clients are left, nothing is held for anybody else,
+// and each client that ever came is counted once.
+func (l *lineage) settled(n int) {
+	l.t.Helper()
+	var st server.Stats
+	until(l.t, "nothing is left but the clients", func() bool {
+		st = server.Stats{}
+		l.stats(&st)
+		closed := uint64(0)
+		for _, k := range st.Closed {
+			closed += k
+		}
+		return st.Clients.Connected == int64(n) && st.Clients.Open == int64(n) && st.PendingBytes == 0 && st.PublishesUnderWay == 0 &&
+			st.Accepted == closed+uint64(n)
+	})
+	if q := st.Queue; q.Queued != q.Sent+q.Evicted+q.Coalesced+q.Expired+q.Lost {
+		l.t.Errorf("the queue does not add up: %+v", q)
+	}
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync/atomic"
+	"time"
 
 	"wsd/auth"
 	"wsd/dispatch"
@@ -31,10 +32,17 @@ type tokenKey struct {
 	verifier atomic.Pointer[auth.Verifier]
 }
 
-// loadTokenKey is nil without a file.
+// written is when this program was, roughly: a clock that says less is not set.
+var written = time.Date(2026, time.January, 1, 0, 0, 0, 0, time.UTC)
+
+// loadTokenKey is nil without a file. A machine without a clock of its own begins
+// in 1970, and its services may come up before the network's time does.
 func loadTokenKey(file string, log *slog.Logger) (*tokenKey, error) {
 	if file == "" {
 		return nil, nil
+	}
+	if now := time.Now(); now.Before(written) {
+		log.Warn("the clock is wrong: tokens that have expired are taken as good until it is set", "now", now.UTC())
 	}
 	k := &tokenKey{file: file, log: log}
 	return k, k.load()
