@@ -43,6 +43,7 @@ lint: ## gofmt, go vet for amd64, arm64 and the fault points, staticcheck
 	GOARCH=arm64 go vet ./...
 	go vet -tags faults ./netpoll ./server ./cmd/wsd
 	go run $(STATICCHECK) ./...
+	go run $(STATICCHECK) -tags faults ./netpoll ./server
 
 fuzz: ## run every fuzz target for FUZZTIME each
 	.ci/fuzz $(FUZZTIME) $(FAULTTIME)
