@@ -54,6 +54,7 @@ lint: ## gofmt, go vet for amd64, arm64 and the fault points, staticcheck
 	go vet -tags faults ./netpoll ./server ./cmd/wsd
 	go vet ./.ci/corpus
 	go run $(STATICCHECK) ./... ./.ci/corpus
+	go run $(STATICCHECK) -tags faults ./netpoll ./server
 
 fuzz: ## run every fuzz target for FUZZTIME each
 	.ci/fuzz $(FUZZTIME) $(FAULTTIME)

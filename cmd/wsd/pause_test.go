@@ -41,20 +41,25 @@ type sleeper struct {
 // listen reads all that comes, and answers pings, until the connection ends.
 func (c *sleeper) listen() {
 	for {
-		f, err := ws.ReadFrame(c)
+		h, err := ws.ReadHeader(c)
+		var payload []byte
+		if err == nil {
+			payload = make([]byte, min(h.Length, 2<<20)) // no message is longer
+			_, err = io.ReadFull(c, payload)
+		}
 		switch {
 		case err != nil:
 			text := err.Error()
 			c.ended.CompareAndSwap(nil, &text)
 			return
-		case f.Header.OpCode == ws.OpPing:
+		case h.OpCode == ws.OpPing:
 			c.pings.Add(1)
-			c.frame(ws.NewPongFrame(f.Payload))
-		case f.Header.OpCode == ws.OpClose:
-			text := fmt.Sprintf("close frame: %q", f.Payload)
+			c.frame(ws.NewPongFrame(payload))
+		case h.OpCode == ws.OpClose:
+			text := fmt.Sprintf("close frame: %q", payload)
 			c.ended.CompareAndSwap(nil, &text)
 			return
-		case string(f.Payload) == heartBeat:
+		case string(payload) == heartBeat:
 			c.answers.Add(1)
 		}
 	}
