@@ -36,3 +36,15 @@ type Backend interface {
 	// CloseTopic closes the subscribers and counts them.
 	CloseTopic(ctx context.Context, topic string, code int, reason string) (int, error)
 }
+
+// Cluster is what the handlers ask of the other nodes. Any number of goroutines call it
+// at once.
+type Cluster interface {
+	// Self is this node's name.
+	Self() string
+	// Nodes are all that are known, by name, this one among them. It asks each, until
+	// ctx ends.
+	Nodes(ctx context.Context) ([]server.NodeInfo, server.Reach)
+	// Connected says whether other nodes can be reached at all.
+	Connected() bool
+}

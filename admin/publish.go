@@ -20,6 +20,9 @@ func (a *api) publish(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	o, err := parseOrder(r.URL.RawQuery)
+	if err == nil && o.perNode && a.cluster == nil {
+		err = errUnknown("nodes")
+	}
 	if err != nil {
 		problem(w, http.StatusBadRequest, err.Error())
 		return

@@ -14,6 +14,7 @@ import (
 type api struct {
 	// Set by newAPI, then constant.
 	backend    Backend
+	cluster    Cluster // nil: the server is alone
 	maxPublish int64
 	log        *slog.Logger
 	version    string
@@ -30,7 +31,7 @@ type api struct {
 }
 
 func newAPI(ending context.Context, cfg Config, backend Backend) *api {
-	return &api{backend: backend, maxPublish: cfg.MaxPublish, log: cfg.Logger, version: cfg.Version, path: cfg.Path, streamIdle: streamIdle,
+	return &api{backend: backend, cluster: cfg.Cluster, maxPublish: cfg.MaxPublish, log: cfg.Logger, version: cfg.Version, path: cfg.Path, streamIdle: streamIdle,
 		logDropped: cfg.LogDropped, ending: ending, resources: newResources(), turnstile: &turnstile{},
 		conns: limitConns(nil, cfg.MaxConns), once: newOnce(cfg.IdempotencyWindow, max(cfg.IdempotencyKeys, 0))}
 }
@@ -45,7 +46,7 @@ type route struct {
 
 // calls lists the interface; GET takes HEAD along.
 func (a *api) calls() []route {
-	return []route{
+	list := []route{
 		{"GET", "/{$}", a.status},
 		{"GET", "/openapi.json", describeAPI},
 		{"GET", "/healthz", a.healthz},
@@ -67,6 +68,10 @@ func (a *api) calls() []route {
 		{"POST", pprofPath + "symbol", withBody(pprof.Symbol)},
 		{"GET", pprofPath + "trace", pprof.Trace},
 	}
+	if a.cluster != nil {
+		list = append(list, route{"GET", "/v1/nodes", a.nodes})
+	}
+	return list
 }
 
 // profile is for those that the runtime knows by name. pprof.Index would say in

@@ -40,6 +40,7 @@ type barrier struct {
 // quiesce ends a turn: the loop waits at the barrier until it may go on.
 func (l *loop) quiesce() {
 	b := l.handover.barrier
+	l.reachAll()
 	for {
 		b.arrived <- struct{}{}
 		switch <-b.orders[l.number] {

@@ -73,6 +73,8 @@ type loop struct {
 		cur  *client
 		env  dispatch.Envelope
 		ctx  dispatch.Context
+		// subscribed are topics of this request that the cluster may have to hear of first.
+		subscribed []string
 	}
 	req conn.Request // of the handshake that is being answered
 
@@ -82,6 +84,8 @@ type loop struct {
 		checks   []*call // requests that wait for a look at their token, likewise
 		checking bool    // a worker is at it
 	}
+
+	reaching []*call // answers to subscribe that wait for the cluster
 
 	// slow is the clients that do not take what is sent to them.
 	slow struct {
