@@ -27,6 +27,7 @@ func (n *Node) heartbeat(ask bool) []byte {
 		h.Routes = e.Addr()
 	}
 	h.Tags, h.Any = n.tags.mine()
+	h.Interest = n.interest.sent.Load()
 	body, err := json.Marshal(h)
 	if err != nil {
 		panic(err) // it is our own struct
@@ -75,6 +76,7 @@ func (n *Node) tend() {
 		wait(n.ctx, heartbeatEvery*4/5+rand.N(heartbeatEvery*2/5))
 		n.beat(false)
 		n.forget()
+		n.closeIdle()
 		n.requests.checkAll()
 	}
 }

@@ -145,7 +145,7 @@ func (n *Node) parted(err error) {
 func (n *Node) rejoined() {
 	n.link.up.Store(true)
 	n.log.Info("connected to NATS again")
-	n.members.doubtAll()
+	n.doubtAll()
 	n.beat(true)
 }
 
@@ -153,7 +153,7 @@ func (n *Node) rejoined() {
 func (n *Node) failed(_ *nats.Conn, _ *nats.Subscription, err error) {
 	if errors.Is(err, nats.ErrSlowConsumer) {
 		n.count.dropped.Add(1)
-		n.members.doubtAll() // it may have been a delta
+		n.doubtAll() // it may have been a delta
 	}
 	n.log.Warn("NATS", "error", err)
 }
@@ -203,6 +203,14 @@ func (n *Node) take(m *nats.Msg) {
 		n.arrived(m)
 	case kindResult:
 		n.answered(body)
+	case kindDelta:
+		n.changed(m)
+	case kindSeen:
+		n.acknowledged(body)
+	case kindSnapshot:
+		n.whole(m)
+	case kindWant:
+		n.want(m)
 	default:
 		n.count.unknown.Add(1)
 	}

@@ -57,6 +57,9 @@ type peer struct {
 
 	warned atomic.Bool // the log knows that it is gone
 
+	view  atomic.Pointer[view] // what it is interested in; nil: perhaps in everything
+	acked atomic.Uint64        // version of our interest that it knows
+
 	held held // guarded by Node.sender
 }
 
@@ -142,6 +145,7 @@ func (n *Node) heard(subject string, body []byte) {
 	n.noteState(p, h.State)
 	p.seen.Store(int64(n.now()))
 	n.seeTags(h)
+	n.checkVersion(p, h.Interest)
 	switch {
 	case isNew:
 		n.log.Info("a node is here", "node", h.Node, "version", h.Version)
@@ -164,6 +168,7 @@ func (n *Node) meet(h *heartbeat, subject string) (p *peer, isNew bool) {
 	p = &peer{name: h.Node, life: h.Life, subject: subject}
 	p.seen.Store(int64(n.now()))
 	p.told.Store(h)
+	p.acked.Store(n.interest.sent.Load()) // what was said before it came does not matter: it has no view of us
 	m.of[h.Life] = p
 	m.publishLocked()
 	return p, true
@@ -205,6 +210,3 @@ func (n *Node) sameName(h *heartbeat) (newcomer bool) {
 	}
 	return false
 }
-
-// doubtAll is for when something that others said may have been missed.
-func (m *members) doubtAll() {}

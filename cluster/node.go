@@ -50,12 +50,13 @@ type Node struct {
 	since   time.Time // when this life began, for people
 	subject string    // our own
 
-	link    link
-	members members
-	sender  sender
-	tells   tells
-	inbox   inbox
-	reports reports
+	link     link
+	members  members
+	sender   sender
+	tells    tells
+	inbox    inbox
+	reports  reports
+	interest interest
 
 	requests requests
 	tags     tags
@@ -83,6 +84,7 @@ func New(cfg Config, s Server) (*Node, error) {
 	n.inbox.init()
 	n.tells.init()
 	n.reports.init()
+	n.interest.init()
 	s.Join(n, n.tags.current())
 	return n, nil
 }
@@ -119,6 +121,7 @@ func (n *Node) work() {
 	n.working.Go(n.deliver)
 	n.working.Go(n.report)
 	n.working.Go(n.tellAll)
+	n.working.Go(n.announce)
 	n.working.Go(n.tend)
 }
 

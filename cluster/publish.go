@@ -111,8 +111,11 @@ func (n *Node) choose(o *outcome, t server.Target) {
 
 // concerned says whether p may have clients of a target.
 func (n *Node) concerned(p *peer, t server.Target) bool {
-	if t.Everybody() || len(t.Topics()) > 0 {
+	switch topics := t.Topics(); {
+	case t.Everybody():
 		return true
+	case len(topics) > 0:
+		return p.wants(topics)
 	}
 	return p.hasAny(t.Clients())
 }
