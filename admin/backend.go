@@ -45,6 +45,9 @@ type Cluster interface {
 	// Nodes are all that are known, by name, this one among them. It asks each, until
 	// ctx ends.
 	Nodes(ctx context.Context) ([]server.NodeInfo, server.Reach)
+	// BeginOnce is Backend.Begin for a publish with an idempotency key, which each node
+	// does once. The error may be server.ErrKeyUsed, too.
+	BeginOnce(ctx context.Context, key string, print [32]byte, to server.Target, m server.Message) (server.Outcome, error)
 	// Connected says whether other nodes can be reached at all.
 	Connected() bool
 }

@@ -2,6 +2,7 @@ package admin
 
 import (
 	"context"
+	"crypto/sha256"
 	"net/http"
 
 	"wsd/server"
@@ -41,4 +42,27 @@ func reachOf(r *server.Reach, perNode bool) *server.Reach {
 	short := *r
 	short.PerNode = nil
 	return &short
+}
+
+// beginAt begins a publish here, or at all nodes once.
+func (a *api) beginAt(ctx context.Context, o *order, m server.Message) (server.Outcome, error) {
+	if o.key != "" {
+		return a.cluster.BeginOnce(ctx, o.key, o.print, o.to, m)
+	}
+	return a.backend.Begin(ctx, o.to, m)
+}
+
+// beginOnce begins a publish with a key in a cluster. What this process did for the key
+// while it was in none is known to it alone.
+func (a *api) beginOnce(ctx context.Context, o *order, key string, print [sha256.Size]byte, m server.Message) coming {
+	if a.once.max == 0 {
+		return errNoKeys
+	}
+	if e := a.once.known(key); e != nil && e.print == print {
+		return keyed{e, true}
+	} else if e != nil {
+		return reply{status: http.StatusUnprocessableEntity, detail: server.ErrKeyUsed.Error()}
+	}
+	o.key, o.print = key, print
+	return a.begin(context.WithoutCancel(ctx), o, m)
 }

@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"maps"
@@ -19,6 +20,9 @@ type order struct {
 	deadline time.Duration // 0: none
 	noWait   bool
 	perNode  bool // the answer is to tell of each node
+
+	key   string // if the nodes of a cluster are to remember it; "": none
+	print [sha256.Size]byte
 }
 
 // Bounds of an order.

@@ -73,8 +73,10 @@ func (a *api) begin(ctx context.Context, o *order, m server.Message) coming {
 	until := time.Now().Add(publishTimeout)
 	ctx, cancel := context.WithDeadline(ctx, until)
 	defer cancel()
-	outcome, err := a.backend.Begin(ctx, o.to, m)
+	outcome, err := a.beginAt(ctx, o, m)
 	switch {
+	case errors.Is(err, server.ErrKeyUsed):
+		return reply{status: http.StatusUnprocessableEntity, detail: err.Error()}
 	case errors.Is(err, server.ErrTooLarge):
 		return reply{status: http.StatusRequestEntityTooLarge, detail: err.Error()}
 	case errors.Is(err, server.ErrNotText):
@@ -136,7 +138,8 @@ func (p publishing) reply(result server.Result, err error) reply {
 		p.api.log.Debug("publish failed", "error", err)
 		return reply{status: http.StatusServiceUnavailable, detail: err.Error()}
 	}
-	return reply{status: http.StatusOK, outcome: outcome{result, result.LastClient.Seconds(), reachOf(result.Reach, p.perNode)}}
+	return reply{status: http.StatusOK, outcome: outcome{result, result.LastClient.Seconds(), reachOf(result.Reach, p.perNode)},
+		replayed: result.Reach != nil && result.Reach.Replayed}
 }
 
 // send begins a publish and waits for the answer. Who has hung up meanwhile gets

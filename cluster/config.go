@@ -41,6 +41,11 @@ type Config struct {
 	SubscribeWait time.Duration
 	// Forget is how long a node that is gone without a word is missing; 0 means 5 minutes.
 	Forget time.Duration
+	// KeyWindow is how long this node remembers what it did for a publish with a key, and
+	// Keys how many of them it remembers, at some 200 bytes each; 0 means 10 minutes and
+	// 10,000, negative Keys none.
+	KeyWindow time.Duration
+	Keys      int
 	// MaxPublish is the largest message in bytes that publishers may send; 0 means 1 MiB.
 	MaxPublish int
 	// Logger gets what happens to the cluster; nil means slog.Default().
@@ -89,6 +94,8 @@ func (c Config) withDefaults() Config {
 	c.Node = cmp.Or(c.Node, defaultNode())
 	c.SubscribeWait = cmp.Or(c.SubscribeWait, 250*time.Millisecond)
 	c.Forget = cmp.Or(c.Forget, 5*time.Minute)
+	c.KeyWindow = cmp.Or(c.KeyWindow, 10*time.Minute)
+	c.Keys = cmp.Or(c.Keys, 10_000)
 	c.MaxPublish = cmp.Or(c.MaxPublish, 1<<20)
 	c.Logger = cmp.Or(c.Logger, slog.Default())
 	return c

@@ -37,7 +37,7 @@
 //	           u8 target: 0 all, 1 topics, 2 clients; unless all: uvarint n, n × bytes or u8[16];
 //	           the rest is the message
 //	result     u64 life of the node that answers, and to the end: uvarint number, u8 status,
-//	           if done: uvarint matched, sent, queued, dropped, expired, nanoseconds to the
+//	           if done or again: uvarint matched, sent, queued, dropped, expired, nanoseconds to the
 //	           last client, nanoseconds from its arrival to this answer
 //	delta      u64 life, u64 version before, u64 version after, and to the end: uvarint 2·bucket + opened
 //	seen       u64 life of the sender, u64 version: a delta or a snapshot has come

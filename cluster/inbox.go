@@ -26,9 +26,11 @@ type inbox struct {
 	last map[uint64]uint64
 }
 
+// arrival is a publish, or a question that waits for its turn among them.
 type arrival struct {
-	m  *nats.Msg
-	at time.Time
+	m   *nats.Msg
+	at  time.Time
+	ask *question
 }
 
 func (b *inbox) init() {
@@ -39,7 +41,7 @@ func (b *inbox) init() {
 func (b *inbox) put(a arrival) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if len(b.list) >= inboxMessages || b.bytes+len(a.m.Data) > inboxBytes && len(b.list) > 0 {
+	if len(b.list) >= inboxMessages || b.bytes+len(a.m.Data) > inboxBytes && b.bytes > 0 {
 		return false
 	}
 	b.list = append(b.list, a)
@@ -89,7 +91,7 @@ func (n *Node) arrived(m *nats.Msg) {
 		n.count.unknown.Add(1)
 		return
 	}
-	if n.inbox.put(arrival{m, time.Now()}) {
+	if n.inbox.put(arrival{m: m, at: time.Now()}) {
 		return
 	}
 	n.count.dropped.Add(1)
@@ -107,6 +109,10 @@ func (n *Node) deliver() {
 		a, ok := n.inbox.take()
 		if !ok {
 			return
+		}
+		if a.ask != nil {
+			n.reply(a.m.Reply, a.ask)
+			continue
 		}
 		p, err := readPublish(a.m.Data)
 		if err != nil {
@@ -133,12 +139,31 @@ func (n *Node) begin(a arrival, p *publish) {
 		}
 		return
 	}
-	here, err := n.server.BeginHere(n.ctx, p.to, p.m)
-	if err != nil {
+	var here server.OutcomeHere
+	var err error
+	x := report{to: a.m.Reply, number: p.number, at: a.at, as: statusDone}
+	switch {
+	case p.once.Key != "" && n.keys.max > 0:
+		var replayed bool
+		if here, replayed, err = n.once(n.ctx, p, p.note); replayed {
+			x.as = statusAgain
+		}
+	case p.note:
+		n.say(a.m.Reply, &answer{number: p.number, status: statusDone})
+		return
+	default:
+		here, err = n.server.BeginHere(n.ctx, p.to, p.m)
+	}
+	switch {
+	case errors.Is(err, server.ErrKeyUsed):
+		n.say(a.m.Reply, &answer{number: p.number, status: statusOther})
+		return
+	case err != nil:
 		n.say(a.m.Reply, &answer{number: p.number, status: statusBehind})
 		return
 	}
-	n.reports.add(report{to: a.m.Reply, number: p.number, here: here, at: a.at})
+	x.here = here
+	n.reports.add(x)
 }
 
 // say sends one answer.

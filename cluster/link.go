@@ -211,6 +211,10 @@ func (n *Node) take(m *nats.Msg) {
 		n.whole(m)
 	case kindWant:
 		n.want(m)
+	case kindAsk:
+		n.asked(m)
+	case kindTold:
+		n.told(body)
 	default:
 		n.count.unknown.Add(1)
 	}

@@ -50,13 +50,15 @@ type Node struct {
 	since   time.Time // when this life began, for people
 	subject string    // our own
 
-	link     link
-	members  members
-	sender   sender
-	tells    tells
-	inbox    inbox
-	reports  reports
-	interest interest
+	link      link
+	members   members
+	sender    sender
+	tells     tells
+	inbox     inbox
+	reports   reports
+	interest  interest
+	keys      keys
+	questions questions
 
 	requests requests
 	tags     tags
@@ -85,6 +87,8 @@ func New(cfg Config, s Server) (*Node, error) {
 	n.tells.init()
 	n.reports.init()
 	n.interest.init()
+	n.questions.init()
+	n.keys.init(cfg.KeyWindow, max(cfg.Keys, 0))
 	s.Join(n, n.tags.current())
 	return n, nil
 }

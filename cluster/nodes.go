@@ -17,11 +17,11 @@ func (n *Node) Connected() bool { return n.connected() }
 
 // Nodes are all that are known, by name. Those that are not heard of are in what is
 // said of the reach, too.
-func (n *Node) Nodes(context.Context) ([]server.NodeInfo, server.Reach) {
-	stats := n.server.Stats()
+func (n *Node) Nodes(ctx context.Context) ([]server.NodeInfo, server.Reach) {
+	n.measure(ctx)
 	messages, bytes := n.inbox.behind()
 	self := server.NodeInfo{Node: n.name, State: stateNames[n.state.Load()], Version: n.cfg.Version, Since: n.since.UTC(),
-		Clients: n.server.Connected(), Topics: stats.Topics, BehindMessages: messages, BehindBytes: bytes, NATS: n.natsKind()}
+		Clients: n.server.Connected(), Topics: int(n.count.topics.Load()), BehindMessages: messages, BehindBytes: bytes, NATS: n.natsKind()}
 	list := []server.NodeInfo{self}
 	o := &outcome{n: n}
 	for _, p := range n.members.all() {

@@ -29,6 +29,7 @@ type outcome struct {
 	others   int  // nodes that have nobody it is for
 	silent   bool // nobody asks, nor is there anybody to answer
 	done     chan struct{}
+	replayed bool // guarded by mu: all who answered did so before
 
 	mu      sync.Mutex
 	waits   []waitFor
@@ -43,6 +44,8 @@ type waitFor struct {
 	sent    time.Duration // Node.now
 	acked   bool
 	settled bool
+	overdue bool          // check saw it so
+	note    bool          // it has nobody it is for
 	result  server.Result // if it answered
 	ok      bool
 }
@@ -102,7 +105,8 @@ func (o *outcome) take(p *peer, a *answer) {
 			continue
 		}
 		switch w.acked = true; a.status {
-		case statusDone:
+		case statusDone, statusAgain:
+			o.replayed = o.replayed && a.status == statusAgain
 			took := time.Since(o.began)
 			away := max(took-a.took, 0) // there and back
 			if w.result, w.ok = a.result, true; a.result.Matched > 0 {
@@ -158,10 +162,20 @@ func (o *outcome) check() {
 			o.settle(i, whyNoAnswer)
 		case st == moving && now-w.sent > moveWithin:
 			o.settle(i, whyMoving)
-		case st == fine && !w.acked && now-w.sent > ackWithin:
+		case st == fine && !w.acked && now-w.sent > ackWithin && o.twice(i):
 			o.settle(i, whyNoAnswer)
 		}
 	}
+}
+
+// twice says that check has found the node overdue before. If this process stood still
+// itself, the answer may be there already, and has had the time between to be read.
+func (o *outcome) twice(w int) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	before := o.waits[w].overdue
+	o.waits[w].overdue = true
+	return before
 }
 
 // checkEvery is how often who waits looks whether somebody is to be given up.
@@ -212,7 +226,7 @@ func (o *outcome) total(here server.Result) server.Result {
 	r := here
 	add(&r, &o.sum)
 	reach := &server.Reach{Nodes: 1 + o.others, Missing: append([]server.Missing{}, o.missing...),
-		PerNode: append(make([]server.NodeResult, 0, 1+len(o.waits)), nodeResult(o.n.name, here)), Awaited: o.left}
+		PerNode: append(make([]server.NodeResult, 0, 1+len(o.waits)), nodeResult(o.n.name, here)), Awaited: o.left, Replayed: o.replayed}
 	for i := range o.waits {
 		if w := &o.waits[i]; w.ok {
 			reach.Nodes++

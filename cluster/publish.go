@@ -42,7 +42,7 @@ func (n *Node) Begin(ctx context.Context, t server.Target, m server.Message) (se
 	if err != nil {
 		return nil, err
 	}
-	return n.spread(&publish{life: n.life, to: t, m: m}, here), nil
+	return n.spread(&publish{life: n.life, to: t, m: m}, here, false), nil
 }
 
 // Post is server.Cluster's.
@@ -53,7 +53,7 @@ func (n *Node) Post(t server.Target, m server.Message) error {
 	if err := n.server.PostHere(t, m); err != nil {
 		return err
 	}
-	n.spread(&publish{life: n.life, to: t, m: m}, nil)
+	n.spread(&publish{life: n.life, to: t, m: m}, nil, false)
 	return nil
 }
 
@@ -66,15 +66,21 @@ func (n *Node) fits(m *server.Message) error {
 }
 
 // spread sends a publish to the other nodes that may have somebody it is for.
-func (n *Node) spread(p *publish, here server.OutcomeHere) *outcome {
-	o := &outcome{n: n, here: here, began: time.Now(), deadline: p.m.Deadline, done: make(chan struct{})}
-	n.choose(o, p.to)
+func (n *Node) spread(p *publish, here server.OutcomeHere, replayed bool) *outcome {
+	o := &outcome{n: n, here: here, began: time.Now(), deadline: p.m.Deadline, done: make(chan struct{}), replayed: replayed}
+	n.choose(o, p.to, p.once.Key != "")
 	if len(o.waits) == 0 {
 		close(o.done)
 		return o
 	}
 	o.left = len(o.waits)
 	body := p.append(make([]byte, 0, atTexts+len(p.m.Data)+64))
+	var note []byte
+	if p.once.Key != "" {
+		short := *p
+		short.note = true
+		note = short.append(nil)
+	}
 	s := &n.sender
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -82,16 +88,22 @@ func (n *Node) spread(p *publish, here server.OutcomeHere) *outcome {
 	o.number = s.number
 	n.requests.add(o)
 	for i := range o.waits {
-		n.sendOne(o, i, body)
+		if o.waits[i].note {
+			n.sendOne(o, i, note)
+		} else {
+			n.sendOne(o, i, body)
+		}
 	}
 	return o
 }
 
-// choose finds out who is asked, who need not be, and who is missing.
-func (n *Node) choose(o *outcome, t server.Target) {
+// choose finds out who is asked, who need not be, and who is missing. Of a publish with
+// a key all are told.
+func (n *Node) choose(o *outcome, t server.Target, keyed bool) {
 	up := n.connected()
 	for _, p := range n.members.all() {
-		if !n.concerned(p, t) {
+		note := !n.concerned(p, t)
+		if note && !keyed {
 			o.others++
 			continue
 		}
@@ -103,7 +115,7 @@ func (n *Node) choose(o *outcome, t server.Target) {
 		case st == suspect:
 			o.miss(p, whyNoAnswer)
 		default:
-			o.waits = append(o.waits, waitFor{p: p})
+			o.waits = append(o.waits, waitFor{p: p, note: note})
 		}
 	}
 	n.missUnknown(o)
@@ -218,7 +230,7 @@ func (n *Node) tellAll() {
 // tell sends on what a client said. Nobody is told who did not get it.
 func (n *Node) tell(p *publish) {
 	o := &outcome{n: n}
-	n.choose(o, p.to)
+	n.choose(o, p.to, false)
 	n.count.untold.Add(uint64(len(o.missing)))
 	if len(o.waits) == 0 {
 		return

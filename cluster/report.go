@@ -21,6 +21,7 @@ type report struct {
 	to     string // subject of the node that asks
 	number uint64
 	here   server.OutcomeHere
+	as     status    // what it is when it is done
 	at     time.Time // it came
 	said   time.Time // that it is at work; zero: never
 }
@@ -107,7 +108,7 @@ func (n *Node) tellReports() {
 		case err != nil: // the server has stopped
 			continue
 		case done:
-			a.status, a.result, a.took = statusDone, result, now.Sub(x.at)
+			a.status, a.result, a.took = x.as, result, now.Sub(x.at)
 		case now.Sub(x.at) > atWorkAfter && (x.said.IsZero() || now.Sub(x.said) > atWorkEvery):
 			x.said = now
 		default:

@@ -30,7 +30,8 @@ const (
 const (
 	flagBinary = 1 << 0
 	flagTell   = 1 << 1 // what a client says to others: nobody waits for the answer
-	flagsKnown = flagBinary | flagTell
+	flagNote   = 1 << 2 // the node has nobody it is for, and is to remember that for the key
+	flagsKnown = flagBinary | flagTell | flagNote
 )
 
 // status is what a node says of a publish.
@@ -42,6 +43,7 @@ const (
 	statusAtWork status = 2 // the answer is to come
 	statusBehind status = 3 // too much waits there: it was dropped
 	statusOther  status = 4 // its key was used there for another message
+	statusAgain  status = 5 // as done, but that was before, for the same key
 )
 
 // Places in a publish.
@@ -58,6 +60,7 @@ var errGarbled = errors.New("a message of another node is garbled")
 // publish is a message on its way to another node.
 type publish struct {
 	tell   bool
+	note   bool
 	life   uint64
 	number uint64
 	to     server.Target
@@ -89,6 +92,9 @@ func (p *publish) append(b []byte) []byte {
 	if p.tell {
 		flags |= flagTell
 	}
+	if p.note {
+		flags |= flagNote
+	}
 	b = append(b, version, kindPublish, flags)
 	b = binary.LittleEndian.AppendUint64(b, p.life)
 	b = append(b, make([]byte, 16)...)
@@ -98,6 +104,8 @@ func (p *publish) append(b []byte) []byte {
 		b = append(b, p.once.Print[:]...)
 	}
 	switch topics, clients := p.to.Topics(), p.to.Clients(); {
+	case p.note:
+		return append(b, 0)
 	case p.to.Everybody():
 		b = append(b, 0)
 	case len(topics) > 0:
@@ -178,7 +186,7 @@ func readPublish(b []byte) (p publish, err error) {
 	flags := r.byte()
 	p.life, p.number = r.u64(), r.u64()
 	left := int64(r.u64())
-	p.m.Binary, p.tell = flags&flagBinary != 0, flags&flagTell != 0
+	p.m.Binary, p.tell, p.note = flags&flagBinary != 0, flags&flagTell != 0, flags&flagNote != 0
 	if left != 0 {
 		p.m.Deadline = time.Now().Add(time.Duration(left))
 	}
@@ -225,9 +233,11 @@ type answer struct {
 	took   time.Duration // from its arrival to the answer
 }
 
+func (a *answer) done() bool { return a.status == statusDone || a.status == statusAgain }
+
 func (a *answer) append(b []byte) []byte {
 	b = append(binary.AppendUvarint(b, a.number), byte(a.status))
-	if a.status != statusDone {
+	if !a.done() {
 		return b
 	}
 	r := &a.result
@@ -239,7 +249,7 @@ func (a *answer) append(b []byte) []byte {
 
 func readAnswer(r *reader) (a answer) {
 	a.number, a.status = r.uvarint(), status(r.byte())
-	if a.status != statusDone {
+	if !a.done() {
 		return a
 	}
 	var n [7]int

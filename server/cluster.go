@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/google/uuid"
@@ -44,6 +45,8 @@ type Reach struct {
 	Missing []Missing `json:"missing"`
 	// Awaited is how many more may still answer.
 	Awaited int `json:"-"`
+	// Replayed says that all who answered had done so before, for the same key.
+	Replayed bool `json:"-"`
 	// PerNode is what each of those that were asked answered.
 	PerNode []NodeResult `json:"per_node,omitempty"`
 }
@@ -81,6 +84,9 @@ type Missing struct {
 	// Since is when it was heard of last.
 	Since time.Time `json:"since"`
 }
+
+// ErrKeyUsed is returned for a publish whose key was used for another one.
+var ErrKeyUsed = errors.New("this idempotency key was used for another message, target or option")
 
 // Join makes the server a node of a cluster. tag goes into the ids of the clients
 // to come. It is for between New and Start, or TakeOver.

@@ -118,6 +118,7 @@ func (f *serveFlags) clusterConfig(log *slog.Logger) cluster.Config {
 	c := &f.Cluster
 	return cluster.Config{Cluster: c.Cluster, Node: c.Node, Version: programVersion(), Expect: int(c.ClusterExpect),
 		SubscribeWait: time.Duration(c.ClusterSubscribeWait), Forget: time.Duration(c.ClusterForget),
+		KeyWindow: time.Duration(f.Admin.IdempotencyWindow), Keys: limit(f.Admin.IdempotencyKeys),
 		MaxPublish: int(f.Admin.MaxPublish), Logger: log}
 }
 
