@@ -46,7 +46,7 @@ type route struct {
 
 // calls lists the interface; GET takes HEAD along.
 func (a *api) calls() []route {
-	list := []route{
+	return []route{
 		{"GET", "/{$}", a.status},
 		{"GET", "/openapi.json", describeAPI},
 		{"GET", "/healthz", a.healthz},
@@ -60,6 +60,8 @@ func (a *api) calls() []route {
 		{"GET", "/v1/clients/{id}", a.oneClient},
 		{"DELETE", "/v1/clients/{id}", a.closeClient},
 		{"DELETE", "/v1/topics/{topic}/clients", a.closeTopic},
+		{"GET", "/v1/topics/{topic}", a.oneTopic},
+		{"GET", "/v1/nodes", a.nodes},
 		{"GET", pprofPath + "{$}", pprof.Index},
 		{"GET", pprofPath + "{profile}", profile},
 		{"GET", pprofPath + "cmdline", pprof.Cmdline},
@@ -68,10 +70,6 @@ func (a *api) calls() []route {
 		{"POST", pprofPath + "symbol", withBody(pprof.Symbol)},
 		{"GET", pprofPath + "trace", pprof.Trace},
 	}
-	if a.cluster != nil {
-		list = append(list, route{"GET", "/v1/nodes", a.nodes})
-	}
-	return list
 }
 
 // profile is for those that the runtime knows by name. pprof.Index would say in

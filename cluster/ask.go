@@ -179,7 +179,7 @@ func (n *Node) reply(to string, q *question) {
 	}
 	go func() {
 		defer func() { <-n.questions.places }()
-		ctx, cancel := context.WithTimeout(n.ctx, closeWithin)
+		ctx, cancel := context.WithTimeout(n.alive(), closeWithin)
 		defer cancel()
 		r := n.find(ctx, q)
 		r.Life, r.ID = n.life, q.ID

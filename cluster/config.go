@@ -48,6 +48,8 @@ type Config struct {
 	Keys      int
 	// MaxPublish is the largest message in bytes that publishers may send; 0 means 1 MiB.
 	MaxPublish int
+	// Publish takes what publishers send over NATS; nil: nobody does.
+	Publish Publish
 	// Logger gets what happens to the cluster; nil means slog.Default().
 	Logger *slog.Logger
 }

@@ -10,6 +10,7 @@ type counts struct {
 	stale       atomic.Uint64 // publishes that came after younger ones of their node, or twice
 	dropped     atomic.Uint64 // publishes of others, and what clients say, for want of room here
 	untold      atomic.Uint64 // times that what a client said did not go to a node
+	refused     atomic.Uint64 // messages over NATS that were wrong, and nobody waited for the answer
 	late        atomic.Uint64 // subscribes that were answered before all others knew
 	sameName    atomic.Uint64 // heartbeats of another node with this one's name
 

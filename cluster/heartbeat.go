@@ -37,7 +37,7 @@ func (n *Node) heartbeat(ask bool) []byte {
 
 // beat says to all who this node is.
 func (n *Node) beat(ask bool) {
-	_ = n.send(n.prefix+"all", n.heartbeat(ask)) // if NATS is away, there is nobody to tell
+	_ = n.send(n.all, n.heartbeat(ask)) // if NATS is away, there is nobody to tell
 }
 
 func (n *Node) setState(state int32) {
@@ -72,8 +72,8 @@ func (n *Node) join(ctx context.Context) error {
 
 // tend does what time brings: heartbeats, and an end for what is over.
 func (n *Node) tend() {
-	for n.ctx.Err() == nil {
-		wait(n.ctx, heartbeatEvery*4/5+rand.N(heartbeatEvery*2/5))
+	for n.alive().Err() == nil {
+		wait(n.alive(), heartbeatEvery*4/5+rand.N(heartbeatEvery*2/5))
 		n.beat(false)
 		n.forget()
 		n.closeIdle()

@@ -78,6 +78,19 @@ func (b *inbox) behind() (messages, bytes int) {
 	return len(b.list), b.bytes
 }
 
+// idle says that nothing waits, nor is about to begin.
+func (b *inbox) idle() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return len(b.list) == 0 && !b.busy
+}
+
+func (b *inbox) reopen() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.shut = false
+}
+
 func (b *inbox) close() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -103,7 +116,7 @@ func (n *Node) arrived(m *nats.Msg) {
 // deliver begins one publish after the other. While as many as may be are under way
 // here, it waits, and the inbox fills.
 func (n *Node) deliver() {
-	stop := context.AfterFunc(n.ctx, n.inbox.close)
+	stop := context.AfterFunc(n.alive(), n.inbox.close)
 	defer stop()
 	for {
 		a, ok := n.inbox.take()
@@ -145,14 +158,14 @@ func (n *Node) begin(a arrival, p *publish) {
 	switch {
 	case p.once.Key != "" && n.keys.max > 0:
 		var replayed bool
-		if here, replayed, err = n.once(n.ctx, p, p.note); replayed {
+		if here, replayed, err = n.once(n.alive(), p, p.note); replayed {
 			x.as = statusAgain
 		}
 	case p.note:
 		n.say(a.m.Reply, &answer{number: p.number, status: statusDone})
 		return
 	default:
-		here, err = n.server.BeginHere(n.ctx, p.to, p.m)
+		here, err = n.server.BeginHere(n.alive(), p.to, p.m)
 	}
 	switch {
 	case errors.Is(err, server.ErrKeyUsed):

@@ -139,7 +139,7 @@ func (n *Node) announce() {
 		select {
 		case <-i.kick:
 		case <-late.C:
-		case <-n.ctx.Done():
+		case <-n.alive().Done():
 			n.endWaits(^uint64(0))
 			return
 		}
@@ -160,7 +160,7 @@ func (n *Node) announceNow() {
 	version := i.version
 	i.mu.Unlock()
 	if delta != nil {
-		_ = n.send(n.prefix+"all", delta) // who does not get it sees it by the heartbeat's version
+		_ = n.send(n.all, delta) // who does not get it sees it by the heartbeat's version
 	}
 	i.sent.Store(version)
 	for _, subject := range to {

@@ -78,7 +78,7 @@ func (n *Node) options() []nats.Option {
 }
 
 func (n *Node) subscribe(conn *nats.Conn) error {
-	for _, subject := range []string{n.subject, n.prefix + "all"} {
+	for _, subject := range []string{n.subject, n.all} {
 		sub, err := conn.ChanSubscribe(subject, n.link.in)
 		if err != nil {
 			return err
@@ -132,7 +132,7 @@ func (e *ConnectError) Unwrap() error { return e.Err }
 // parted notes that NATS is away: everybody else is, for the time being.
 func (n *Node) parted(err error) {
 	n.link.up.Store(false)
-	if n.ctx.Err() != nil || n.state.Load() == stateMoving {
+	if n.alive().Err() != nil || n.state.Load() == stateMoving {
 		return
 	}
 	n.count.disconnects.Add(1)
@@ -183,7 +183,7 @@ func (n *Node) read() {
 		select {
 		case m := <-n.link.in:
 			n.take(m)
-		case <-n.ctx.Done():
+		case <-n.alive().Done():
 			return
 		}
 	}
@@ -191,6 +191,10 @@ func (n *Node) read() {
 
 // take looks at one message.
 func (n *Node) take(m *nats.Msg) {
+	if m.Subject != n.subject && m.Subject != n.all {
+		n.knocked(m)
+		return
+	}
 	if len(m.Data) < 2 || m.Data[0] != version {
 		n.count.unknown.Add(1)
 		return

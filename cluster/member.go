@@ -56,6 +56,7 @@ type peer struct {
 	rtt   atomic.Int64              // nanoseconds, smoothed; 0: not known yet
 
 	warned atomic.Bool // the log knows that it is gone
+	heard  atomic.Bool // since this node is connected
 
 	view  atomic.Pointer[view] // what it is interested in; nil: perhaps in everything
 	acked atomic.Uint64        // version of our interest that it knows
@@ -144,6 +145,7 @@ func (n *Node) heard(subject string, body []byte) {
 	p.told.Store(h)
 	n.noteState(p, h.State)
 	p.seen.Store(int64(n.now()))
+	p.heard.Store(true)
 	n.seeTags(h)
 	n.checkVersion(p, h.Interest)
 	switch {
@@ -183,10 +185,11 @@ func (n *Node) goodbye(life uint64) {
 	}
 }
 
-// noteState has what is held for a node that was moving go there when it is back.
+// noteState notes what a node says of itself. From when it is moving, publishes for it
+// are held; when it is back they go there.
 func (n *Node) noteState(p *peer, name string) {
 	state := int32(max(slices.Index(stateNames[:], name), 0))
-	if p.state.Load() == stateMoving && state != stateMoving {
+	if (p.state.Load() == stateMoving) != (state == stateMoving) {
 		n.release(p, state)
 		return
 	}

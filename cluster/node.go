@@ -35,20 +35,22 @@ type Server interface {
 // Node is this process in its cluster. Make one with New.
 type Node struct {
 	// Set by New, then constant.
-	cfg     Config
-	server  Server
-	log     *slog.Logger
-	prefix  string    // of all subjects
-	began   time.Time // what now counts from
-	ctx     context.Context
-	end     context.CancelFunc
+	cfg    Config
+	server Server
+	log    *slog.Logger
+	prefix string    // of all subjects
+	began  time.Time // what now counts from
+
+	session atomic.Pointer[session]
 	working sync.WaitGroup
+	left    bool // for an upgrade; of who does that
 
 	// Set by Start and Resume, then constant but while the process moves.
 	name    string
 	life    uint64
 	since   time.Time // when this life began, for people
 	subject string    // our own
+	all     string    // of all nodes
 
 	link      link
 	members   members
@@ -59,6 +61,7 @@ type Node struct {
 	interest  interest
 	keys      keys
 	questions questions
+	door      door
 
 	requests requests
 	tags     tags
@@ -78,9 +81,10 @@ func New(cfg Config, s Server) (*Node, error) {
 	var b [10]byte
 	_, _ = rand.Read(b[:]) // it never fails
 	n.life = binary.LittleEndian.Uint64(b[:])
+	n.all = n.prefix + "all"
 	n.subject = n.subjectOf(n.name, n.life)
 	n.tags.draw(binary.LittleEndian.Uint16(b[8:]))
-	n.ctx, n.end = context.WithCancel(context.Background())
+	n.session.Store(newSession())
 	n.members.init()
 	n.requests.init()
 	n.inbox.init()
@@ -88,6 +92,7 @@ func New(cfg Config, s Server) (*Node, error) {
 	n.reports.init()
 	n.interest.init()
 	n.questions.init()
+	n.door.init()
 	n.keys.init(cfg.KeyWindow, max(cfg.Keys, 0))
 	s.Join(n, n.tags.current())
 	return n, nil
@@ -116,7 +121,7 @@ func (n *Node) Start(ctx context.Context) error {
 		return err
 	}
 	n.setState(stateReady)
-	return nil
+	return n.openDoor()
 }
 
 // work begins what runs beside the server.
@@ -126,6 +131,7 @@ func (n *Node) work() {
 	n.working.Go(n.report)
 	n.working.Go(n.tellAll)
 	n.working.Go(n.announce)
+	n.working.Go(n.admit)
 	n.working.Go(n.tend)
 }
 
@@ -133,14 +139,35 @@ func (n *Node) work() {
 // until Close.
 func (n *Node) Drain() { n.setState(stateDraining) }
 
+// SetPublish is Config.Publish for a node that is made already. It is for before Start.
+func (n *Node) SetPublish(p Publish) { n.cfg.Publish = p }
+
 // Close says goodbye and ends the node.
 func (n *Node) Close() {
+	ctx, cancel := context.WithTimeout(n.alive(), time.Second)
+	defer cancel()
+	n.closeDoor(ctx)
 	n.setState(stateGone)
 	n.leave()
 }
 
+// session is the time from a connection to its end: an upgrade that fails has a second.
+type session struct {
+	ctx context.Context
+	end context.CancelFunc
+}
+
+func newSession() *session {
+	s := new(session)
+	s.ctx, s.end = context.WithCancel(context.Background())
+	return s
+}
+
+// alive ends with the node, or its session.
+func (n *Node) alive() context.Context { return n.session.Load().ctx }
+
 func (n *Node) leave() {
-	n.end()
+	n.session.Load().end()
 	n.link.close()
 	n.working.Wait()
 }

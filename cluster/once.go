@@ -80,6 +80,13 @@ func (k *keys) enter(o Once, now time.Duration) (e *remembered, mine bool) {
 	return e, true
 }
 
+// settled says that none is under way.
+func (k *keys) settled() bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return len(k.of) == len(k.ended)
+}
+
 func (k *keys) forgetLocked() {
 	delete(k.of, k.ended[0].key)
 	k.ended[0] = nil
@@ -121,7 +128,7 @@ func (n *Node) once(ctx context.Context, p *publish, note bool) (here server.Out
 		return nil, false, err
 	}
 	go func() {
-		r, err := begun.Wait(n.ctx)
+		r, err := begun.Wait(context.Background()) // the server ends it
 		n.keys.settle(e, r, err, n.now())
 	}()
 	return e, false, nil

@@ -202,7 +202,7 @@ func (o *outcome) Wait(ctx context.Context) (server.Result, error) {
 			o.check()
 		case <-ctx.Done():
 			return o.total(r), ctx.Err()
-		case <-o.n.ctx.Done():
+		case <-o.n.alive().Done():
 			o.n.requests.giveUpAll(whyGone)
 		}
 	}

@@ -178,12 +178,15 @@ func whyOf(err error) string {
 	return whyPartitioned
 }
 
-// release sends what was held for a node that has moved, and is in another state now.
-// All of that is under the lock, so nothing newer comes before it.
+// release puts a node into a state in which publishes are held, or out of it: then what
+// was held is sent. All of that is under the lock, so nothing newer comes before it, and
+// nothing is sent after this node has said that it knows of a move.
 func (n *Node) release(p *peer, state int32) {
 	n.sender.mu.Lock()
 	defer n.sender.mu.Unlock()
-	p.state.Store(state)
+	if p.state.Store(state); state == stateMoving {
+		return
+	}
 	for _, h := range p.held.list {
 		if !h.o.restart(h.w, n.now()) {
 			continue // it was given up
@@ -220,8 +223,12 @@ func (n *Node) tellAll() {
 	for {
 		select {
 		case p := <-n.tells.queue:
+			if p.sent != nil {
+				close(p.sent)
+				continue
+			}
 			n.tell(&p)
-		case <-n.ctx.Done():
+		case <-n.alive().Done():
 			return
 		}
 	}

@@ -55,7 +55,7 @@ func (n *Node) report() {
 			select {
 			case <-n.reports.more:
 				continue
-			case <-n.ctx.Done():
+			case <-n.alive().Done():
 				return
 			}
 		}
@@ -63,7 +63,7 @@ func (n *Node) report() {
 		select {
 		case <-first:
 		case <-look.C:
-		case <-n.ctx.Done():
+		case <-n.alive().Done():
 			return
 		}
 		n.tellReports()

@@ -85,6 +85,36 @@ type Missing struct {
 	Since time.Time `json:"since"`
 }
 
+// ClusterStats is what a node counts of its cluster, since its start.
+type ClusterStats struct {
+	Connected bool `json:"connected"` // to NATS
+	// Nodes is how many there are by state, this one left out: ready, joining, draining,
+	// moving, suspect, dead.
+	Nodes       map[string]int    `json:"nodes"`
+	Missing     map[string]uint64 `json:"missing"` // answers that did not come, by why
+	Late        uint64            `json:"interest_late"`
+	Stale       uint64            `json:"stale"`   // publishes that came twice, or after younger ones
+	Unknown     uint64            `json:"unknown"` // messages that this version does not know
+	Dropped     uint64            `json:"dropped"` // for want of room here
+	Refused     uint64            `json:"refused"` // publishers' messages over NATS that were wrong, and nobody waited for the answer
+	Untold      uint64            `json:"untold"`  // what clients said to others, for each node that it did not go to
+	Disconnects uint64            `json:"disconnects"`
+	SameName    uint64            `json:"same_name"` // heartbeats of others with this node's name
+	// BehindMessages and BehindBytes wait for the loops; UnderWay are begun.
+	BehindMessages int `json:"behind_messages"`
+	BehindBytes    int `json:"behind_bytes"`
+	UnderWay       int `json:"under_way"`
+	Awaited        int `json:"awaited"` // publishes of which other nodes have still to tell
+	Keys           int `json:"keys"`    // remembered
+	// RTT is the time in seconds to other nodes and back, by name, of 64 at most.
+	RTT map[string]float64 `json:"rtt_seconds"`
+}
+
+// Partitioned says that some or all other nodes are not reached.
+func (c ClusterStats) Partitioned() bool {
+	return !c.Connected || c.Nodes["suspect"]+c.Nodes["dead"] > 0
+}
+
 // ErrKeyUsed is returned for a publish whose key was used for another one.
 var ErrKeyUsed = errors.New("this idempotency key was used for another message, target or option")
 

@@ -11,6 +11,8 @@ import (
 // clusterSide is this process as a node of a cluster (package cluster).
 type clusterSide interface {
 	admin.Cluster
+	// TakePublishers has the node take what publishers send over NATS, before Start.
+	TakePublishers(p *admin.Publisher)
 	// Start connects to the other nodes; the server starts after it.
 	Start(ctx context.Context) error
 	// Resume is Start for a process that has taken over from another: state is what
@@ -32,7 +34,13 @@ type clusterSide interface {
 // join makes the server a node, if the flags say so.
 func (d *daemon) join(f *serveFlags) error {
 	node, err := f.newCluster(d.log.Logger, d.server)
+	if node == nil {
+		return err
+	}
 	d.cluster = node
+	cfg := f.adminConfig(d.log.Logger, d.server.Limits().Spare())
+	cfg.Cluster = node
+	node.TakePublishers(admin.NewPublisher(cfg, d.server))
 	return err
 }
 

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 
+	"wsd/admin"
 	"wsd/cluster"
 )
 
@@ -14,6 +15,13 @@ import (
 type clusterNode struct {
 	*cluster.Node
 	flags *clusterFlags
+}
+
+// TakePublishers has the node take what publishers send over NATS.
+func (n *clusterNode) TakePublishers(p *admin.Publisher) {
+	n.SetPublish(func(ctx context.Context, header map[string][]string, data []byte, wait bool) func(context.Context) (int, []byte) {
+		return p.Begin(ctx, header, data, wait).Wait
+	})
 }
 
 // Start is cluster.Node's.
