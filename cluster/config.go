@@ -25,9 +25,10 @@ type Config struct {
 	Node string
 	// Version is the program's, for people.
 	Version string
-	// Embed starts a NATS server inside the process. nil means that there is one
+	// Embed starts a NATS server inside the process; known are addresses of others that
+	// it is to connect to, beside those that it is configured with. nil means that there is one
 	// elsewhere, at URL.
-	Embed func() (Embedded, error)
+	Embed func(known []string) (Embedded, error)
 	// URL is that of an external NATS server, or several with commas, and Options say
 	// how to log in there.
 	URL     string
@@ -62,8 +63,6 @@ type Embedded interface {
 	Login() (user, password string)
 	// Addr is where other nodes' servers connect.
 	Addr() string
-	// AddPeers has it connect to other servers.
-	AddPeers(addresses []string)
 	// Refused says that it and another server do not trust each other; nil: they do.
 	Refused() error
 	// Stop ends it.

@@ -32,7 +32,7 @@ func (n *Node) connect() error {
 	l.in = make(chan *nats.Msg, channelSize)
 	url, options := n.cfg.URL, n.options()
 	if n.cfg.Embed != nil {
-		embedded, err := n.cfg.Embed()
+		embedded, err := n.cfg.Embed(n.knownRoutes())
 		if err != nil {
 			return err
 		}
@@ -59,6 +59,16 @@ func (n *Node) connect() error {
 	l.conn.Store(conn)
 	l.up.Store(true)
 	return nil
+}
+
+// knownRoutes are where the servers inside other nodes that are known take this one's.
+func (n *Node) knownRoutes() (list []string) {
+	for _, p := range n.members.all() {
+		if h := p.told.Load(); h.Routes != "" {
+			list = append(list, h.Routes)
+		}
+	}
+	return list
 }
 
 // options are those that everybody needs. A message that waits for a reconnect would

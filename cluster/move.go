@@ -199,17 +199,6 @@ func (m *members) awaitAll() {
 
 // introduce says who this node is until all who were there have heard of it.
 func (n *Node) introduce() {
-	if e := n.link.embed; e != nil {
-		var routes []string
-		for _, p := range n.members.all() {
-			if h := p.told.Load(); h.Routes != "" {
-				routes = append(routes, h.Routes)
-			}
-		}
-		if len(routes) > 0 {
-			e.AddPeers(routes)
-		}
-	}
 	n.setState(stateReady)
 	if err := n.openDoor(); err != nil {
 		n.log.Error("publishers over NATS are not served", "error", err)

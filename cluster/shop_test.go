@@ -26,9 +26,9 @@ type member struct {
 }
 
 // embedOn is a NATS server inside, for tests.
-func embedOn(listen string, peers ...string) func() (Embedded, error) {
-	return func() (Embedded, error) {
-		s, err := embed.Start(embed.Config{Cluster: "shop", Listen: listen, Peers: peers, MaxPayload: 8 << 20, Logger: slog.New(slog.DiscardHandler)})
+func embedOn(listen string, peers ...string) func([]string) (Embedded, error) {
+	return func(known []string) (Embedded, error) {
+		s, err := embed.Start(embed.Config{Cluster: "shop", Listen: listen, Peers: peers, Known: known, MaxPayload: 8 << 20, Logger: slog.New(slog.DiscardHandler)})
 		if err != nil {
 			return nil, err
 		}

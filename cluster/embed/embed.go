@@ -14,8 +14,8 @@ import (
 	"log/slog"
 	"net"
 	"net/url"
+	"slices"
 	"strconv"
-	"sync"
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
@@ -29,10 +29,13 @@ type Config struct {
 	Name string
 	// Listen is where the servers of other nodes connect, "host:port".
 	Listen string
-	// Peers are addresses of other nodes, "host:port". A name with several
-	// addresses, such as that of a headless service, stands for all of them, and is
-	// resolved anew every 10 s.
+	// Peers are addresses of other nodes, "host:port", of which one is enough: it tells
+	// of the others. A name is looked up again at each attempt, and one of its addresses
+	// taken that is not this server's own, as that of a headless service needs it.
 	Peers []string
+	// Known are further addresses of other nodes. A process that has taken over knows
+	// them from the older one, and need not wait until the others try again.
+	Known []string
 	// Clients is where programs without a server of their own connect, "host:port"; ""
 	// means nowhere.
 	Clients string
@@ -58,8 +61,8 @@ const (
 	writeDeadline = 2 * time.Second
 	maxPending    = 16 << 20
 	// routeRetries is how often a node that was found by hearsay is tried again, once a
-	// second, when it is gone. Config.Peers are tried for ever.
-	routeRetries = 300
+	// second, when it is gone: for an hour. Config.Peers are tried for ever.
+	routeRetries = 3600
 	startTimeout = 5 * time.Second
 )
 
@@ -69,10 +72,6 @@ type Server struct {
 	nats     *server.Server
 	log      *logger
 	password string
-	stop     chan struct{}
-
-	reloading sync.Mutex
-	opts      *server.Options // in force
 }
 
 // Error says what kept the server from starting, or from finding others. Field is
@@ -90,7 +89,7 @@ func (e *Error) Unwrap() error { return e.Err }
 // Start starts a server and returns when it takes connections. Errors are of type
 // *Error.
 func Start(cfg Config) (*Server, error) {
-	s := &Server{cfg: cfg, log: &logger{log: cfg.Logger}, stop: make(chan struct{}), password: cfg.Secret}
+	s := &Server{cfg: cfg, log: &logger{log: cfg.Logger}, password: cfg.Secret}
 	if s.log.log == nil {
 		s.log.log = slog.Default()
 	}
@@ -104,7 +103,6 @@ func Start(cfg Config) (*Server, error) {
 	if s.nats, err = server.NewServer(o); err != nil {
 		return nil, &Error{"Listen", cfg.Listen, err}
 	}
-	s.opts = o
 	s.nats.SetLoggerV2(s.log, false, false, false)
 	go s.nats.Start()
 	until := time.Now().Add(startTimeout)
@@ -121,9 +119,6 @@ func Start(cfg Config) (*Server, error) {
 	if err := s.failure(); err != nil {
 		s.nats.Shutdown()
 		return nil, err
-	}
-	if len(cfg.Peers) > 0 {
-		go s.resolve()
 	}
 	return s, nil
 }
@@ -175,16 +170,18 @@ func (s *Server) options() (*server.Options, error) {
 			o.TLSConfig, o.TLSTimeout, o.TLSVerify = s.cfg.TLS, 5, true
 		}
 	}
-	if o.Routes, err = s.routes(s.cfg.Peers); err != nil {
+	if o.Routes, err = s.routes(); err != nil {
 		return nil, err
 	}
 	return o, nil
 }
 
 // routes are the URLs of other nodes.
-func (s *Server) routes(addresses []string) ([]*url.URL, error) {
+func (s *Server) routes() ([]*url.URL, error) {
+	addresses := slices.Concat(s.cfg.Peers, s.cfg.Known)
+	slices.Sort(addresses)
 	var list []*url.URL
-	for _, address := range addresses {
+	for _, address := range slices.Compact(addresses) {
 		if _, _, err := split(address); err != nil {
 			return nil, &Error{"Peers", address, err}
 		}
@@ -250,6 +247,5 @@ func (s *Server) Refused() error { return s.log.refusal() }
 
 // Stop ends the server. What it has taken from inside the process is sent first.
 func (s *Server) Stop() {
-	close(s.stop)
 	s.nats.Shutdown()
 }

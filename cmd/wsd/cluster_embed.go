@@ -16,10 +16,13 @@ import (
 const leastPayload = 8 << 20
 
 // embed is how the NATS server inside is started.
-func (c *clusterFlags) embed(log *slog.Logger, secret string, mutual *tls.Config, maxPublish int) (func() (cluster.Embedded, error), error) {
+func (c *clusterFlags) embed(log *slog.Logger, secret string, mutual *tls.Config, maxPublish int) (func([]string) (cluster.Embedded, error), error) {
 	cfg := embed.Config{Cluster: c.Cluster, Name: c.Node, Listen: c.ClusterListen, Peers: c.ClusterPeers, Clients: c.ClusterClients,
 		Secret: secret, TLS: mutual, MaxPayload: max(leastPayload, maxPublish+maxPublish/8+(1<<20)), Logger: log}
-	return func() (cluster.Embedded, error) { return started(embed.Start(cfg)) }, nil
+	return func(known []string) (cluster.Embedded, error) {
+		cfg.Known = known
+		return started(embed.Start(cfg))
+	}, nil
 }
 
 func started(s *embed.Server, err error) (cluster.Embedded, error) {
