@@ -25,7 +25,8 @@ import (
 type Config struct {
 	// Cluster is the name that all servers of the mesh have in common.
 	Cluster string
-	// Name is this server's, for people.
+	// Name is this server's, for people. Two of the same name would not talk to each
+	// other, and never find out why: NATS gets a few random digits along.
 	Name string
 	// Listen is where the servers of other nodes connect, "host:port".
 	Listen string
@@ -147,7 +148,7 @@ func (s *Server) options() (*server.Options, error) {
 		return nil, &Error{"Listen", s.cfg.Listen, err}
 	}
 	o := &server.Options{
-		ServerName: s.cfg.Name, Host: "127.0.0.1", Port: server.RANDOM_PORT, Username: user, Password: s.password,
+		ServerName: s.cfg.Name + "-" + random()[:8], Host: "127.0.0.1", Port: server.RANDOM_PORT, Username: user, Password: s.password,
 		NoSigs: true, NoLog: true, MaxPayload: int32(s.cfg.MaxPayload), MaxPending: maxPending, WriteDeadline: writeDeadline,
 		PingInterval: pingInterval, MaxPingsOut: pingsOut,
 		// A slow node must not slow down those who send to it.
