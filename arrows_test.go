@@ -38,7 +38,10 @@ var arrows = map[string][]string{
 
 	"upgrade": {"server"},
 
-	"cmd/wsd":       {"admin", "auth", "bench", "bench/report", "dispatch", "host", "server", "upgrade"},
+	"cluster":       {"server"},
+	"cluster/embed": {},
+
+	"cmd/wsd":       {"admin", "auth", "bench", "bench/report", "cluster", "cluster/embed", "dispatch", "host", "server", "upgrade"},
 	"examples/chat": {"dispatch", "server"},
 	"bench/attack":  {"conn"},
 }
@@ -58,6 +61,8 @@ var foreign = map[string][]string{
 	"go.yaml.in/yaml/":                  {"bench", "cmd/wsd"},
 	"github.com/golang-jwt/":            {"auth"},
 	"github.com/prometheus/":            {"admin", "bench", "host"},
+	"github.com/nats-io/nats.go":        {"cluster", "cmd/wsd"},
+	"github.com/nats-io/nats-server/":   {"cluster/embed"},
 }
 
 // pure are the packages that only compute: no descriptor, no goroutine, no
@@ -160,7 +165,7 @@ func TestEveryPackageSaysWhatItIsFor(t *testing.T) {
 // command in a package.)
 func TestLibrariesNameNoFlags(t *testing.T) {
 	flag := regexp.MustCompile(`(^|[^-\w])--[a-z]`)
-	for _, dir := range []string{"admin", "auth", "conn", "dispatch", "netpoll", "server", "topic"} {
+	for _, dir := range []string{"admin", "auth", "cluster", "cluster/embed", "conn", "dispatch", "netpoll", "server", "topic"} {
 		files, err := filepath.Glob(filepath.Join(dir, "*.go"))
 		if err != nil || len(files) == 0 {
 			t.Fatalf("%s: %v, no files", dir, err)

@@ -58,6 +58,8 @@ type Config struct {
 	// LogDropped, if set, says how many lines of the log were dropped because
 	// nobody took them.
 	LogDropped func() uint64
+	// Cluster is the cluster that the server is a node of; nil: none.
+	Cluster Cluster
 	// Inherited is the listening socket, as File of an older process returns it. New
 	// takes it over. nil: New opens one on Listen.
 	Inherited *os.File

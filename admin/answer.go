@@ -10,11 +10,18 @@ func answer(w http.ResponseWriter, status int, v any) { write(w, "application/js
 
 // problem writes an error as RFC 9457 has it. The detail says what to do.
 func problem(w http.ResponseWriter, status int, detail string) {
-	write(w, "application/problem+json", status, struct {
-		Title  string `json:"title"`
-		Status int    `json:"status"`
-		Detail string `json:"detail"`
-	}{http.StatusText(status), status, detail})
+	write(w, "application/problem+json", status, problemOf(status, detail))
+}
+
+// described is an error as RFC 9457 has it.
+type described struct {
+	Title  string `json:"title"`
+	Status int    `json:"status"`
+	Detail string `json:"detail"`
+}
+
+func problemOf(status int, detail string) described {
+	return described{http.StatusText(status), status, detail}
 }
 
 func write(w http.ResponseWriter, contentType string, status int, v any) {

@@ -2,6 +2,7 @@ package admin
 
 import (
 	"context"
+	"encoding/json"
 
 	"github.com/google/uuid"
 
@@ -35,4 +36,36 @@ type Backend interface {
 	CloseClient(ctx context.Context, id uuid.UUID, code int, reason string) bool
 	// CloseTopic closes the subscribers and counts them.
 	CloseTopic(ctx context.Context, topic string, code int, reason string) (int, error)
+	// Subscribers counts a topic's.
+	Subscribers(ctx context.Context, topic string) (int, error)
+}
+
+// Cluster is what the handlers ask of the other nodes. Any number of goroutines call it
+// at once.
+type Cluster interface {
+	// Self is this node's name.
+	Self() string
+	// Nodes are all that are known, by name, this one among them. It asks each, until
+	// ctx ends.
+	Nodes(ctx context.Context) ([]server.NodeInfo, server.Reach)
+	// BeginOnce is Backend.Begin for a publish with an idempotency key, which each node
+	// does once. The error may be server.ErrKeyUsed, too.
+	BeginOnce(ctx context.Context, key string, print [32]byte, to server.Target, m server.Message) (server.Outcome, error)
+	// Connected says whether other nodes can be reached at all.
+	Connected() bool
+
+	// Client is Backend.Client at whatever node it is, which is returned.
+	Client(ctx context.Context, id uuid.UUID) (info server.ClientInfo, node string, found bool, reach server.Reach)
+	// Clients lists those of all nodes, or of one (only).
+	Clients(ctx context.Context, cursor string, limit int, only string) (list []server.ClientInfo, next string, reach server.Reach, err error)
+	// CloseClient reports whether there was one.
+	CloseClient(ctx context.Context, id uuid.UUID, code int, reason string) (found bool, reach server.Reach)
+	// CloseTopic closes the subscribers at all nodes and counts them.
+	CloseTopic(ctx context.Context, topic string, code int, reason string) (closed int, reach server.Reach, err error)
+	// Topic counts a topic's subscribers, by node.
+	Topic(ctx context.Context, topic string) (clients int, byNode map[string]int, reach server.Reach, err error)
+	// Stats are the totals of each node, as JSON, by name.
+	Stats(ctx context.Context) (byNode map[string]json.RawMessage, reach server.Reach)
+	// Totals are what the node counts.
+	Totals() server.ClusterStats
 }

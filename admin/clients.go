@@ -23,13 +23,14 @@ type client struct {
 	Topics         []string  `json:"topics"`
 	QueuedBytes    int       `json:"queued_bytes"`
 	QueuedMessages int       `json:"queued_messages"`
+	Node           string    `json:"node,omitempty"` // it is at, in a cluster
 }
 
 func newClient(in server.ClientInfo) client {
 	if in.Topics == nil {
 		in.Topics = []string{}
 	}
-	return client{in.ID, in.Address, in.Path, in.ConnectedAt.UTC(), in.LastSeen.UTC(), in.Topics, in.QueuedBytes, in.QueuedMessages}
+	return client{in.ID, in.Address, in.Path, in.ConnectedAt.UTC(), in.LastSeen.UTC(), in.Topics, in.QueuedBytes, in.QueuedMessages, ""}
 }
 
 // askTimeout bounds how long a loop may take to say what it knows.
@@ -45,6 +46,10 @@ func (a *api) oneClient(w http.ResponseWriter, r *http.Request) {
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), askTimeout)
 	defer cancel()
+	if a.cluster != nil {
+		a.oneOfAll(w, ctx, id)
+		return
+	}
 	info, found := a.backend.Client(ctx, id)
 	if !found {
 		unknown(w, ctx, id)
@@ -83,10 +88,11 @@ const (
 type page struct {
 	Clients []client `json:"clients"`
 	Next    string   `json:"next"`
+	*reached
 }
 
 func (a *api) allClients(w http.ResponseWriter, r *http.Request) {
-	q, err := query(r, "cursor", "limit")
+	q, err := query(r, a.inCluster("cursor", "limit", "node")...)
 	if err != nil {
 		problem(w, http.StatusBadRequest, err.Error())
 		return
@@ -100,7 +106,7 @@ func (a *api) allClients(w http.ResponseWriter, r *http.Request) {
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), askTimeout)
 	defer cancel()
-	list, next, err := a.fullPage(ctx, q["cursor"], limit)
+	list, next, reach, err := a.fullPage(ctx, q["cursor"], limit, q["node"])
 	switch {
 	case errors.Is(err, server.ErrCursor):
 		problem(w, http.StatusBadRequest, "cursor is what the page before gave as next")
@@ -109,7 +115,7 @@ func (a *api) allClients(w http.ResponseWriter, r *http.Request) {
 		problem(w, http.StatusServiceUnavailable, errLoop.Error())
 		return
 	}
-	p := page{Clients: make([]client, len(list)), Next: next}
+	p := page{Clients: make([]client, len(list)), Next: next, reached: reach}
 	for i, in := range list {
 		p.Clients[i] = newClient(in)
 	}
@@ -117,14 +123,20 @@ func (a *api) allClients(w http.ResponseWriter, r *http.Request) {
 }
 
 // fullPage asks on until the page is full: the server's own pages end where one
-// of its loops does.
-func (a *api) fullPage(ctx context.Context, cursor string, limit int) (list []server.ClientInfo, next string, err error) {
+// of its loops does. reach is nil if the server is alone.
+func (a *api) fullPage(ctx context.Context, cursor string, limit int, node string) (list []server.ClientInfo, next string, reach *reached, err error) {
 	for next = cursor; ; {
 		var some []server.ClientInfo
-		some, next, err = a.backend.Clients(ctx, next, limit-len(list))
+		if a.cluster == nil {
+			some, next, err = a.backend.Clients(ctx, next, limit-len(list))
+		} else {
+			var part server.Reach
+			some, next, part, err = a.cluster.Clients(ctx, next, limit-len(list), node)
+			reach = reach.and(part)
+		}
 		list = append(list, some...)
 		if err != nil || next == "" || len(list) >= limit {
-			return list, next, err
+			return list, next, reach, err
 		}
 	}
 }

@@ -23,7 +23,12 @@ func (a *api) closeClient(w http.ResponseWriter, r *http.Request) {
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), askTimeout)
 	defer cancel()
-	if !a.backend.CloseClient(ctx, id, code, reason) {
+	if a.cluster != nil {
+		if found, reach := a.cluster.CloseClient(ctx, id, code, reason); !found {
+			unknownOfAll(w, ctx, id, reach)
+			return
+		}
+	} else if !a.backend.CloseClient(ctx, id, code, reason) {
 		unknown(w, ctx, id)
 		return
 	}
@@ -33,6 +38,7 @@ func (a *api) closeClient(w http.ResponseWriter, r *http.Request) {
 // closed is the answer to closing all subscribers of a topic.
 type closed struct {
 	Closed int `json:"closed"`
+	*reached
 }
 
 func (a *api) closeTopic(w http.ResponseWriter, r *http.Request) {
@@ -52,12 +58,22 @@ func (a *api) closeTopic(w http.ResponseWriter, r *http.Request) {
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), askTimeout)
 	defer cancel()
-	n, err := a.backend.CloseTopic(ctx, topic, code, reason)
+	n, reach, err := a.closeAll(ctx, topic, code, reason)
 	if err != nil {
 		problem(w, http.StatusServiceUnavailable, fmt.Sprintf("%d were closed, then: %v", n, err))
 		return
 	}
-	answer(w, http.StatusOK, closed{n})
+	answer(w, http.StatusOK, closed{n, reach})
+}
+
+// closeAll closes a topic's subscribers, in a cluster those of all nodes.
+func (a *api) closeAll(ctx context.Context, topic string, code int, reason string) (n int, reach *reached, err error) {
+	if a.cluster == nil {
+		n, err = a.backend.CloseTopic(ctx, topic, code, reason)
+		return n, nil, err
+	}
+	n, all, err := a.cluster.CloseTopic(ctx, topic, code, reason)
+	return n, reach.and(all), err
 }
 
 // closeDefault is policy violation: somebody decided that the client goes.

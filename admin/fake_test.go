@@ -133,6 +133,8 @@ func (f *fake) CloseTopic(_ context.Context, topic string, code int, reason stri
 	return 7, f.err
 }
 
+func (f *fake) Subscribers(context.Context, string) (int, error) { return 7, f.err }
+
 const testToken = "open-sesame-0123456789"
 
 // start serves a fake on a free port until the test ends.

@@ -11,11 +11,14 @@ import (
 // state is the answer to a health check.
 type state struct {
 	Status string `json:"status"`
+	// Cluster is connected or partitioned; "": the server is in none. Clients are
+	// welcome in any case.
+	Cluster string `json:"cluster,omitempty"`
 }
 
 // healthz says that the process answers.
 func (a *api) healthz(w http.ResponseWriter, _ *http.Request) {
-	answer(w, http.StatusOK, state{"ok"})
+	answer(w, http.StatusOK, state{Status: "ok"})
 }
 
 // readyz says whether clients should be sent here: not while the server
@@ -25,7 +28,13 @@ func (a *api) readyz(w http.ResponseWriter, _ *http.Request) {
 		problem(w, http.StatusServiceUnavailable, err.Error())
 		return
 	}
-	answer(w, http.StatusOK, state{"ready"})
+	s := state{Status: "ready"}
+	if a.cluster != nil {
+		if s.Cluster = "connected"; a.cluster.Totals().Partitioned() {
+			s.Cluster = "partitioned"
+		}
+	}
+	answer(w, http.StatusOK, s)
 }
 
 func (a *api) ready() error {
@@ -73,7 +82,11 @@ type adminTotals struct {
 	Refused     uint64 `json:"requests_refused"`
 }
 
-func (a *api) stats(w http.ResponseWriter, _ *http.Request) {
+func (a *api) stats(w http.ResponseWriter, r *http.Request) {
+	if q, err := query(r, "cluster"); a.cluster != nil && err == nil && q["cluster"] == "true" {
+		a.statsOfAll(w, r)
+		return
+	}
 	own := adminTotals{a.conns.open(), a.conns.evicted.Load(), a.conns.refused.Load()}
 	answer(w, http.StatusOK, totals{a.backend.Stats(), own, a.logDropped(), usage{a.resources.now(), a.backend.Limits().Descriptors}})
 }

@@ -59,5 +59,8 @@ func (c collector) Collect(to chan<- prometheus.Metric) {
 	e.counter(adminEvicted, a.conns.evicted.Load())
 	e.counter(logDropped, a.logDropped())
 	e.counter(adminRefused, a.conns.refused.Load())
+	if a.cluster != nil {
+		e.cluster(a.cluster.Totals())
+	}
 	e.process(a.resources.now(), limits)
 }

@@ -119,6 +119,25 @@ func (e export) loops(st *server.Stats) {
 	e.histogram(batchSize, st.BatchSize)
 }
 
+func (e export) cluster(c server.ClusterStats) {
+	for state, n := range c.Nodes {
+		e.gauge(clusterNodes, float64(n), state)
+	}
+	e.each(clusterMissing, c.Missing)
+	for name, seconds := range c.RTT {
+		e.gauge(clusterRTT, seconds, name)
+	}
+	for d, n := range map[*prometheus.Desc]uint64{clusterLate: c.Late, clusterStale: c.Stale, clusterUnknown: c.Unknown, clusterDropped: c.Dropped,
+		clusterUntold: c.Untold, clusterRefused: c.Refused, clusterDisconnects: c.Disconnects, clusterSameName: c.SameName} {
+		e.counter(d, n)
+	}
+	e.gauge(clusterConnected, float64(bit(c.Connected)))
+	for d, n := range map[*prometheus.Desc]int{clusterBehind: c.BehindMessages, clusterBehindBytes: c.BehindBytes, clusterUnderWay: c.UnderWay,
+		clusterAwaited: c.Awaited, clusterKeys: c.Keys} {
+		e.gauge(d, float64(n))
+	}
+}
+
 // began is when the process did, near enough.
 var began = time.Now()
 

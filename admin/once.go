@@ -6,6 +6,8 @@ import (
 	"net/http"
 	"sync"
 	"time"
+
+	"wsd/server"
 )
 
 // once remembers the answers to publishes that carried an idempotency key, so
@@ -52,7 +54,7 @@ func (o *once) do(ctx context.Context, key string, print [sha256.Size]byte, f fu
 // first call of the key (mine).
 func (o *once) begin(key string, print [sha256.Size]byte, f func() coming) (answer coming, mine bool) {
 	if o.max == 0 {
-		return reply{status: http.StatusNotImplemented, detail: "idempotency keys are turned off here"}, false
+		return errNoKeys, false
 	}
 	e, mine := o.enter(key, print)
 	switch {
@@ -61,9 +63,22 @@ func (o *once) begin(key string, print [sha256.Size]byte, f func() coming) (answ
 	case mine:
 		o.run(e, f)
 	case e.print != print:
-		return reply{status: http.StatusUnprocessableEntity, detail: "this idempotency key was used for another message, target or option"}, false
+		return reply{status: http.StatusUnprocessableEntity, detail: server.ErrKeyUsed.Error()}, false
 	}
 	return keyed{e, !mine}, mine
+}
+
+var errNoKeys = reply{status: http.StatusNotImplemented, detail: "idempotency keys are turned off here"}
+
+// known returns the entry of a key whose answer is there, nil if there is none.
+func (o *once) known(key string) *entry {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	e := o.entries[key]
+	if e == nil || e.until.IsZero() || !o.now().Before(e.until) {
+		return nil
+	}
+	return e
 }
 
 // keyed is the answer to a publish with a key.

@@ -216,9 +216,10 @@ func schemaAt(place []string) (*jsonschema.Schema, error) {
 // The parameters that are described are those that the handlers take: one that
 // is not described is refused.
 func TestParametersAreAsDescribed(t *testing.T) {
-	base := start(t, &fake{clients: crowd(1)}, nil)
+	f := &fakeCluster{fake: &fake{clients: crowd(1)}} // some are for a cluster alone
+	base := start(t, fakeNode{f.fake, f}, func(cfg *Config) { cfg.Cluster = f })
 	values := map[string]string{"all": "", "topic": "a", "client": idA, "wait": "true", "coalesce": "c", "deadline": "1s", "answer": "errors",
-		"limit": "1", "cursor": "", "code": "1000", "reason": "r"}
+		"limit": "1", "cursor": "", "code": "1000", "reason": "r", "nodes": "true", "node": "n1"}
 	for path, methods := range at(description(t), "paths") {
 		if !strings.HasPrefix(path, "/v1/") || path == "/v1/info" || path == "/v1/stats" {
 			continue

@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"maps"
@@ -18,6 +19,10 @@ type order struct {
 	coalesce string
 	deadline time.Duration // 0: none
 	noWait   bool
+	perNode  bool // the answer is to tell of each node
+
+	key   string // if the nodes of a cluster are to remember it; "": none
+	print [sha256.Size]byte
 }
 
 // Bounds of an order.
@@ -38,6 +43,9 @@ func parseOrder(query string) (order, error) {
 	if o.noWait, err = takeNoWait(q); err != nil {
 		return order{}, err
 	}
+	if o.perNode, err = takeNodes(q); err != nil {
+		return order{}, err
+	}
 	coalesce, deadline, err := takeBoth(q)
 	if err != nil {
 		return order{}, err
@@ -55,6 +63,14 @@ func takeNoWait(q url.Values) (bool, error) {
 		return false, err
 	}
 	return parseNoWait(value)
+}
+
+func takeNodes(q url.Values) (bool, error) {
+	value, given, err := take(q, "nodes")
+	if err == nil && given && value != "true" && value != "false" {
+		err = fmt.Errorf("nodes=%s: use true or false", value)
+	}
+	return value == "true", err
 }
 
 // parseNoWait reads the parameter wait, where it is given.

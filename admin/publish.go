@@ -20,6 +20,9 @@ func (a *api) publish(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	o, err := parseOrder(r.URL.RawQuery)
+	if err == nil && o.perNode && a.cluster == nil {
+		err = errUnknown("nodes")
+	}
 	if err != nil {
 		problem(w, http.StatusBadRequest, err.Error())
 		return
@@ -40,6 +43,14 @@ func (a *api) publish(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	print := fingerprint([]byte(r.URL.RawQuery), []byte{'\n', bit(binary)}, data)
+	if a.cluster != nil {
+		p, ok := a.beginOnce(r.Context(), &o, key, print, m).wait(r.Context())
+		if !ok {
+			p = reply{status: http.StatusAccepted}
+		}
+		p.write(w)
+		return
+	}
 	// Without the request's context: a publisher that hangs up and asks again is
 	// to get the answer.
 	a.once.do(r.Context(), key, print, func() coming { return a.begin(context.WithoutCancel(r.Context()), &o, m) }).write(w)

@@ -14,6 +14,7 @@ import (
 type api struct {
 	// Set by newAPI, then constant.
 	backend    Backend
+	cluster    Cluster // nil: the server is alone
 	maxPublish int64
 	log        *slog.Logger
 	version    string
@@ -30,7 +31,7 @@ type api struct {
 }
 
 func newAPI(ending context.Context, cfg Config, backend Backend) *api {
-	return &api{backend: backend, maxPublish: cfg.MaxPublish, log: cfg.Logger, version: cfg.Version, path: cfg.Path, streamIdle: streamIdle,
+	return &api{backend: backend, cluster: cfg.Cluster, maxPublish: cfg.MaxPublish, log: cfg.Logger, version: cfg.Version, path: cfg.Path, streamIdle: streamIdle,
 		logDropped: cfg.LogDropped, ending: ending, resources: newResources(), turnstile: &turnstile{},
 		conns: limitConns(nil, cfg.MaxConns), once: newOnce(cfg.IdempotencyWindow, max(cfg.IdempotencyKeys, 0))}
 }
@@ -59,6 +60,8 @@ func (a *api) calls() []route {
 		{"GET", "/v1/clients/{id}", a.oneClient},
 		{"DELETE", "/v1/clients/{id}", a.closeClient},
 		{"DELETE", "/v1/topics/{topic}/clients", a.closeTopic},
+		{"GET", "/v1/topics/{topic}", a.oneTopic},
+		{"GET", "/v1/nodes", a.nodes},
 		{"GET", pprofPath + "{$}", pprof.Index},
 		{"GET", pprofPath + "{profile}", profile},
 		{"GET", pprofPath + "cmdline", pprof.Cmdline},

@@ -13,17 +13,20 @@ import (
 type outcome struct {
 	server.Result
 	LastClient float64 `json:"last_client_seconds"`
+	*server.Reach
 }
 
 // accepted is the answer when it was not.
 type accepted struct {
 	Accepted bool `json:"accepted"`
+	*known
 }
 
 // reply is the answer to a publish, kept for whoever repeats the request.
 type reply struct {
 	status   int
 	outcome  outcome // if status is 200
+	known    *known  // if status is 202, in a cluster
 	detail   string  // if status is an error
 	replayed bool    // it is the answer to an earlier request of the same key
 }
@@ -38,7 +41,7 @@ func (p reply) write(w http.ResponseWriter) {
 	case http.StatusOK:
 		answer(w, p.status, p.outcome)
 	case http.StatusAccepted:
-		answer(w, p.status, accepted{true})
+		answer(w, p.status, accepted{true, p.known})
 	default:
 		if p.status == http.StatusServiceUnavailable {
 			w.Header().Set("Retry-After", "1")
@@ -70,8 +73,10 @@ func (a *api) begin(ctx context.Context, o *order, m server.Message) coming {
 	until := time.Now().Add(publishTimeout)
 	ctx, cancel := context.WithDeadline(ctx, until)
 	defer cancel()
-	outcome, err := a.backend.Begin(ctx, o.to, m)
+	outcome, err := a.beginAt(ctx, o, m)
 	switch {
+	case errors.Is(err, server.ErrKeyUsed):
+		return reply{status: http.StatusUnprocessableEntity, detail: err.Error()}
 	case errors.Is(err, server.ErrTooLarge):
 		return reply{status: http.StatusRequestEntityTooLarge, detail: err.Error()}
 	case errors.Is(err, server.ErrNotText):
@@ -80,10 +85,12 @@ func (a *api) begin(ctx context.Context, o *order, m server.Message) coming {
 		return reply{status: http.StatusServiceUnavailable, detail: "too many publishes are under way: this one has not begun"}
 	case err != nil:
 		return reply{status: http.StatusServiceUnavailable, detail: err.Error()}
-	case o.noWait:
-		return reply{status: http.StatusAccepted}
 	}
-	return publishing{a, outcome, until}
+	p := publishing{a, outcome, until, o.perNode}
+	if o.noWait {
+		return p.accepted()
+	}
+	return p
 }
 
 // publishing is the answer to a publish that is under way.
@@ -91,6 +98,18 @@ type publishing struct {
 	api     *api
 	outcome server.Outcome
 	until   time.Time // from then on the answer is 202
+	perNode bool      // the answer tells of each node
+}
+
+// accepted is the answer while it is under way.
+func (p publishing) accepted() reply {
+	r := reply{status: http.StatusAccepted}
+	if p.api.cluster != nil {
+		if now, _, _ := p.outcome.Poll(); now.Reach != nil {
+			r.known = &known{now.Reach.Nodes + now.Reach.Awaited, now.Reach.Missing}
+		}
+	}
+	return r
 }
 
 func (p publishing) poll() (reply, bool) {
@@ -109,7 +128,7 @@ func (p publishing) wait(ctx context.Context) (reply, bool) {
 	case err == nil || limited.Err() == nil:
 		return p.reply(result, err), true
 	case ctx.Err() == nil:
-		return reply{status: http.StatusAccepted}, true
+		return p.accepted(), true
 	}
 	return reply{}, false
 }
@@ -119,7 +138,8 @@ func (p publishing) reply(result server.Result, err error) reply {
 		p.api.log.Debug("publish failed", "error", err)
 		return reply{status: http.StatusServiceUnavailable, detail: err.Error()}
 	}
-	return reply{status: http.StatusOK, outcome: outcome{result, result.LastClient.Seconds()}}
+	return reply{status: http.StatusOK, outcome: outcome{result, result.LastClient.Seconds(), reachOf(result.Reach, p.perNode)},
+		replayed: result.Reach != nil && result.Reach.Replayed}
 }
 
 // send begins a publish and waits for the answer. Who has hung up meanwhile gets

@@ -70,7 +70,7 @@ func TestPublishTimeout(t *testing.T) {
 	}
 	f.hold = make(chan struct{})
 	outcome, _ := f.Begin(t.Context(), server.All(), server.Message{})
-	if p, ok := (publishing{a, outcome, time.Now()}).wait(t.Context()); !ok || p.status != 202 {
+	if p, ok := (publishing{a, outcome, time.Now(), false}).wait(t.Context()); !ok || p.status != 202 {
 		t.Errorf("out of time, its answer is %+v", p)
 	}
 	for err, want := range map[error]int{context.DeadlineExceeded: 503, server.ErrStopped: 503, server.ErrTooLarge: 413} {

@@ -231,6 +231,9 @@ func (s *stream) publish(began time.Time, text []byte, tooLong bool) coming {
 	if l.key == nil {
 		return s.api.begin(s.r.Context(), &o, m)
 	}
+	if s.api.cluster != nil {
+		return s.api.beginOnce(s.r.Context(), &o, *l.key, fingerprint(text), m)
+	}
 	answer, _ := s.api.once.begin(*l.key, fingerprint(text), func() coming {
 		return s.api.begin(context.WithoutCancel(s.r.Context()), &o, m)
 	})

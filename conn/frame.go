@@ -53,6 +53,17 @@ func Compile(op ws.OpCode, payload []byte) []byte {
 	return AppendFrame(make([]byte, 0, headerSize(len(payload))+len(payload)), op, payload)
 }
 
+// Payload is what an unmasked frame that was made here carries.
+func Payload(frame []byte) []byte {
+	switch frame[1] {
+	case 126:
+		return frame[4:]
+	case 127:
+		return frame[10:]
+	}
+	return frame[2:]
+}
+
 // BeginFrame starts an unmasked frame whose payload the caller appends to
 // newOut; EndFrame, given mark, completes it. In between nothing else may be
 // appended.

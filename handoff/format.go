@@ -68,7 +68,7 @@
 //	kind 8   a blob that must be known by its name
 //	kind 9   a topic's history: bytes topic, uvarint n, n × { uvarint frame, u64 sequence, i64 age (ns) }
 //
-// Names of blobs that are to come: node and tag in a cluster, history's epoch, the
+// Names of blobs that are to come: history's epoch, the
 // master of TLS tickets; revocations, as kind 8.
 package handoff
 
@@ -175,6 +175,9 @@ type Blob struct {
 
 // BlobApplication is the name of what the application passes on to itself.
 const BlobApplication = "application"
+
+// BlobCluster is the name of what a node of a cluster passes on to itself.
+const BlobCluster = "cluster"
 
 // Frame is a published message, with its frame header, that clients wait for.
 type Frame struct {

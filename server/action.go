@@ -96,7 +96,7 @@ func (l *loop) act(msg, out []byte) (_ []byte, held bool) {
 func (l *loop) perform(a *dispatch.Action, out []byte, fan bool) (_ []byte, held bool) {
 	if fan {
 		code := l.mayFanOut(&l.feeding.ctx)
-		if code == dispatch.OK && l.server.backlog.full() {
+		if code == dispatch.OK && l.server.fanoutFull() {
 			l.count.n[nBusy]++
 			code = dispatch.Busy
 		}
@@ -114,12 +114,17 @@ func (l *loop) perform(a *dispatch.Action, out []byte, fan bool) (_ []byte, held
 	out, mark := conn.BeginFrame(out)
 	out, code := l.call(a, out)
 	out = conn.EndFrame(out, mark, ws.OpText)
+	topics := l.feeding.subscribed
+	l.feeding.subscribed = nil
 	l.count.actions[a.Index].codes[codeIndex(code)]++
 	if fan && code == dispatch.OK {
 		keep := l.server.fanOut(&l.feeding.env, l.feeding.cur.id, append([]byte(nil), out[start:]...))
 		if !keep {
 			return out[:start], false
 		}
+	}
+	if topics != nil && l.awaitReach(a, topics, out[start:]) {
+		return out[:start], true
 	}
 	l.count.n[nMessagesOut]++
 	return out, false
@@ -195,6 +200,7 @@ func (s *Server) caught(where string, err *error) {
 func (s *Server) fanOut(env *dispatch.Envelope, sender [16]byte, frame []byte) (keep bool) {
 	if env.Broadcast {
 		s.tellAll(newDelivery(frame, All()))
+		s.tellOthers(All(), frame)
 		return false
 	}
 	others := env.ClientIDs[:0:0]
@@ -204,6 +210,7 @@ func (s *Server) fanOut(env *dispatch.Envelope, sender [16]byte, frame []byte) (
 		}
 	}
 	s.tellAll(newDelivery(frame, Target{clients: others}))
+	s.tellOthers(Target{clients: others}, frame)
 	return true
 }
 

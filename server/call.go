@@ -17,7 +17,7 @@ import (
 // a worker (pooled.go) or from wherever the application has it (later.go).
 //
 // The loop sets everything above ended before anybody else knows of the call, but
-// for began, which is the handler's. Who answers sets the answer and gives the
+// for topics, which are the loop's, and began, which is the handler's. Who answers sets the answer and gives the
 // call back, and touches it no more.
 type call struct {
 	there
@@ -25,9 +25,10 @@ type call struct {
 	action   *dispatch.Action
 	fan      *dispatch.Envelope // whom else the answer is for; nil if nobody
 	seq      []byte
-	size     int    // what it counts in the account, until endCall
-	deadline uint32 // tick
-	began    int64  // instant
+	topics   []string // that the handler subscribed the client to, if the cluster has to hear of it
+	size     int      // what it counts in the account, until endCall
+	deadline uint32   // tick
+	began    int64    // instant
 
 	ended    atomic.Bool // its answer is no longer waited for
 	answered atomic.Bool // one is on its way
@@ -120,7 +121,14 @@ func (l *loop) answer(k *call) {
 	if k.fan != nil && k.code == dispatch.OK && !l.server.fanOut(k.fan, c.id, frame) {
 		frame = nil
 	}
-	l.resume(k, c, frame)
+	if !l.holdsForReach(k, frame) {
+		l.finishCall(k, frame)
+	}
+}
+
+// finishCall gives the client its answer, if there is one.
+func (l *loop) finishCall(k *call, frame []byte) {
+	l.resume(k, l.clients.at(k.slot), frame)
 	if k.action.Later {
 		l.server.endCall(k)
 	}

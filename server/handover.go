@@ -31,6 +31,10 @@ type Successor struct {
 	// Extra, if set, is called when Hold has returned. What it returns is the
 	// other process's Inheritance.Extra. An error calls the whole off.
 	Extra func() ([]byte, error)
+	// Cluster, if set, is called when all loops stand still: nothing goes to the other
+	// nodes any more. What it returns is the other process's Inheritance.Cluster. An
+	// error calls the whole off.
+	Cluster func() ([]byte, error)
 	// fault, if set, is called at each step, with its name, instead of faultAt:
 	// a test's.
 	fault func(step string)
@@ -91,6 +95,7 @@ type handover struct {
 
 	began     time.Time // to stand still
 	extra     []byte
+	cluster   []byte
 	drained   bool
 	locked    bool
 	barrier   *barrier
@@ -208,6 +213,9 @@ func (t *handover) quieten() (err error) {
 	t.fault("held")
 	t.began = time.Now()
 	t.barrier, err = t.s.freeze()
+	if err == nil && t.h.Cluster != nil {
+		t.cluster, err = t.h.Cluster()
+	}
 	if err == nil {
 		t.fault("frozen")
 	}
@@ -220,7 +228,7 @@ func (t *handover) quieten() (err error) {
 func (t *handover) giveAway() error {
 	k := t.h.Link
 	k.setTimeout(takeOverTimeout + time.Duration(t.s.population.connected.Load())*takeOverEach)
-	w := &stateWriter{link: k, extra: t.extra, fault: func() { t.fault("state") }}
+	w := &stateWriter{link: k, extra: t.extra, cluster: t.cluster, fault: func() { t.fault("state") }}
 	if err := t.s.writeDown(w); err != nil {
 		return err
 	}

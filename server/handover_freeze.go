@@ -40,6 +40,7 @@ type barrier struct {
 // quiesce ends a turn: the loop waits at the barrier until it may go on.
 func (l *loop) quiesce() {
 	b := l.handover.barrier
+	l.reachAll()
 	for {
 		b.arrived <- struct{}{}
 		switch <-b.orders[l.number] {
@@ -80,7 +81,12 @@ func (s *Server) drainActions() error {
 	}
 	timeout := s.cfg.ActionTimeout + publishTimeout
 	err := s.waitFor(timeout, func(l *loop) bool {
-		return l.pooled.waiting == 0
+		for _, k := range l.pooled.calls {
+			if !k.ended.Load() {
+				return false
+			}
+		}
+		return true
 	})
 	if err != nil {
 		return fmt.Errorf("%w: pooled actions, within %v", err, timeout)

@@ -15,6 +15,7 @@ type Inheritance struct {
 	listeners []passedFile
 	files     []passedFile
 	extra     []byte
+	cluster   []byte
 }
 
 // Extra is what the older process's application had to say, once TakeOver has
@@ -24,6 +25,15 @@ func (e *Inheritance) Extra() []byte {
 		return nil
 	}
 	return e.extra
+}
+
+// Cluster is what the older process said as a node of a cluster, once TakeOver has
+// returned; nil if it was in none. It is the caller's.
+func (e *Inheritance) Cluster() []byte {
+	if e == nil {
+		return nil
+	}
+	return e.cluster
 }
 
 // Inherit makes the first contact with the older process at the other end of

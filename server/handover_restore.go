@@ -62,8 +62,11 @@ func (t *taker) Client(r *handoff.Client) error {
 // Blob is the record of what the older process's application had to say. Others
 // are not known here.
 func (t *taker) Blob(b *handoff.Blob) error {
-	if b.Name == handoff.BlobApplication {
+	switch b.Name {
+	case handoff.BlobApplication:
 		t.s.cfg.Inheritance.extra = bytes.Clone(b.Value)
+	case handoff.BlobCluster:
+		t.s.cfg.Inheritance.cluster = bytes.Clone(b.Value)
 	}
 	return nil
 }

@@ -13,11 +13,13 @@ type stateWriter struct {
 	link  *Link
 	fault func() // called once, about midway
 	extra []byte // of the application
-	buf   []byte
-	fds   []int
-	bytes int64
-	now   int64 // the instant that all times are as of
-	end   handoff.End
+	// cluster is the node's.
+	cluster []byte
+	buf     []byte
+	fds     []int
+	bytes   int64
+	now     int64 // the instant that all times are as of
+	end     handoff.End
 }
 
 // room for one more client of usual size stays below linkMessage.
@@ -83,6 +85,10 @@ func (s *Server) writeDown(w *stateWriter) error {
 	}
 	if len(w.extra) > 0 {
 		b := handoff.Blob{Name: handoff.BlobApplication, Value: w.extra}
+		w.buf = b.Append(w.buf)
+	}
+	if len(w.cluster) > 0 {
+		b := handoff.Blob{Name: handoff.BlobCluster, Value: w.cluster}
 		w.buf = b.Append(w.buf)
 	}
 	w.buf = w.end.Append(w.buf)

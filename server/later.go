@@ -41,6 +41,7 @@ func (l *loop) beginLater(a *dispatch.Action, out []byte, fan bool) (_ []byte, h
 	l.expectAnswers()
 	l.feeding.ctx.Context = &k.life
 	a.Begin(&l.feeding.ctx, k)
+	k.topics, l.feeding.subscribed = l.feeding.subscribed, nil
 	return out, true
 }
 

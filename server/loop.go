@@ -75,6 +75,8 @@ type loop struct {
 		env  dispatch.Envelope
 		ctx  dispatch.Context
 		own  []byte // payload to be sent out of the client's own buffer: see sendOwn
+		// subscribed are topics of this request that the cluster may have to hear of first.
+		subscribed []string
 	}
 	req conn.Request // of the handshake that is being answered
 
@@ -86,6 +88,8 @@ type loop struct {
 		checks   []*job  // requests that wait for a look at their token, oldest first
 		checking bool    // a worker is at it
 	}
+
+	reaching []*call // answers to subscribe that wait for the cluster
 
 	// slow is the clients that do not take what is sent to them.
 	slow struct {

@@ -72,6 +72,9 @@ type Result struct {
 	Expired int `json:"expired"` // their turn came after the deadline
 	// LastClient is the time from Publish to the write to the last client.
 	LastClient time.Duration `json:"-"`
+	// Reach tells which nodes of a cluster this is about; nil if the server is in
+	// none, or this is what became of it on one node.
+	Reach *Reach `json:"-"`
 }
 
 // ErrNotText is returned for a text message that is not UTF-8: a client would have
@@ -110,14 +113,10 @@ func (s *Server) Publish(ctx context.Context, t Target, m Message) (Result, erro
 // way, which takes time only while too many others are. Messages arrive in the
 // order in which they were begun. After an error nobody gets the message.
 func (s *Server) Begin(ctx context.Context, t Target, m Message) (Outcome, error) {
-	d, err := m.delivery(t)
-	if err == nil {
-		err = s.publishWhenRoom(ctx, d)
+	if s.cluster != nil {
+		return s.cluster.Begin(ctx, t, m)
 	}
-	if err != nil {
-		return nil, err
-	}
-	return publishing{s, d}, nil
+	return s.BeginHere(ctx, t, m)
 }
 
 // publishing is the Outcome of a delivery.
@@ -139,6 +138,8 @@ func (p publishing) Wait(ctx context.Context) (Result, error) {
 	return p.d.result(), ctx.Err()
 }
 
+func (p publishing) Done() <-chan struct{} { return p.d.done }
+
 func (p publishing) Poll() (r Result, done bool, err error) {
 	select {
 	case <-p.d.done:
@@ -156,15 +157,10 @@ func (p publishing) Poll() (r Result, done bool, err error) {
 // Post is Publish without waiting for what becomes of it. It returns ErrBacklog
 // when too many publishes are under way.
 func (s *Server) Post(t Target, m Message) error {
-	d, err := m.delivery(t)
-	if err != nil {
-		return err
+	if s.cluster != nil {
+		return s.cluster.Post(t, m)
 	}
-	if !s.backlog.try(len(d.frame)) {
-		s.backlog.refused.Add(1)
-		return ErrBacklog
-	}
-	return s.publish(d)
+	return s.PostHere(t, m)
 }
 
 // publishWhenRoom is publish once the backlog has room, for which it waits until

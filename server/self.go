@@ -20,7 +20,11 @@ func (h *here) RemoteAddr() netip.AddrPort { return h.feeding.cur.remote() }
 func (h *here) Topics() []string           { return h.topics.Of(h.feeding.slot) }
 
 func (h *here) Subscribe(topics ...string) error {
-	return (*loop)(h).subscribe(h.feeding.slot, h.feeding.cur, topics)
+	err := (*loop)(h).subscribe(h.feeding.slot, h.feeding.cur, topics)
+	if err == nil && h.server.cluster != nil && len(topics) > 0 {
+		h.feeding.subscribed = append(h.feeding.subscribed, topics...)
+	}
+	return err
 }
 
 func (h *here) Unsubscribe(topics ...string) error {
@@ -52,7 +56,11 @@ func (t *there) Topics() (topics []string) {
 }
 
 func (t *there) Subscribe(topics ...string) error {
-	return t.do(func(l *loop, c *client) error { return l.subscribe(t.slot, c, topics) })
+	err := t.do(func(l *loop, c *client) error { return l.subscribe(t.slot, c, topics) })
+	if err == nil {
+		t.loop.server.reachNow(topics)
+	}
+	return err
 }
 
 func (t *there) Unsubscribe(topics ...string) error {

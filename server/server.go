@@ -63,6 +63,7 @@ type Server struct {
 	publishes  atomic.Uint64
 	unmatched  atomic.Uint64 // those of them that concerned no loop
 	topicLoops *topicLoops
+	cluster    Cluster       // nil: the server is in none; set before it starts
 	panics     atomic.Uint64 // in what the application has run on loops
 	backlog    backlog
 	ids        ids

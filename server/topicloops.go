@@ -42,6 +42,9 @@ func (s *loopSet) all(yield func(loop int) bool) {
 type topicLoops struct {
 	seed   maphash.Seed
 	shards [256]shard
+	// opened and closed, if set, are called under a shard's lock with a topic that gets
+	// its first loop, and one that loses its last.
+	opened, closed func(topic string)
 }
 
 // shard is a part of the topics, so that loops seldom meet, and growing takes little.
@@ -82,6 +85,9 @@ func (t *topicLoops) add(topic string, loop int) {
 	switch {
 	case !ok:
 		s.of.set(topic, uint32(loop))
+		if t.opened != nil {
+			t.opened(topic)
+		}
 	case v < mostLoops:
 		i := uint32(len(s.sets))
 		if last := len(s.vacant) - 1; last >= 0 {
@@ -105,6 +111,9 @@ func (t *topicLoops) remove(topic string, loop int) {
 	v, _ := s.of.get(topic)
 	if v < mostLoops {
 		s.of.remove(topic)
+		if t.closed != nil {
+			t.closed(topic)
+		}
 		return
 	}
 	set := &s.sets[v-mostLoops]

@@ -54,6 +54,8 @@ type Handover struct {
 	// Hold and Extra are server.Successor's; either may be nil.
 	Hold  func(context.Context) error
 	Extra func() ([]byte, error)
+	// Cluster is server.Successor's; it may be nil.
+	Cluster func() ([]byte, error)
 }
 
 // announceTimeout bounds the wait for the new process to tell the service manager.
@@ -77,7 +79,7 @@ func (h Handover) Run() (r Report, err error) {
 	if err != nil {
 		return r, err
 	}
-	done, err := h.Server.HandOver(server.Successor{Link: link, Kill: next.kill, Files: h.Files, Hold: h.Hold, Extra: h.Extra})
+	done, err := h.Server.HandOver(server.Successor{Link: link, Kill: next.kill, Files: h.Files, Hold: h.Hold, Extra: h.Extra, Cluster: h.Cluster})
 	if err != nil {
 		next.kill() // HandOver has done so, unless it refused to begin
 		return r, next.explain(err)

@@ -34,6 +34,7 @@ var groups = []kong.Group{
 	{Key: "Stop", Title: "Stop"},
 	{Key: "Log", Title: "Log"},
 	{Key: "Admin", Title: "Admin"},
+	{Key: "Cluster", Title: "Cluster"},
 }
 
 // joinNegative writes a flag that a negative number follows, which the parser

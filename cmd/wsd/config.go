@@ -113,6 +113,9 @@ func (f *serveFlags) Validate() error {
 	if f.Admission.Strict && f.Admission.MaxClients == 0 {
 		return errors.New("--strict has nothing to check: say with --max-clients how many clients this host has to hold")
 	}
+	if err := f.checkCluster(); err != nil {
+		return err
+	}
 	if f.Admin.Admin == "none" {
 		f.Admin.Admin = ""
 	}

@@ -14,6 +14,7 @@ type serveFlags struct {
 	Stop      stopFlags      `embed:"" group:"Stop"`
 	Log       logFlags       `embed:"" group:"Log"`
 	Admin     adminFlags     `embed:"" group:"Admin"`
+	Cluster   clusterFlags   `embed:"" group:"Cluster"`
 }
 
 type listenFlags struct {

@@ -78,6 +78,8 @@ type daemon struct {
 	super  supervisor
 	server *server.Server
 	admin  *admin.Server
+	// cluster is nil if the server is alone.
+	cluster clusterSide
 	// adminEnded gets what admin.Serve returned.
 	adminEnded chan error
 
@@ -116,12 +118,18 @@ func newDaemon(f *serveFlags, log serveLog, passed []int, e *server.Inheritance)
 	for _, c := range f.conflicts() {
 		c.Log(log.Logger)
 	}
+	if err := d.join(f); err != nil {
+		return nil, errors.Join(err, d.server.Stop(context.Background(), false))
+	}
 	if f.Admin.Admin == "" {
 		return d, nil
 	}
 	side := f.adminConfig(log.Logger, d.server.Limits().Spare())
 	side.LogDropped = log.queue.dropped.Load
 	side.Inherited = e.File(adminFile(f))
+	if d.cluster != nil {
+		side.Cluster = d.cluster
+	}
 	d.admin, err = admin.New(side, d.server)
 	if err != nil {
 		// Stop gives back what New opened, the file of a Unix socket included.
@@ -223,6 +231,10 @@ func (d *daemon) stop(signals <-chan os.Signal, restarting bool) error {
 	ctx, cancel := context.WithCancelCause(context.Background())
 	defer cancel(nil)
 	first := time.Now()
+	if d.cluster != nil {
+		d.cluster.Drain()
+		defer d.cluster.Close()
+	}
 	go func() {
 		for range signals {
 			if time.Since(first) > sameSignal {

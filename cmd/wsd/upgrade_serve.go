@@ -23,6 +23,9 @@ func (d *daemon) begin() (adminAddress string, err error) {
 		}
 		d.log.Info("took over", "clients", d.server.Stats().Clients.Connected)
 	}
+	if err := d.startCluster(); err != nil {
+		return "", err
+	}
 	if d.admin != nil {
 		if err := d.admin.Remember(d.inheritance.Extra()); err != nil {
 			d.log.Warn("publishes that are repeated may come twice", "error", err)
@@ -41,7 +44,9 @@ func (d *daemon) begin() (adminAddress string, err error) {
 func (d *daemon) upgrade(f *serveFlags) (upgrade.Report, error) {
 	h := upgrade.Handover{Server: d.server, Program: d.program}
 	if d.admin == nil {
-		return h.Run()
+		d.handOverCluster(&h)
+		r, err := h.Run()
+		return r, d.releaseCluster(err)
 	}
 	file, err := d.admin.File()
 	if err != nil {
@@ -50,8 +55,9 @@ func (d *daemon) upgrade(f *serveFlags) (upgrade.Report, error) {
 	defer file.Close()
 	h.Files = map[string]*os.File{adminFile(f): file}
 	h.Hold, h.Extra = d.hold, d.admin.Remembered
+	d.handOverCluster(&h)
 	r, err := h.Run()
-	if err != nil {
+	if err = d.releaseCluster(err); err != nil {
 		d.admin.Release()
 	}
 	return r, err

@@ -1,0 +1,141 @@
+package cluster
+
+import (
+	"fmt"
+	"os"
+	"runtime"
+	"strconv"
+	"testing"
+	"time"
+
+	"wsd/server"
+)
+
+// TestSubscribedMeansReached: once a subscribe is answered, a message published at
+// another node arrives, each time. WSD_SUBSCRIBES says how often it is tried.
+func TestSubscribedMeansReached(t *testing.T) {
+	times := 300
+	if text := os.Getenv("WSD_SUBSCRIBES"); text != "" {
+		times, _ = strconv.Atoi(text)
+	}
+	shop := startShop(t, 3)
+	a, b := dial(t, shop[0]), dial(t, shop[1])
+	at := map[*wsClient]int{a: 1, b: 1}
+	for i := range times {
+		c, other := a, shop[1+i%2]
+		if i%5 == 0 {
+			c, other = b, shop[2*(i%2)]
+		}
+		topic := fmt.Sprint("topic ", i)
+		c.subscribe(topic)
+		r := publishAt(t, other, server.Topic(topic), topic)
+		if r.Matched != 1 || !r.Reach.Complete {
+			t.Fatalf("round %d: %+v %+v", i, r, r.Reach)
+		}
+		at[c] += 2
+		if got := c.await(at[c]); got[at[c]-1] != topic {
+			t.Fatalf("round %d: got %q", i, got[at[c]-1])
+		}
+		c.ask(fmt.Sprintf(`{"actioncode":"unsubscribe","data":{"topics":[%q]}}`, topic))
+		at[c]++
+	}
+	for _, m := range shop {
+		if n := m.count.late.Load(); n > 0 {
+			t.Errorf("%d subscribes at %s did not wait to the end", n, m.name)
+		}
+	}
+}
+
+// TestOnlyWhoIsInterested: a publish to a topic goes to nodes that have it.
+func TestOnlyWhoIsInterested(t *testing.T) {
+	shop := startShop(t, 3)
+	dial(t, shop[1], "news")
+	eventually(t, "all know what all want", func() bool {
+		for _, m := range shop {
+			for _, p := range m.members.all() {
+				if p.view.Load() == nil {
+					return false
+				}
+			}
+		}
+		return true
+	})
+	r := publishAt(t, shop[0], server.Topic("news"), "x")
+	if r.Matched != 1 || !r.Reach.Complete || r.Reach.Nodes != 3 || len(r.Reach.PerNode) != 2 {
+		t.Errorf("%+v %+v", r, r.Reach)
+	}
+	if r := publishAt(t, shop[2], server.Topic("weather"), "x"); r.Matched != 0 || len(r.Reach.PerNode) != 1 || r.Reach.Nodes != 3 {
+		t.Errorf("of a topic that nobody has: %+v %+v", r, r.Reach)
+	}
+}
+
+// TestMissedDelta: who missed a change of another's interest sends it everything, asks,
+// and knows again.
+func TestMissedDelta(t *testing.T) {
+	shop := startShop(t, 2)
+	c := dial(t, shop[1], "one")
+	p := shop[0].members.all()[0]
+	eventually(t, "the interest is known", func() bool { return p.view.Load() != nil })
+	p.view.Load().version.Add(^uint64(0)) // as if the last delta had not come
+	p.view.Load().open[bucketOf("one", buckets-1)/64].Store(0)
+	shop[1].beat(false)
+	eventually(t, "it was asked for", func() bool {
+		v := p.view.Load()
+		return v != nil && v.version.Load() == shop[1].interest.sent.Load()
+	})
+	if r := publishAt(t, shop[0], server.Topic("one"), "x"); r.Matched != 1 {
+		t.Errorf("afterwards %+v %+v", r, r.Reach)
+	}
+	c.await(3)
+}
+
+// TestFlapping: a bucket stays open for a while when its topic is gone, and is closed then.
+func TestFlapping(t *testing.T) {
+	shop := startShop(t, 2)
+	n := shop[0].Node
+	before := n.interest.sent.Load()
+	for range 10_000 {
+		n.Opened("flap")
+		n.Closed("flap")
+	}
+	eventually(t, "it was told", func() bool { return n.interest.sent.Load() > before })
+	if v := n.interest.sent.Load(); v != before+1 {
+		t.Errorf("10,000 changes were told as %d", v-before)
+	}
+	n.began = n.began.Add(-closeAfter)
+	n.closeIdle()
+	eventually(t, "it is closed", func() bool { return n.interest.sent.Load() == before+2 })
+	p := shop[1].members.all()[0]
+	eventually(t, "the other knows", func() bool {
+		v := p.view.Load()
+		return v != nil && v.version.Load() == before+2
+	})
+	if p.wants([]string{"flap"}) {
+		t.Error("the other still takes it for wanted")
+	}
+}
+
+// TestInterestMemory: a million topics take no more than the table of buckets.
+func TestInterestMemory(t *testing.T) {
+	n := startNode(t, Config{Node: "n1", Embed: embedOn("127.0.0.1:0")}, server.Config{})
+	names := make([]string, 1_000_000)
+	for i := range names {
+		names[i] = fmt.Sprint("topic number ", i)
+	}
+	runtime.GC()
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	for _, name := range names {
+		n.Opened(name)
+	}
+	eventually(t, "all is told", func() bool { return n.interest.unreached.Load() == 0 })
+	time.Sleep(10 * time.Millisecond)
+	runtime.GC()
+	runtime.ReadMemStats(&after)
+	grown := int64(after.HeapAlloc) - int64(before.HeapAlloc)
+	t.Logf("a million topics take %d bytes more", grown)
+	if grown > 300<<10 {
+		t.Errorf("a million topics take %d bytes more", grown)
+	}
+	runtime.KeepAlive(names)
+}
