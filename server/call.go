@@ -17,8 +17,8 @@ import (
 // a worker (pooled.go) or from wherever the application has it (later.go).
 //
 // The loop sets everything above ended before anybody else knows of the call, but
-// for topics, which are the loop's, and began, which is the handler's. Who answers sets the answer and gives the
-// call back, and touches it no more.
+// for topics, which stay the loop's, and began, which is the handler's. Who answers
+// sets the answer and gives the call back, and touches it no more.
 type call struct {
 	there
 	life     lifetime
