@@ -23,6 +23,7 @@ func FuzzFaults(f *testing.F) {
 	for seed := range uint64(8) {
 		f.Add(scriptOf(seed))
 	}
+	f.Add(session)
 	f.Fuzz(func(t *testing.T, script []byte) {
 		if len(script) > 1<<10 {
 			t.Skip("long scripts find what short ones do")
