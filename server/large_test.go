@@ -159,6 +159,39 @@ func TestLargeMemory(t *testing.T) {
 	}
 }
 
+// TestLargeRoom: a read is never of more than readSize, nor beyond the frame, and
+// its buffer is never more than twice what came before it.
+func TestLargeRoom(t *testing.T) {
+	s := newSite(t, Config{Listen: []string{"none"}, MaxMessage: 16 * mib})
+	defer s.stop()
+	l, slot, c := s.openRecord()
+	stream := text(long(16 * mib))
+	own := 0
+	for at := 0; at < len(stream)-1; {
+		into := l.scratch
+		if c.extra != 0 {
+			into = l.roomFor(c)
+		}
+		if &into[0] != &l.scratch[0] {
+			own++
+			if e := l.extras.of(c); cap(e.leftover) > 2*at {
+				t.Fatalf("a buffer of %d bytes for %d that came", cap(e.leftover), at)
+			}
+		}
+		if len(into) > readSize || own > 0 && len(into) > len(stream)-at {
+			t.Fatalf("a read of %d bytes, with %d to come", len(into), len(stream)-at)
+		}
+		n := copy(into, stream[at:len(stream)-1])
+		l.receive(slot, c, into[:n])
+		at += n
+	}
+	if own < 200 {
+		t.Errorf("%d reads of 256 went to their place", own)
+	}
+	l.kill(slot, c, ReasonReset)
+	l.dead = nil // there is nothing to close
+}
+
 // TestLargeLeftover: what comes behind a long message does not keep its buffer.
 func TestLargeLeftover(t *testing.T) {
 	s := start(t, Config{Loops: 1, EchoPath: "/echo", MaxMessage: mib})
@@ -221,6 +254,22 @@ func TestLargeBehind(t *testing.T) {
 	p.echoed(ws.OpText, payload)
 }
 
+// TestLargeNotShared: a buffer that the queue keeps is nobody else's meanwhile, be
+// it of a size that is lent again.
+func TestLargeNotShared(t *testing.T) {
+	s := start(t, tight(Config{Loops: 1, EchoPath: "/echo", MaxMessage: mib, PendingLimit: 4 * mib}))
+	p, q := s.stuck("/echo"), s.dialPath("/echo")
+	payload, other := long(readSize+30_000), strings.Repeat("other", 20_000)
+	p.write(text(payload))
+	s.until("it waits", func(Stats) bool { return s.queued() == 1 })
+	s.holds()
+	for range 10 {
+		q.write(text(other))
+		q.expect(other)
+	}
+	p.echoed(ws.OpText, payload)
+}
+
 // TestLargeAnswer: nor is an action's large answer copied for the queue.
 func TestLargeAnswer(t *testing.T) {
 	s := start(t, tight(Config{Loops: 1, MaxMessage: 4 * mib, PendingLimit: 8 * mib}))
@@ -263,6 +312,11 @@ func TestLargeGoesAlong(t *testing.T) {
 			s.until("the answer waits", func(Stats) bool { return s.queued() == 1 })
 			s, _ = s.pass(cfg)
 			s.holds()
+			s.each(func(l *loop) {
+				if nd := l.queue.at(l.clients.at(l.openSlots()[0]).head); nd.array != arrayOf(len(nd.data)) {
+					t.Errorf("%d bytes count as an array of %d units", len(nd.data), nd.array)
+				}
+			})
 			p.echoed(m.op, payload)
 			p.write(text("more"))
 			p.echoed(ws.OpText, "more")
