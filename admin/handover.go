@@ -9,6 +9,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -23,6 +24,8 @@ import (
 // turnstile stands in front of all requests.
 type turnstile struct {
 	next http.Handler
+
+	forwarded atomic.Int64 // requests that wait for the newer process's answer, but for streams, which may go on for ever
 
 	mu      sync.Mutex
 	inside  int
@@ -56,6 +59,10 @@ func (t *turnstile) enterOrForward(w http.ResponseWriter, r *http.Request) bool 
 	forward, ok := t.enter(r.Context())
 	if ok && forward != nil {
 		w.Header().Set("Connection", "close")
+		if r.URL.Path != streamPath {
+			t.forwarded.Add(1)
+			defer t.forwarded.Add(-1)
+		}
 		forward.ServeHTTP(w, r)
 	}
 	return ok && forward == nil // if not ok, whoever asked has left
@@ -134,8 +141,10 @@ func (t *turnstile) open(forward http.Handler) {
 
 // Forward ends Hold, and this side: its listener, which another process serves
 // from now on, is closed here, and requests go there. Serve returns nil. The
-// connections that are open have until ctx is done to bring their next request;
-// streams of publishes end, to be taken up there.
+// connections that are open have until ctx is done to bring their next request,
+// and one that has been forwarded then has answerTimeout to be answered: a publish
+// takes as long as it does, and is made whether its answer gets through or not.
+// Streams of publishes end, to be taken up there.
 func (s *Server) Forward(ctx context.Context) error {
 	s.turnstile.open(forwarder(s.Addr()))
 	s.end()
@@ -146,6 +155,9 @@ func (s *Server) Forward(ctx context.Context) error {
 		case <-time.After(10 * time.Millisecond):
 		case <-ctx.Done():
 		}
+	}
+	for end := time.Now().Add(answerTimeout); s.turnstile.forwarded.Load() > 0 && time.Now().Before(end); {
+		time.Sleep(10 * time.Millisecond)
 	}
 	last, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()

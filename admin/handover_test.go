@@ -163,6 +163,59 @@ func TestForward(t *testing.T) {
 	}
 }
 
+// A publish that was forwarded takes as long as it does: the older side does not
+// end before its answer has gone through.
+func TestForwardedPublishTakesLong(t *testing.T) {
+	old, err := New(Config{Listen: "127.0.0.1:0"}, &fake{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	served := make(chan error, 1)
+	go func() { served <- old.Serve() }()
+	client := &http.Client{Transport: &http.Transport{}}
+	base := "http://" + old.Addr()
+	if got := status(client, base+"/healthz"); got != "200 OK" {
+		t.Fatal(got)
+	}
+	file, err := old.File()
+	if err != nil {
+		t.Fatal(err)
+	}
+	backend := &fake{hold: make(chan struct{})}
+	sideOf(t, Config{Listen: old.Addr(), Inherited: file}, backend)
+	ctx, cancel := context.WithCancel(t.Context())
+	over := make(chan error, 1)
+	go func() { over <- old.Forward(ctx) }()
+	until(t, old.gone.Load)
+	answer := make(chan string, 1)
+	go func() {
+		r, err := client.Post(base+"/v1/publish?all", "text/plain", strings.NewReader("to all"))
+		if err != nil {
+			answer <- err.Error()
+			return
+		}
+		r.Body.Close()
+		answer <- r.Status
+	}()
+	until(t, func() bool { backend.mu.Lock(); defer backend.mu.Unlock(); return len(backend.messages) == 1 })
+	cancel()
+	select { // longer than the older side waits for anything else
+	case got := <-answer:
+		t.Errorf("the connection broke: %s", got)
+	case <-time.After(2 * time.Second):
+		close(backend.hold)
+		if got := <-answer; got != "200 OK" {
+			t.Errorf("the answer is %s", got)
+		}
+	}
+	if err := <-over; err != nil {
+		t.Error(err)
+	}
+	if err := <-served; err != nil {
+		t.Error(err)
+	}
+}
+
 // What is forwarded arrives to the letter, a query that cannot be read included:
 // the newer process has to refuse it, not to see what is left of it.
 func TestForwardedToTheLetter(t *testing.T) {

@@ -130,7 +130,7 @@ func (p *process) ask(method, path string, body []byte, answer any) error {
 	if err != nil {
 		return err
 	}
-	if err := json.Unmarshal(text, answer); err != nil || response.StatusCode != http.StatusOK {
+	if err := json.Unmarshal(text, answer); err != nil || response.StatusCode/100 != 2 {
 		return fmt.Errorf("%s %s: %s: %s", method, path, response.Status, text)
 	}
 	return nil
@@ -157,8 +157,11 @@ func (p *process) metric(name string) float64 {
 	return 0
 }
 
-// published is the answer to a publish.
-type published struct{ Matched, Sent, Queued, Dropped int }
+// published is the answer to a publish. One that takes very long is only accepted.
+type published struct {
+	Matched, Sent, Queued, Dropped int
+	Accepted                       bool
+}
 
 // publish sends a message of so many bytes.
 func (p *process) publish(to string, size int) published {
