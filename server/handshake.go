@@ -69,7 +69,7 @@ func (l *loop) handshake(slot uint32, c *client, in []byte) {
 	}
 	n, out, err := s.upgrader.Upgrade(in, l.out[:0], &l.req)
 	l.out = out
-	if c.is(flagProxy) && (n > 0 || err != nil) && !l.forwarded(slot, c, in, n > 0) {
+	if c.is(flagProxy) && !l.forwarded(slot, c, in, n > 0) {
 		return
 	}
 	switch {

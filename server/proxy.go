@@ -112,7 +112,11 @@ func (a *acceptor) turnAwayStranger(l *loop, n *newcomer) {
 	_ = netpoll.Abort(n.fd)
 	if time.Since(a.warnedStranger) > 10*time.Second {
 		a.warnedStranger = time.Now()
-		l.server.log.Warn("a connection that came through none of the proxies was refused", "address", n.peer.Addr(), "proxy-from", l.server.cfg.ProxyFrom)
+		from := unixPeers
+		if n.peer.IsValid() {
+			from = n.peer.Addr().String()
+		}
+		l.server.log.Warn("a connection that came through none of the proxies was refused", "address", from, "proxy-from", l.server.cfg.ProxyFrom)
 	}
 }
 
@@ -157,7 +161,7 @@ func (l *loop) proxyHeader(slot uint32, c *client, in []byte) (rest []byte, ok b
 
 // forwarded takes the client's address out of a request that came through a
 // proxy. ok is false if its share is used up, and it was told so. whole: the
-// request is well; else the address is for the log alone.
+// request is well; else the address, if it came at all, is for the log alone.
 func (l *loop) forwarded(slot uint32, c *client, in []byte, whole bool) (ok bool) {
 	if !l.server.forwarders.covers(c.remote()) {
 		return true // the proxy has said with the PROXY protocol that it speaks for itself

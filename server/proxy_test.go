@@ -259,6 +259,9 @@ func TestProxyShare(t *testing.T) {
 		s.tooMany(p)
 	}
 	refused(headerV2(one))
+	if s.unspent.Load() != 1 {
+		t.Error("it has used up somebody's rate")
+	}
 	refused(headerV1(one))
 	s.refusedFor(refusedAddress, 2)
 	s.saying(headerV2(other)).alive()
@@ -494,6 +497,21 @@ func TestHandoverBehindProxy(t *testing.T) {
 	if r := direct.response(); r.StatusCode != 101 {
 		t.Error(r.Status)
 	}
+}
+
+// Who joins through a proxy that is a stranger to the older process, and none to
+// the newer, goes by what the proxy says.
+func TestHandoverToForwarded(t *testing.T) {
+	s := start(t, Config{MaxPerAddress: 2})
+	half, open := s.connect(), s.dial()
+	half.write("GET /ws HTTP/1.1\r\n")
+	s.until("it joins", func(st Stats) bool { return st.Clients.Joining == 1 && s.shared() == 2 })
+	s, _ = s.pass(Config{MaxPerAddress: 2, ForwardedFrom: loopback})
+	half.write(strings.TrimPrefix(request("/ws", "X-Forwarded-For: 203.0.113.7"), "GET /ws HTTP/1.1\r\n"))
+	if r := half.response(); r.StatusCode != 101 || s.address(half) != "203.0.113.7" || s.shared() != 2 {
+		t.Errorf("%s, from %s; %d have a share", r.Status, s.address(half), s.shared())
+	}
+	open.alive()
 }
 
 func TestProxyConfig(t *testing.T) {
