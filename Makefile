@@ -33,7 +33,7 @@ test: ## test all packages, and the modules of their own; needs nothing but Go
 race: ## test all packages with the race detector
 	go test -race -timeout 30m -shuffle=on $(PACKAGES)
 
-e2e: ## test with real clients: Python's websockets, npm's ws, Chromium, curl, promtool; installs what is missing
+e2e: ## test with real clients: Python's websockets, npm's ws, Chromium, curl, promtool, and behind HAProxy and nginx; installs what is missing
 	e2e/install.sh
 	e2e/status/install.sh
 	go test -timeout 20m -count=1 -v ./e2e/...

@@ -62,6 +62,7 @@ func (e export) clients(st *server.Stats) {
 	e.counter(handshakes, st.Opened, "opened")
 	e.counter(handshakes, st.Closed["handshake"], "invalid")
 	e.counter(handshakes, st.Closed["handshake_timeout"], "timeout")
+	e.counter(handshakes, st.Closed["proxy_header"], "proxy_header")
 	e.counter(handshakes, st.TurnedAway, "turned_away")
 	e.each(handshakes, st.Refused)
 	e.each(closes, st.Closed)

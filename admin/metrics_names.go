@@ -114,6 +114,7 @@ var plainCounters = []struct {
 	{describe("wsd_publishes_refused_total", "Messages that the application posted and that were refused because too many were under way. Publishers over HTTP wait instead."), func(st *server.Stats) uint64 { return st.PublishesRefused }},
 	{describe("wsd_expired_messages_total", "Messages not sent to a client because their deadline was over when its turn came."), func(st *server.Stats) uint64 { return st.Expired }},
 	{describe("wsd_queued_messages_total", "Published messages that had to wait for a client, once for each."), func(st *server.Stats) uint64 { return st.Queue.Queued }},
+	{describe("wsd_proxy_unnamed_total", "Connections whose proxy did not tell whose they are (LOCAL, UNKNOWN, no X-Forwarded-For): no share counts them."), func(st *server.Stats) uint64 { return st.ProxyUnnamed }},
 	{describe("wsd_subscriptions_refused_total", "Subscriptions refused for a limit."), func(st *server.Stats) uint64 { return st.TopicLimit }},
 	{describe("wsd_loop_turns_total", "Turns of the loops."), func(st *server.Stats) uint64 { return st.Turns }},
 	{describe("wsd_loop_events_total", "Readiness events served."), func(st *server.Stats) uint64 { return st.Events }},

@@ -67,6 +67,18 @@ func TestHandshakeAllocatesNothing(t *testing.T) {
 			t.Fatal(err)
 		}
 	})
+	for _, header := range [][]byte{v2(0x21, 0x21, tcp6, tlv(4, "x")), []byte("PROXY TCP6 2001:db8::7 2001:db8::1 40000 443\r\n"), []byte("GET ")} {
+		pinAllocs(t, "PROXY header", 0, func() { ProxyHeader(header) })
+	}
+	far := request(getWS, "Host: www."+parent, "X-Forwarded-For: unknown, [2001:db8::7]:4000", "X-Forwarded-For: 10.1.2.3")
+	pinAllocs(t, "X-Forwarded-For", 0, func() {
+		if _, _, err := u.Upgrade(far, out, &r); err != nil {
+			t.Fatal(err)
+		}
+		if _, found := r.ForwardedFor(proxies); !found {
+			t.Fatal("none found")
+		}
+	})
 	u.Date = func(out []byte) []byte { return append(out, "today"...) }
 	tls := []byte("\x16\x03\x01")
 	pinAllocs(t, "refusal", 0, func() { u.Upgrade(tls, out, &r) })

@@ -3,7 +3,8 @@
 // whole messages go to a [Sink], bytes to be written come out.
 //
 // The opening handshake is [Upgrader.Upgrade] on a server, [AppendRequest] and
-// [CheckResponse] on a client. After it, every read is handed to
+// [CheckResponse] on a client. In front of it may be a header of the PROXY protocol
+// ([ProxyHeader]). After it, every read is handed to
 // [Protocol.Feed]:
 //
 //	in = leftover ++ bytes just read

@@ -1,6 +1,6 @@
 // Package e2e has only tests: the real programs, wsd serve and the chat
 // example, built and run as processes, against WebSocket clients that others
-// wrote: Python's websockets, npm's ws, and Chromium.
+// wrote: Python's websockets, npm's ws, and Chromium; and behind HAProxy and nginx.
 //
 //	e2e/install.sh          installs the clients that are missing
 //	go test ./e2e           fails, and says what to install, if one is

@@ -36,6 +36,7 @@
 //	uvarint tag │ bytes value
 //
 //	client   tag 1: i64 how long ago (ns) the first byte of the message in progress came
+//	         tag 13: u8 what of a proxy's: ProxyFlags, not 0
 //
 // Times are ages as of frozen, or what is left: a wall clock that is set does
 // not change them. Formats 1 and 2 had Unix nanoseconds for deadlines and for
@@ -108,7 +109,10 @@ const (
 )
 
 // Tags of a client's fields.
-const tagMessageAge = 1
+const (
+	tagMessageAge = 1
+	tagProxy      = 13
+)
 
 // State is where a client is in its life.
 type State uint8
@@ -134,6 +138,16 @@ const (
 	FlagFinish  Flags = 1 << 4 // once its queue is written the connection ends
 	FlagRefused Flags = 1 << 5 // it takes none of the clients' places; since format 2
 	flagsKnown  Flags = 1<<6 - 1
+)
+
+// ProxyFlags are about a client that came through a proxy.
+type ProxyFlags uint8
+
+// Flags of a client that came through a proxy. The numbers are the format's.
+const (
+	ProxyHeaderDue ProxyFlags = 1 << 0 // it begins with a PROXY header, which did not come yet
+	ProxyAddress   ProxyFlags = 1 << 1 // its address is the proxy's, which has no share
+	proxyKnown     ProxyFlags = 1<<2 - 1
 )
 
 // QueuedFlags are a queued message's.
@@ -210,6 +224,8 @@ type Client struct {
 	// MessageAge is how many nanoseconds ago the first byte of the message in
 	// progress came; 0: there is none, or the older process does not tell.
 	MessageAge int64
+	// Proxy is about a client that came through a proxy.
+	Proxy ProxyFlags
 	// Leftover are bytes that came and are not parsed yet.
 	Leftover []byte
 	// Waiting is a request that was not begun for the handover's sake.

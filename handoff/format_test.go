@@ -451,6 +451,22 @@ func TestUnknownIsSkippedOrRefused(t *testing.T) {
 			t.Errorf("an age of %x: %v", value, err)
 		}
 	}
+	for _, value := range []string{"", "\x00", "\x04", "\x01\x01"} {
+		s := sample()
+		b := bytes.Join([][]byte{server, withField(s.clients[1].Append(nil), tagProxy, value)}, nil)
+		if _, _, err := decode(b); !errors.Is(err, ErrGarbled) {
+			t.Errorf("of a proxy %x: %v", value, err)
+		}
+	}
+	for _, flags := range []ProxyFlags{ProxyHeaderDue, ProxyAddress, ProxyHeaderDue | ProxyAddress} {
+		s := sample()
+		s.clients[0].Proxy, s.clients[1].Proxy = ProxyAddress, flags
+		got, ended, err := decode(s.encode())
+		if err != nil || !ended || got.clients[1].Proxy != flags {
+			t.Errorf("%b: %v, %v", flags, got.clients, err)
+		}
+		got.same(t, s)
+	}
 	// The older formats had no fields at all.
 	old := golden(t, "2")
 	if _, _, err := decode(withField(old[:0x4f+4], 3, "new")); !errors.Is(err, ErrGarbled) {

@@ -222,11 +222,17 @@ func (r *Client) read(in body, frames []uint64, wall bool) error {
 
 // field reads one of the client's fields.
 func (r *Client) field(tag uint64, value body) bool {
-	if tag != tagMessageAge {
+	switch tag {
+	case tagMessageAge:
+		if r.MessageAge = value.i64(); !value.end() || r.MessageAge == 0 {
+			r.MessageAge = -1 // which check refuses
+		}
+	case tagProxy:
+		if r.Proxy = ProxyFlags(value.u8()); !value.end() || r.Proxy == 0 {
+			r.Proxy = ^proxyKnown // which check refuses
+		}
+	default:
 		return false
-	}
-	if r.MessageAge = value.i64(); !value.end() || r.MessageAge == 0 {
-		r.MessageAge = -1 // which check refuses
 	}
 	return true
 }
@@ -234,7 +240,7 @@ func (r *Client) field(tag uint64, value body) bool {
 // check refuses what no loop can have written down, as far as a loop relies on it.
 func (r *Client) check(frames []uint64) error {
 	switch {
-	case r.State < StateJoining || r.State > StateLingering, r.Flags&^flagsKnown != 0:
+	case r.State < StateJoining || r.State > StateLingering, r.Flags&^flagsKnown != 0, r.Proxy&^proxyKnown != 0:
 		return garbled("a state or a flag of a client")
 	case r.Flags&FlagRefused != 0 && r.State != StateRefused && r.State != StateLingering:
 		return garbled("a client that was refused and goes on")

@@ -66,6 +66,9 @@ func (r *Client) Append(b []byte) []byte {
 		b = append(b, tagMessageAge, 8)
 		b = le.AppendUint64(b, uint64(r.MessageAge))
 	}
+	if r.Proxy != 0 {
+		b = append(b, tagProxy, 1, byte(r.Proxy))
+	}
 	return finishRecord(b, start)
 }
 

@@ -13,17 +13,18 @@ import (
 // deals them out. It belongs to the first loop: one place that decides needs no
 // lock, and accepting is a small part of what a handshake costs.
 type acceptor struct {
-	listeners    []*netpoll.Listener
-	asked        []string // what each was configured as, "" if it was inherited
-	reserve      int      // a descriptor to give up in time of need, -1 if it is given up
-	backoffUntil uint32   // until this tick no more is accepted, 0: accepting
-	backoffs     uint32   // how many in a row, for longer and longer ones
-	warned       time.Time
-	sweeping     bool    // the server stops
-	rounds       int     // of the sweep
-	tokens       float64 // of the handshake rate
-	refilled     time.Time
-	dealt        [][]newcomer // by loop, of the present batch
+	listeners      []*netpoll.Listener
+	asked          []string // what each was configured as, "" if it was inherited
+	reserve        int      // a descriptor to give up in time of need, -1 if it is given up
+	backoffUntil   uint32   // until this tick no more is accepted, 0: accepting
+	backoffs       uint32   // how many in a row, for longer and longer ones
+	warned         time.Time
+	warnedStranger time.Time
+	sweeping       bool    // the server stops
+	rounds         int     // of the sweep
+	tokens         float64 // of the handshake rate
+	refilled       time.Time
+	dealt          [][]newcomer // by loop, of the present batch
 }
 
 // newcomer is an accepted socket on its way to its loop.
@@ -33,6 +34,7 @@ type newcomer struct {
 	id      uuid.UUID
 	request []byte // if another server has read it
 	share   bool   // it counts in its address's share
+	via     flags  // flagProxy, flagProxyHeader
 	refuse  bool
 	squeeze bool // it came when the places were all taken that short names
 	short   int
@@ -83,6 +85,11 @@ func (a *acceptor) ready(l *loop, i int) (accepted int) {
 // admit decides on a newcomer and puts it on its loop's pile.
 func (a *acceptor) admit(l *loop, n newcomer) {
 	s := l.server
+	if s.stranger(&n) {
+		a.turnAwayStranger(l, &n)
+		return
+	}
+	n.via = s.via(&n)
 	n.refuse = !a.allowed(l, &n)
 	if n.refuse && s.population.refused.Load() >= s.refusals() {
 		// Not even the room for saying no is left.
@@ -122,11 +129,11 @@ func (a *acceptor) allowed(l *loop, n *newcomer) bool {
 		l.count.refusals[short]++
 		s.keepOut(short)
 		return false
-	case !s.population.shares.enter(n.peer, s.cfg.MaxPerAddress):
+	case n.via&flagProxy == 0 && !s.population.shares.enter(n.peer, s.cfg.MaxPerAddress):
 		l.count.refusals[refusedAddress]++
 		return false
 	}
-	n.share = s.cfg.MaxPerAddress > 0 && n.peer.IsValid()
+	n.share = s.cfg.MaxPerAddress > 0 && n.peer.IsValid() && n.via&flagProxy == 0
 	if !a.takeToken(s.cfg.HandshakeRate, s.unspent.Swap(0)) {
 		l.count.refusals[refusedRate]++
 		if n.share {

@@ -16,7 +16,7 @@ import (
 // loop's queue.
 type client struct {
 	id    uuid.UUID
-	addr  [16]byte // of the peer, IPv4 mapped into IPv6; zero on a unix socket
+	addr  [16]byte // where it comes from, see proxy.go: IPv4 mapped into IPv6; zero on a unix socket
 	since int64    // when it was accepted, then when the handshake was done, by instant
 	proto conn.State
 
@@ -36,8 +36,8 @@ type client struct {
 	messages, bytes, controls float32
 	refilled                  uint32
 
-	port  uint16
 	flags flags
+	port  uint16
 	state state
 	due   uint8 // bucket of the wheel plus one; 0: in none
 }
@@ -64,7 +64,7 @@ const (
 )
 
 // flags of a client.
-type flags uint16
+type flags uint32
 
 const (
 	// flagEcho: it came to the raw echo path.
@@ -94,6 +94,11 @@ const (
 	// flagRefused: it takes no client's place but one of those kept for saying
 	// no, until it is gone.
 	flagRefused
+	// flagProxyHeader: joining, and its PROXY header is not there yet.
+	flagProxyHeader
+	// flagProxy: its address is the one of the proxy that it came through, which
+	// has no share.
+	flagProxy
 	// flagHungUp: nothing more is read, the peer's side is at its end.
 	flagHungUp
 )

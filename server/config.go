@@ -31,6 +31,17 @@ type Config struct {
 	// the place of those of the same Listen, and its clients come with
 	// Server.TakeOver. nil means that there is none.
 	Inheritance *Inheritance
+	// ProxyProtocol says that clients come through proxies alone, which begin each
+	// connection with a header of the PROXY protocol (version 1 or 2), on all
+	// listeners. ProxyFrom says which these are: networks ("192.0.2.0/24"), addresses,
+	// and "unix" for whoever comes over a Unix socket. Everybody else is refused.
+	// What a router hands over (Server.ServeHTTP) has no such header.
+	ProxyProtocol bool
+	ProxyFrom     []string
+	// ForwardedFrom are the proxies whose X-Forwarded-For is believed, in the same
+	// form: the client's address is the rightmost in it that is none of theirs.
+	// Clients may come directly as well.
+	ForwardedFrom []string
 	// Path is where clients connect, "/ws" by default. EchoPath, off by
 	// default, is where every message comes back with its opcode, with no
 	// actions: for conformance suites and benchmarks. Equivalent spellings of a
@@ -57,6 +68,7 @@ type Config struct {
 	// worth); 0 means no bound.
 	HandshakeRate int
 	// MaxPerAddress bounds clients per IP address (IPv6: per /64); 0 means no bound.
+	// Addresses of proxies (ProxyFrom, ForwardedFrom) have none.
 	MaxPerAddress int
 	// RetryAfter is told to clients refused for now (503); they wait between
 	// it and twice it. 0 means 5 s.

@@ -13,7 +13,8 @@ const (
 	refusedHandshakes
 	refusedRate
 	refusedAddress
-	refusedEvicted // by a newcomer, when the places were all taken
+	refusedStranger // with the PROXY protocol: it is none of the proxies
+	refusedEvicted  // by a newcomer, when the places were all taken
 	refusalKinds
 )
 
@@ -23,6 +24,7 @@ var refusalNames = [refusalKinds]string{
 	refusedHandshakes: "max_handshakes",
 	refusedRate:       "handshake_rate",
 	refusedAddress:    "max_per_address",
+	refusedStranger:   "proxy_from",
 	refusedEvicted:    "evicted",
 }
 
@@ -69,6 +71,7 @@ const (
 	nLate
 	nTwice
 	nTopicLimit
+	nUnnamed
 	nTurns
 	nEvents
 	nStale
@@ -106,6 +109,7 @@ var counterTable = [counterKinds]struct {
 	nLate:           {"late", func(st *Stats) *uint64 { return &st.ActionsLate }},
 	nTwice:          {"answered_twice", func(st *Stats) *uint64 { return &st.ActionsTwice }},
 	nTopicLimit:     {"topic_limit", func(st *Stats) *uint64 { return &st.TopicLimit }},
+	nUnnamed:        {"unnamed", func(st *Stats) *uint64 { return &st.ProxyUnnamed }},
 	nTurns:          {"turns", func(st *Stats) *uint64 { return &st.Turns }},
 	nEvents:         {"events", func(st *Stats) *uint64 { return &st.Events }},
 	nStale:          {"stale", func(st *Stats) *uint64 { return &st.StaleEvents }},

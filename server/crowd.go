@@ -24,7 +24,7 @@ const squeezeAfter = time.Second
 
 // joiners are the handshakes under way of a loop.
 type joiners struct {
-	queue []joiner // oldest first, some that are over among them
+	queue []joiner // oldest first, by when their address was known; some that are over among them
 	crowd *crowd   // by address; nil unless places were short a moment ago
 	used  uint32   // tick at which they were
 }
@@ -58,9 +58,10 @@ func (l *loop) joined(c *client) {
 	}
 }
 
-// joining returns the client of an entry, nil if its handshake is over.
+// joining returns the client of an entry, nil if its handshake is over, or a proxy
+// has told another address of it, under which it has a newer entry.
 func (l *loop) joining(j joiner) *client {
-	if c := l.clients.find(j.token); c != nil && c.state == stateJoining {
+	if c := l.clients.find(j.token); c != nil && c.state == stateJoining && shareKey(c.addr) == j.key {
 		return c
 	}
 	return nil

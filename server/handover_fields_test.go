@@ -35,6 +35,9 @@ func TestEveryFieldIsConsidered(t *testing.T) {
 	for _, f := range wiredFlags {
 		wired |= f.flag
 	}
+	for _, f := range proxyFlags {
+		wired |= f.flag
+	}
 	// An end of the stream, too, is told again by the epoll of the new process.
 	followed := flagReadable | flagEnded | flagAgain | flagWriting | flagStuck | flagCounted | flagSubscribed | flagHungUp
 	if all := flagHungUp<<1 - 1; wired|followed != all || wired&followed != 0 {

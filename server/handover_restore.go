@@ -118,6 +118,11 @@ func (l *loop) restore(r *handoff.Client, since int64, fd int, frames []*deliver
 			c.set(f.flag)
 		}
 	}
+	for _, f := range proxyFlags {
+		if r.Proxy&f.wire != 0 {
+			c.set(f.flag)
+		}
+	}
 	l.restoreState(slot, c, r.State)
 	l.restoreExtra(slot, c, r)
 	if err := l.restoreTopics(slot, c, r.Topics); err != nil {
@@ -149,7 +154,11 @@ func (l *loop) restoreState(slot uint32, c *client, wire handoff.State) {
 	if st == stateRefused {
 		c.set(flagRefused)
 	}
-	if peer := c.remote(); s.cfg.MaxPerAddress > 0 && peer.IsValid() && !c.is(flagRefused) {
+	peer := c.remote()
+	if st == stateJoining && s.forwarders.covers(peer) { // they may be new in this process's configuration
+		c.set(flagProxy)
+	}
+	if s.cfg.MaxPerAddress > 0 && peer.IsValid() && !c.is(flagRefused|flagProxy) {
 		s.population.shares.add(peer)
 		c.set(flagCounted)
 	}

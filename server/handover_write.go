@@ -138,7 +138,7 @@ func (s *Server) writeFrames(w *stateWriter) (map[*delivery]uint64, error) {
 func (l *loop) record(slot uint32, c *client, now int64, frames map[*delivery]uint64, r *handoff.Client) {
 	*r = handoff.Client{
 		ID: c.id, Addr: c.addr, Port: c.port, Age: max(now-c.since, 0), Silence: int64(l.wheel.now-c.stamp) * int64(l.tick),
-		State: wireStates[c.state], Flags: l.wireFlags(c),
+		State: wireStates[c.state], Flags: l.wireFlags(c), Proxy: c.proxyFlags(),
 		Buckets: [3]float32{c.messages, c.bytes, c.controls}, Refilled: l.millis() - c.refilled,
 		Queue: r.Queue[:0],
 	}
@@ -176,6 +176,23 @@ func (l *loop) wireFlags(c *client) (w handoff.Flags) {
 		w |= handoff.FlagAgain
 	}
 	return w
+}
+
+func (c *client) proxyFlags() (w handoff.ProxyFlags) {
+	for _, f := range proxyFlags {
+		if c.is(f.flag) {
+			w |= f.wire
+		}
+	}
+	return w
+}
+
+// proxyFlags are those that clients have who came through a proxy.
+var proxyFlags = [...]struct {
+	flag flags
+	wire handoff.ProxyFlags
+}{
+	{flagProxyHeader, handoff.ProxyHeaderDue}, {flagProxy, handoff.ProxyAddress},
 }
 
 // wiredFlags are those that mean the same in both processes.

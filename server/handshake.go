@@ -18,6 +18,7 @@ func (l *loop) join(n newcomer) (slot uint32, c *client) {
 	if n.peer.IsValid() {
 		c.addr, c.port = n.peer.Addr().As16(), n.peer.Port()
 	}
+	c.set(n.via)
 	if n.share {
 		c.set(flagCounted)
 	}
@@ -52,6 +53,12 @@ func (l *loop) unwatched(err error) {
 // handshake looks whether the request is whole, and answers it.
 func (l *loop) handshake(slot uint32, c *client, in []byte) {
 	s := l.server
+	if c.is(flagProxyHeader) {
+		var ok bool
+		if in, ok = l.proxyHeader(slot, c, in); !ok {
+			return
+		}
+	}
 	if c.state == stateRefused || s.draining.Load() {
 		if conn.HeaderEnd(in) == 0 && len(in) < s.upgrader.MaxHeader {
 			l.keep(slot, c, in)
@@ -62,6 +69,9 @@ func (l *loop) handshake(slot uint32, c *client, in []byte) {
 	}
 	n, out, err := s.upgrader.Upgrade(in, l.out[:0], &l.req)
 	l.out = out
+	if c.is(flagProxy) && !l.forwarded(slot, c, in, n > 0) {
+		return
+	}
 	switch {
 	case err != nil:
 		l.send(slot, c, out)

@@ -22,7 +22,10 @@ import (
 // the same rules as one that came to a listener of ours; only its path does
 // not matter, since the router has already decided on it. All limits of
 // admission hold here as well; the handshake under way begins, and its time-out
-// and rate count, when the connection is taken over.
+// and rate count, when the connection is taken over. Its address is the one of
+// r's connection, or, if that is in Config.ForwardedFrom, the one that
+// X-Forwarded-For has. The PROXY protocol is the other server's matter, since its
+// header comes before the request.
 //
 // Plain TCP and unix sockets can be moved, TLS ones cannot: their descriptor
 // says nothing without the cipher. They are refused with 501.

@@ -16,7 +16,7 @@ import (
 // ClientInfo describes a connected client.
 type ClientInfo struct {
 	ID          uuid.UUID
-	Address     string // empty on a unix socket
+	Address     string // empty on a unix socket; without a port if a proxy told none
 	Path        string // it came to
 	ConnectedAt time.Time
 	// LastSeen is when a byte of it was read last, as exact as the server's
@@ -37,7 +37,11 @@ func (l *loop) info(slot uint32, c *client) ClientInfo {
 	if c.is(flagEcho) {
 		in.Path = l.server.cfg.EchoPath
 	}
-	if a := c.remote(); a.IsValid() {
+	switch a := c.remote(); {
+	case !a.IsValid():
+	case a.Port() == 0:
+		in.Address = a.Addr().String()
+	default:
 		in.Address = a.String()
 	}
 	for n := c.head; n != 0; n = l.queue.at(n).next {

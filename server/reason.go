@@ -24,6 +24,8 @@ const (
 	ReasonHandshake
 	// ReasonHandshakeTimeout: the request did not come in time.
 	ReasonHandshakeTimeout
+	// ReasonProxyHeader: the PROXY header was missing, or could not be understood.
+	ReasonProxyHeader
 	// ReasonRefused: answered by 503, a limit was reached.
 	ReasonRefused
 	// ReasonProtocol, ReasonUTF8, ReasonTooBig: closed with 1002, 1007, 1009.
@@ -58,6 +60,7 @@ var reasonNames = [reasons]string{
 	ReasonReset:            "reset",
 	ReasonHandshake:        "handshake",
 	ReasonHandshakeTimeout: "handshake_timeout",
+	ReasonProxyHeader:      "proxy_header",
 	ReasonRefused:          "refused",
 	ReasonProtocol:         "protocol",
 	ReasonUTF8:             "utf8",

@@ -44,14 +44,16 @@ type Server struct {
 	upgrader  conn.Upgrader
 	limits    Limits
 	addrs     []string
-	loops     []*loop
-	watcher   *netpoll.Watcher
-	runners   *ants.Pool // workers that run loops
-	workers   *ants.Pool // workers that run pooled handlers
-	ctx       context.Context
-	cancel    context.CancelFunc
-	began     time.Time // of the first process, by the wall clock, after a handover
-	made      time.Time
+	// proxies speak the PROXY protocol, forwarders write X-Forwarded-For.
+	proxies, forwarders trust
+	loops               []*loop
+	watcher             *netpoll.Watcher
+	runners             *ants.Pool // workers that run loops
+	workers             *ants.Pool // workers that run pooled handlers
+	ctx                 context.Context
+	cancel              context.CancelFunc
+	began               time.Time // of the first process, by the wall clock, after a handover
+	made                time.Time
 
 	population population
 
@@ -92,7 +94,7 @@ func New(cfg Config) (*Server, error) {
 	s := &Server{cfg: cfg, log: cfg.Logger, mux: cfg.Mux, began: time.Now(), made: time.Now(),
 		swept: make(chan struct{}), ended: make(chan struct{}), stopped: make(chan struct{}),
 		backlog: backlog{room: make(chan struct{}, 1)}, population: population{empty: make(chan struct{}, 1)},
-		topicLoops: newTopicLoops()}
+		topicLoops: newTopicLoops(), proxies: trustOf(cfg.ProxyFrom), forwarders: trustOf(cfg.ForwardedFrom)}
 	s.debug = s.log.Enabled(context.Background(), slog.LevelDebug)
 	s.memory.limit.Store(cfg.PendingTotal)
 	s.backlog.most = min(publishBytes, s.memory.share())

@@ -47,10 +47,15 @@ func (c *Config) checkNames() (err error) {
 		{"Hosts", &c.Hosts, conn.CanonicalHost},
 		{"Subprotocols", &c.Subprotocols, checked(conn.CheckProtocol)},
 		{"Topics", &c.Topics, checked(topic.CheckPattern)},
+		{"ProxyFrom", &c.ProxyFrom, canonicalTrust},
+		{"ForwardedFrom", &c.ForwardedFrom, canonicalTrust},
 	} {
 		if *l.list, err = canonical(l.field, *l.list, l.form); err != nil {
 			return err
 		}
+	}
+	if err := c.checkProxies(); err != nil {
+		return err
 	}
 	return c.checkListen()
 }

@@ -84,6 +84,9 @@ type Stats struct {
 	Events      uint64    `json:"loop_events"`
 	StaleEvents uint64    `json:"stale_events"`
 	TopicLimit  uint64    `json:"topic_limit"` // subscriptions refused for a limit
+	// ProxyUnnamed came through a proxy that did not tell whose connection that is:
+	// they have the proxy's address, and count in nobody's share.
+	ProxyUnnamed uint64 `json:"proxy_unnamed"`
 }
 
 // statsTimeout is how long Stats waits for a loop. It is a variable for the

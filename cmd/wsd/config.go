@@ -16,11 +16,14 @@ import (
 // log are left out.
 func (f *serveFlags) serverConfig() server.Config {
 	cfg := server.Config{
-		Listen:    f.Listen.Listen,
-		ReusePort: f.Listen.ReusePort,
-		Path:      f.Listen.Path,
-		EchoPath:  f.Listen.EchoPath,
-		Loops:     int(f.Listen.Loops),
+		Listen:        f.Listen.Listen,
+		ReusePort:     f.Listen.ReusePort,
+		ProxyProtocol: f.Listen.ProxyProtocol,
+		ProxyFrom:     f.Listen.ProxyFrom,
+		ForwardedFrom: f.Listen.ForwardedFrom,
+		Path:          f.Listen.Path,
+		EchoPath:      f.Listen.EchoPath,
+		Loops:         int(f.Listen.Loops),
 
 		MaxClients:    int(f.Admission.MaxClients),
 		MaxHandshakes: int(f.Admission.MaxHandshakes),
@@ -103,7 +106,7 @@ func (f *serveFlags) Validate() error {
 	}
 	full, err := f.serverConfig().Complete()
 	if err != nil {
-		return named(err, nil)
+		return named(err, serverFlagNames)
 	}
 	f.Listen.Path, f.Listen.EchoPath = full.Path, full.EchoPath
 	if f.Timeouts.UserTimeout == nil {
@@ -124,6 +127,9 @@ func (f *serveFlags) Validate() error {
 	}
 	return named(f.adminConfig(nil, 0).Check(), adminFlagNames)
 }
+
+// serverFlagNames are fields of server.Config that an error about another one names.
+var serverFlagNames = map[string]string{"ProxyFrom": "proxy-from", "ProxyProtocol": "proxy-protocol"}
 
 // adminFlagNames are those that are not the fields' of admin.Config.
 var adminFlagNames = map[string]string{"Listen": "admin", "TokenFile": "admin-token-file"}

@@ -40,22 +40,25 @@ max-clients: 1000
 idle-timeout: 1m30s
 max-message: 128KiB
 client-fanout: true
+forwarded-from: 192.0.2.1
 slow-consumer: drop-old
 admin: ""
 `)
-	env := []string{"WSD_CONFIG=" + file, "WSD_MAX_CLIENTS=2000", "WSD_MAX_MESSAGE=256KiB", "WSD_TOPICS=a,b"}
+	env := []string{"WSD_CONFIG=" + file, "WSD_MAX_CLIENTS=2000", "WSD_MAX_MESSAGE=256KiB", "WSD_TOPICS=a,b", "WSD_PROXY_PROTOCOL=true", "WSD_PROXY_FROM=10.0.0.0/8, unix"}
 	got := effective(t, env, "--max-message=512KiB", "--no-client-fanout", "--path=/x")
 	for key, want := range map[string]any{
-		"listen":        []any{":1", "unix:/run/a,b"}, // file
-		"idle-timeout":  "1m30s",                      // file
-		"slow-consumer": "drop-old",                   // file
-		"admin":         "",                           // file, over a default
-		"max-clients":   2000,                         // environment over file
-		"topics":        []any{"a", "b"},              // environment
-		"max-message":   "512KiB",                     // flag over environment over file
-		"client-fanout": false,                        // flag over file
-		"path":          "/x",                         // flag
-		"drain-time":    "10s",                        // default
+		"listen":         []any{":1", "unix:/run/a,b"}, // file
+		"idle-timeout":   "1m30s",                      // file
+		"slow-consumer":  "drop-old",                   // file
+		"admin":          "",                           // file, over a default
+		"max-clients":    2000,                         // environment over file
+		"topics":         []any{"a", "b"},              // environment
+		"max-message":    "512KiB",                     // flag over environment over file
+		"client-fanout":  false,                        // flag over file
+		"proxy-from":     []any{"10.0.0.0/8", "unix"},  // environment
+		"forwarded-from": []any{"192.0.2.1"},           // file
+		"path":           "/x",                         // flag
+		"drain-time":     "10s",                        // default
 	} {
 		if !reflect.DeepEqual(got[key], want) {
 			t.Errorf("%s is %v, want %v", key, got[key], want)
@@ -171,6 +174,10 @@ func TestEveryFieldIsAFlag(t *testing.T) {
 			other = "7s"
 		}
 		switch name {
+		case "proxy-protocol", "proxy-from":
+			continue // neither goes without the other; below
+		case "forwarded-from":
+			other = "192.0.2.7"
 		case "help", "config", "print-config", "restart", "strict", "log-level", "log-format", "admin", "admin-token-file", "max-publish", "token-key-file",
 			"idempotency-window", "idempotency-keys":
 			continue // not the server's
@@ -181,6 +188,9 @@ func TestEveryFieldIsAFlag(t *testing.T) {
 		if got := mapped(mustParse(t, "--"+name+"="+other)); got == base {
 			t.Errorf("--%s=%s changes nothing", name, other)
 		}
+	}
+	if got := mustParse(t, "--proxy-protocol", "--proxy-from=192.0.2.7").serverConfig(); !got.ProxyProtocol || !reflect.DeepEqual(got.ProxyFrom, []string{"192.0.2.7"}) {
+		t.Errorf("the PROXY protocol: %v from %q", got.ProxyProtocol, got.ProxyFrom)
 	}
 }
 

@@ -18,18 +18,21 @@ type serveFlags struct {
 }
 
 type listenFlags struct {
-	Listen    []string `default:":8066" placeholder:"ADDRESS" help:"Where clients connect: host:port, :port or unix:/path; repeatable."`
-	ReusePort bool     `negatable:"" help:"Let other processes of the same user listen on the same ports (SO_REUSEPORT): the kernel deals newcomers out to them."`
-	Path      string   `default:"/ws" help:"URL path of the action protocol."`
-	EchoPath  string   `placeholder:"PATH" help:"URL path where every message comes back as it came, with no actions; for conformance suites and benchmarks."`
-	Loops     count    `default:"0" help:"Event loops that own the clients; 0: one for each processor (GOMAXPROCS)."`
+	Listen        []string `default:":8066" placeholder:"ADDRESS" help:"Where clients connect: host:port, :port or unix:/path; repeatable."`
+	ReusePort     bool     `negatable:"" help:"Let other processes of the same user listen on the same ports (SO_REUSEPORT): the kernel deals newcomers out to them."`
+	ProxyProtocol bool     `negatable:"" help:"Clients come through proxies alone, which begin each connection with a header of the PROXY protocol (version 1 or 2) that says whose it is; needs --proxy-from."`
+	ProxyFrom     []string `placeholder:"NETWORK" help:"Proxies that speak the PROXY protocol, as in 192.0.2.0/24, 192.0.2.7, 2001:db8::/32, or unix for all that come over a Unix socket. All others are refused."`
+	ForwardedFrom []string `placeholder:"NETWORK" help:"Proxies whose X-Forwarded-For is believed, in the same form: a client's address is the rightmost in it that is none of theirs."`
+	Path          string   `default:"/ws" help:"URL path of the action protocol."`
+	EchoPath      string   `placeholder:"PATH" help:"URL path where every message comes back as it came, with no actions; for conformance suites and benchmarks."`
+	Loops         count    `default:"0" help:"Event loops that own the clients; 0: one for each processor (GOMAXPROCS)."`
 }
 
 type admissionFlags struct {
 	MaxClients    count    `default:"0" help:"Clients connected at once, joining ones included. 0: as many as the descriptor limit allows and a third of the memory holds. More than the descriptor limit allows are never taken."`
 	MaxHandshakes count    `default:"4096" help:"Handshakes under way at once."`
 	HandshakeRate count    `default:"0" help:"Handshakes begun per second; 0: no limit."`
-	MaxPerAddress count    `default:"0" help:"Clients of one IP address (IPv6: of one /64); 0: no limit."`
+	MaxPerAddress count    `default:"0" help:"Clients of one IP address (IPv6: of one /64); 0: no limit. Proxies of --proxy-from and --forwarded-from have none."`
 	RetryAfter    span     `default:"5s" help:"What a client refused for now is told to wait at least, and at most twice that."`
 	Origins       []string `placeholder:"ORIGIN" help:"Pages that may connect, by their Origin header, as in https://example.org or https://*.example.org; none given, or *: all."`
 	Hosts         []string `placeholder:"HOST" help:"Allowed Host headers, as in example.org (any port), example.org:8066 or *.example.org; none given, or *: all."`

@@ -113,7 +113,7 @@ func newDaemon(f *serveFlags, log serveLog, passed []int, e *server.Inheritance)
 		return nil, err
 	}
 	if d.server, err = server.New(cfg); err != nil {
-		return nil, named(err, nil)
+		return nil, named(err, serverFlagNames)
 	}
 	for _, c := range f.conflicts() {
 		c.Log(log.Logger)

@@ -51,6 +51,12 @@ func TestBadUsage(t *testing.T) {
 		{"admin on a socket", nil, []string{"--admin=unix:/x"}, []string{"--admin", `"unix:/x"`, "TCP"}},
 		{"too large a publish", nil, []string{"--max-publish=2GiB"}, []string{"--max-publish", "1GiB"}},
 		{"nothing to be strict about", nil, []string{"--strict"}, []string{"--strict", "--max-clients"}},
+		{"proxies that are not named", nil, []string{"--proxy-protocol"}, []string{"--proxy-protocol true", "--proxy-from", "192.0.2.0/24"}},
+		{"proxies that say nothing", nil, []string{"--proxy-from=10.0.0.0/8"}, []string{`--proxy-from "10.0.0.0/8"`, "without --proxy-protocol"}},
+		{"network that is none", []string{"WSD_PROXY_PROTOCOL=true"}, []string{"--proxy-from=balancer"}, []string{`--proxy-from "balancer"`, "192.0.2.0/24"}},
+		{"network with more bits", nil, config("proxy-protocol: true\nproxy-from: 10.0.0.1/8\n"), []string{`--proxy-from "10.0.0.1/8"`, "10.0.0.0/8"}},
+		{"network in a network", nil, []string{"--forwarded-from=10.0.0.0/8,10.1.0.0/16"}, []string{`--forwarded-from "10.1.0.0/16"`, "10.0.0.0/8"}},
+		{"everybody's word", nil, []string{"--forwarded-from=0.0.0.0/0"}, []string{`--forwarded-from "0.0.0.0/0"`, "networks"}},
 		{"argument too many", nil, []string{"now"}, []string{"now"}},
 
 		{"unknown key", nil, config("path: /a\nmax-client: 5\n"), []string{"wsd.yaml:2:", `"max-client"`, `"max-clients"`}},
