@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"runtime"
 
 	"github.com/gobwas/ws"
 	"github.com/google/uuid"
@@ -58,10 +59,17 @@ func (l *loop) begin(a *dispatch.Action, out []byte) (_ []byte, held bool) {
 	return out, true
 }
 
-// employ finds a worker for a job, or reports false.
+// employ finds a worker for a job, or reports false. If all have got something,
+// they get a chance to do it first: many quick requests at a time are not too many.
 func (l *loop) employ(k *job) bool {
 	l.expectAnswers()
-	if err := l.server.workers.Submit(func() { l.server.work(k) }); err != nil {
+	work := func() { l.server.work(k) }
+	err := l.server.workers.Submit(work)
+	if err != nil {
+		runtime.Gosched()
+		err = l.server.workers.Submit(work)
+	}
+	if err != nil {
 		l.count.n[nBusy]++
 		l.server.endCall(&k.call)
 		return false
