@@ -15,7 +15,7 @@ CLIENTS     ?= 200000
 SECONDS     ?= 60
 SEED        ?=
 
-.PHONY: chaos compare scale bench-publish bench-fair build run test race e2e lint fuzz bench upgrade-demo docs man package package-test cross clean help
+.PHONY: chaos cluster-test compare scale bench-publish bench-fair build run test race e2e lint fuzz bench upgrade-demo docs man package package-test cross clean help
 
 build: ## build the program: bin/wsd
 	go build -trimpath -ldflags '-X main.version=$(VERSION)' -o bin/wsd ./cmd/wsd
@@ -54,6 +54,10 @@ upgrade-demo: ## ten live upgrades in a row under 15,000 clients, and what they 
 
 chaos: ## hostile clients, publishers that break off and live upgrades for SECONDS, at random from SEED
 	CHAOS_SECONDS=$(SECONDS) CHAOS_SEED=$(SEED) go test -count=1 -v -timeout 24h -run '^TestChaos$$' ./cmd/wsd
+
+cluster-test: ## a cluster under faults that last, ten upgrades of each node, 10,000 subscribes (ten minutes); an external NATS is Debian's, if it is installed
+	WSD_SUBSCRIBES=10000 go test -count=1 -timeout 10m ./cluster/...
+	CLUSTER_LONG=1 CLUSTER_UPGRADES=10 go test -count=1 -v -timeout 30m -run '^Test(Cluster|TwoClusters)' ./cmd/wsd
 
 compare: build ## run six other Go servers and a C floor beside wsd, ROUNDS times (ten minutes for 3): bench/peers/comparison
 	go -C bench/peers run ./compare --wsd "$(CURDIR)/bin/wsd" --rounds $(ROUNDS) --out "$(CURDIR)/bench/peers/comparison"
