@@ -18,7 +18,7 @@ HOURS       ?= 0.008
 OUT         ?= bin/soak
 SEED        ?=
 
-.PHONY: faults compare scale bench-publish bench-fair bench-large build run test race e2e lint fuzz bench upgrade-demo docs man package package-test cross clean help lab lab-short soak arm64-test corpus vm vm-short
+.PHONY: faults compare scale bench-publish bench-fair bench-large build run test race e2e lint fuzz bench upgrade-demo docs man package package-test cross clean help lab lab-short soak arm64-test corpus vm vm-short cluster-test
 
 build: ## build the program: bin/wsd
 	go build -trimpath -ldflags '-X main.version=$(VERSION)' -o bin/wsd ./cmd/wsd
@@ -75,6 +75,10 @@ soak: ## all that clients and publishers do, good and bad, and live upgrades, fo
 faults: ## have system calls fail under a whole server, in each way once, and for SECONDS at random, or by SEED: docs/lab.md
 	go test -race -count=1 -timeout 10m -tags faults -run '^Test(Fault|Every(Call|Size|Start))' ./netpoll ./server
 	FAULT_SECONDS=$(SECONDS) FAULT_SEED=$(SEED) go test -count=1 -v -timeout 24h -tags faults -run '^TestFaultSeeds$$' ./server
+
+cluster-test: ## a cluster under faults that last, ten upgrades of each node, 10,000 subscribes (ten minutes); an external NATS is Debian's, if it is installed
+	WSD_SUBSCRIBES=10000 go test -count=1 -timeout 10m ./cluster/...
+	CLUSTER_LONG=1 CLUSTER_UPGRADES=10 go test -count=1 -v -timeout 30m -run '^Test(Cluster|TwoClusters)' ./cmd/wsd
 
 compare: build ## run six other Go servers and a C floor beside wsd, ROUNDS times (ten minutes for 3): bench/peers/comparison
 	go -C bench/peers run ./compare --wsd "$(CURDIR)/bin/wsd" --rounds $(ROUNDS) --out "$(CURDIR)/bench/peers/comparison"

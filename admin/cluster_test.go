@@ -84,7 +84,9 @@ func (f *fakeCluster) Stats(context.Context) (map[string]json.RawMessage, server
 }
 
 func (f *fakeCluster) Totals() server.ClusterStats {
-	return server.ClusterStats{Connected: true, Nodes: map[string]int{"dead": len(f.missing)}, Missing: map[string]uint64{"behind": 3}}
+	return server.ClusterStats{Connected: true, RTT: map[string]float64{"n2": 0.001},
+		Nodes:   map[string]int{"joining": 0, "ready": 1, "draining": 0, "moving": 0, "suspect": 0, "dead": len(f.missing)},
+		Missing: map[string]uint64{"no_answer": 0, "behind": 3, "moving": 0, "gone": 0, "partitioned": 0}}
 }
 
 // What is answered in a cluster is as described, and tells who is missing.

@@ -26,7 +26,7 @@ func metricsThereAre(t *testing.T) map[string]map[string]map[string]bool {
 	t.Helper()
 	s, _ := live(t)
 	all := map[string]map[string]map[string]bool{}
-	for name := range series(t, start(t, s, nil)) {
+	for name := range series(t, start(t, s, func(cfg *Config) { cfg.Cluster = &fakeCluster{} })) {
 		parts := sample.FindStringSubmatch(name)
 		if parts == nil {
 			t.Fatalf("no sample: %s", name)

@@ -11,11 +11,15 @@
 # phases with heartbeats; in the end it is said of each whether its latencies are
 # the server's. PIN=1 gives the servers the first half of the processors and the
 # generator the other: fewer wait for each other, connecting may take longer.
+#
+# The processes are one cluster: the first has the NATS server inside, the others
+# connect to that. When all clients are connected, one message is published to all of
+# them at the first process; it says how long the last client took. CLUSTER=0: without.
 set -euo pipefail
 # shellcheck source=bench/lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 clients=${1:-200000} dir=${2:-docs/benchmarks}
-hold=${HOLD:-20s} beats=${BEATS:-30s} interval=${INTERVAL:-30s} phases=${PHASES:-3} pin=${PIN:-0}
+hold=${HOLD:-20s} beats=${BEATS:-30s} interval=${INTERVAL:-30s} phases=${PHASES:-3} pin=${PIN:-0} cluster=${CLUSTER:-1}
 address=127.0.66.1 # where no outgoing connection takes a port away
 each=$(($(ulimit -n) - 500)) # what a server keeps for itself, generously
 count=$(((clients + each - 1) / each))
@@ -24,11 +28,17 @@ if [ "$pin" = 1 ] && [ "$(nproc)" -gt 1 ]; then
   half=$(($(nproc) / 2))
   left=(taskset -c "0-$((half - 1))") right=(taskset -c "$half-$(($(nproc) - 1))")
 fi
+admin=$address:20000 nats=$address:19999
 for ((i = 0; i < count; i++)); do
-  port=$((20001 + i))
-  GOMAXPROCS=1 ${left[@]+"${left[@]}"} "$WSD" serve --listen "$address:$port" --admin "" --idle-timeout 5m --drain-time 1s \
+  port=$((20001 + i)) own=(--admin none)
+  if [ "$cluster" = 1 ]; then
+    own+=(--cluster scale --node "p$i" --cluster-nats "nats://$nats")
+    [ "$i" != 0 ] || own=(--admin "$admin" --cluster scale --node p0 --cluster-listen "$address:19998" --cluster-clients "$nats")
+  fi
+  GOMAXPROCS=1 ${left[@]+"${left[@]}"} "$WSD" serve --listen "$address:$port" "${own[@]}" --idle-timeout 5m --drain-time 1s \
     --log-level error 2>"$work/$port.log" &
   servers+=($!)
+  [ "$cluster$i" != 10 ] || listens "$!" "$address:$port" "$work/$port.log" # before the others, who need it
   args+=(--url "ws://$address:$port/ws" --pid $!)
 done
 for ((i = 0; i < count; i++)); do
@@ -47,10 +57,25 @@ E
     echo "- {name: beats$i, kind: open, interval: $interval, duration: $beats}"
   done
 } >"$work/scale.yaml"
+# publish waits until all clients are connected, and then publishes once.
+publish() {
+  local n=0
+  until [ "$n" -ge "$clients" ]; do
+    sleep 1
+    n=$(curl -s "http://$admin/v1/nodes" | grep -o '"clients":[0-9]*' | awk -F: '{ n += $2 } END { print n + 0 }')
+  done
+  curl -s -d 'to all' "http://$admin/v1/publish?all" >"$work/publish"
+}
+if [ "$cluster" = 1 ]; then publish & fi
+publishing=$!
 status=0
 ${right[@]+"${right[@]}"} "$WSD" bench "${args[@]}" --clients "$clients" --scenario "$work/scale.yaml" \
   --json "$dir/scale-$clients.json" --html "$dir/scale-$clients.html" --assert 'failed=0,loss=0,closes=0' || status=$?
 echo
+if [ "$cluster" = 1 ]; then
+  kill "$publishing" 2>/dev/null || :
+  echo "published once to all: $(cat "$work/publish" 2>/dev/null || echo 'not all clients were connected in time')"
+fi
 # The reasons are under "limits" of the report, each with its phase's name.
 for ((i = 1; i <= phases; i++)); do
   if reason=$(grep -F "\"phase \\\"beats$i\\\":" "$dir/scale-$clients.json"); then

@@ -102,7 +102,11 @@ func TestFlapping(t *testing.T) {
 	if v := n.interest.sent.Load(); v != before+1 {
 		t.Errorf("10,000 changes were told as %d", v-before)
 	}
-	n.began = n.began.Add(-closeAfter)
+	n.interest.mu.Lock()
+	for i := range n.interest.closing {
+		n.interest.closing[i].at = 0 // its time is over
+	}
+	n.interest.mu.Unlock()
 	n.closeIdle()
 	eventually(t, "it is closed", func() bool { return n.interest.sent.Load() == before+2 })
 	p := shop[1].members.all()[0]

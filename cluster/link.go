@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -18,6 +19,7 @@ type link struct {
 	conn  atomic.Pointer[nats.Conn]
 	up    atomic.Bool
 	embed Embedded // nil: an external server
+	stop  func()   // ends it, once
 	in    chan *nats.Msg
 	most  int64                     // bytes that one message may have
 	taken atomic.Pointer[heartbeat] // of a node that had our name when we came
@@ -36,7 +38,7 @@ func (n *Node) connect() error {
 		if err != nil {
 			return err
 		}
-		l.embed = embedded
+		l.embed, l.stop = embedded, sync.OnceFunc(embedded.Stop)
 		user, password := embedded.Login()
 		url = nats.DefaultURL // not dialled
 		options = append(options, nats.InProcessServer(embedded), nats.UserInfo(user, password))
@@ -179,9 +181,8 @@ func (l *link) close() {
 }
 
 func (l *link) stopEmbedded() {
-	if l.embed != nil {
-		l.embed.Stop()
-		l.embed = nil
+	if l.stop != nil {
+		l.stop()
 	}
 }
 

@@ -115,7 +115,7 @@ func (n *Node) choose(o *outcome, t server.Target, keyed bool) {
 		case st == suspect:
 			o.miss(p, whyNoAnswer)
 		default:
-			o.waits = append(o.waits, waitFor{p: p, note: note})
+			o.waits = append(o.waits, waitFor{p: p, note: note, sent: n.now()})
 		}
 	}
 	n.missUnknown(o)
@@ -155,7 +155,6 @@ func (n *Node) missUnknown(o *outcome) {
 // sendOne sends a publish to one node. The caller holds the sender's lock.
 func (n *Node) sendOne(o *outcome, w int, body []byte) {
 	p := o.waits[w].p
-	o.waits[w].sent = n.now()
 	if p.state.Load() == stateMoving {
 		if len(p.held.list) >= heldMessages || p.held.bytes+len(body) > heldBytes {
 			o.settle(w, whyMoving)

@@ -62,6 +62,7 @@ func tryNode(t testing.TB, cfg Config, scfg server.Config) (*member, error) {
 		t.Fatal(err)
 	}
 	cfg.Cluster, cfg.Logger = "shop", logger(t)
+	cfg.SubscribeWait = 10 * time.Second // the machine may be busy
 	n, err := New(cfg, s)
 	if err != nil {
 		t.Fatal(err)

@@ -36,7 +36,7 @@ var serving int
 // everything has to be as it was: goroutines, descriptors, and every record. Of
 // several servers the first one looks for that, since it is the last to end: the
 // workers of one that still runs come and go.
-func start(t testing.TB, cfg Config) *site {
+func start(t testing.TB, cfg Config, prepare ...func(*site)) *site {
 	t.Helper()
 	before := inUse()
 	serving++
@@ -51,6 +51,9 @@ func start(t testing.TB, cfg Config) *site {
 			checkNoMore(t, before)
 		}
 	})
+	for _, f := range prepare {
+		f(s)
+	}
 	if err := s.Start(); err != nil {
 		t.Fatal(err)
 	}

@@ -273,6 +273,9 @@ func TestTwoClusters(t *testing.T) {
 	a := found(t, "", nil, "--cluster=a", "--node=n1", "--cluster-nats=nats://"+address)
 	b := found(t, "", nil, "--cluster=b", "--node=n1", "--cluster-nats=nats://"+address)
 	c := b.dial("/ws")
+	if status, body := a.http("POST", "/v1/publish?all", strings.Repeat("x", 900<<10)); status != 413 || !strings.Contains(body, "max_payload") {
+		t.Errorf("more than NATS takes: %d %s", status, body)
+	}
 	if _, body := a.http("POST", "/v1/publish?all", "x"); !strings.Contains(body, `"matched":0`) || !strings.Contains(body, `"complete":true,"nodes":1`) {
 		t.Errorf("published in the one: %s", body)
 	}
