@@ -30,7 +30,7 @@ func TestCrowd(t *testing.T) {
 		t.Fatalf("WSD_CLIENTS: %v", err)
 	}
 	clients := itoa(n)
-	tune(t, clients)
+	tune(t, n)
 	p := start(t, nil, "--max-clients="+clients, "--strict", "--idle-timeout=1h", "--handshake-timeout=2m")
 	c := &conductor{t: t, p: p, clients: n, empty: p.memory(), upgrade: make(chan string, 1)}
 	c.bench()
@@ -39,10 +39,15 @@ func TestCrowd(t *testing.T) {
 
 // tune prepares the machine by the program's own advice, for as long as the test
 // runs. What it cannot set is the limit of descriptors, which is a process's.
-func tune(t *testing.T, clients string) {
+func tune(t *testing.T, n int) {
 	t.Helper()
+	clients := itoa(n)
+	var files unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &files); err != nil {
+		t.Fatal(err)
+	}
 	untouched := settings(t)
-	if out, err := exec.Command(wsd, "tune", "check", "--load-generator", "--clients", clients).CombinedOutput(); err == nil {
+	if out, err := exec.Command(wsd, "tune", "check", "--load-generator", "--clients", clients).CombinedOutput(); err == nil && uint64(n) > files.Max {
 		t.Errorf("the machine fits before it was tuned:\n%s", out)
 	}
 	out, err := exec.Command(wsd, "tune", "apply", "--load-generator", "--clients", clients).CombinedOutput()
