@@ -81,14 +81,14 @@ func (l *loop) unhold(k *call, c *client) {
 // abandon forgets the call of a client that leaves.
 func (l *loop) abandon(e *extra) {
 	e.call.ended.Store(true)
-	l.cancel(e.call)
+	l.cancel(e.call, context.Canceled)
 	e.call = nil
 	l.pooled.waiting--
 }
 
 // cancel tells who works on a call that nobody waits for it any more.
-func (l *loop) cancel(k *call) {
-	k.life.end(context.Canceled)
+func (l *loop) cancel(k *call, why error) {
+	k.life.end(why)
 	if k.action.Later { // by its handle alone the server holds nothing
 		l.server.endCall(k)
 	}
@@ -157,7 +157,7 @@ func (l *loop) checkCalls() {
 			}
 			l.count.n[nTimeouts]++
 			l.resume(k, l.clients.at(k.slot), l.busy10(k))
-			l.cancel(k)
+			l.cancel(k, context.DeadlineExceeded)
 		}
 	}
 	l.pooled.calls = slices.DeleteFunc(l.pooled.calls, func(k *call) bool { return k.ended.Load() })
