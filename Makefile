@@ -35,12 +35,14 @@ e2e: ## test with real clients: Python's websockets, npm's ws, Chromium, curl, p
 	e2e/status/install.sh
 	go test -timeout 20m -count=1 -v ./e2e/...
 
-lint: ## gofmt, go vet for amd64, arm64 and the fault points, staticcheck
+lint: ## gofmt, go vet for amd64, arm64 and the build tags, staticcheck
 	@unformatted=$$(gofmt -l $$(git ls-files --cached --others --exclude-standard '*.go')); \
 	if [ -n "$$unformatted" ]; then echo "run gofmt on: $$unformatted"; exit 1; fi
 	GOARCH=amd64 go vet ./...
 	GOARCH=arm64 go vet ./...
 	go vet -tags faults ./server ./cmd/wsd
+	go vet -tags nocluster ./cmd/wsd
+	go vet -tags noembed ./cmd/wsd
 	go run $(STATICCHECK) ./...
 
 fuzz: ## run every fuzz target for FUZZTIME each

@@ -120,7 +120,7 @@ func (n *Node) Release() error {
 			return err
 		}
 		n.work()
-		n.members.awaitAll()
+		n.members.awaitAll(n.now())
 		n.introduce()
 		return nil
 	}
@@ -184,13 +184,14 @@ func (n *Node) recall(m *memory) {
 		p, _ := n.meet(k.Told, k.Subject)
 		p.seen.Store(int64(now - k.Silent))
 	}
-	n.members.awaitAll()
+	n.members.awaitAll(now)
 }
 
 // awaitAll has everything for the others be held until they are heard of: the servers
 // inside may have to find each other first.
-func (m *members) awaitAll() {
+func (m *members) awaitAll(now time.Duration) {
 	for _, p := range m.all() {
+		p.moved.Store(int64(now))
 		p.state.Store(stateMoving)
 		p.view.Store(nil)
 		p.heard.Store(false)
