@@ -25,7 +25,6 @@ type call struct {
 	// ended: its answer is no longer waited for. Set by the loop, read by the worker.
 	ended   atomic.Bool
 	counted atomic.Bool // out: see endCall
-	frame   []byte      // the answer, if it is there and waits for the cluster (awaitReach)
 }
 
 func (k *call) abandon() {
