@@ -106,10 +106,10 @@ func (l *loop) perform(a *dispatch.Action, out []byte, fan bool) (_ []byte, held
 	}
 	start := len(out)
 	out, mark := conn.BeginFrame(out)
+	l.feeding.subscribed = nil
 	out, code := l.call(a, out)
 	out = conn.EndFrame(out, mark, ws.OpText)
 	topics := l.feeding.subscribed
-	l.feeding.subscribed = nil
 	l.count.actions[a.Index].codes[codeIndex(code)]++
 	if fan && code == dispatch.OK {
 		keep := l.server.fanOut(&l.feeding.env, l.feeding.cur.id, append([]byte(nil), out[start:]...))
