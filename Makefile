@@ -46,12 +46,14 @@ lab-short: ## the short form of the same, in less than a minute
 	lab/install.sh
 	WSD_LAB=require go test -timeout 5m -count=1 -parallel 20 -v ./lab/...
 
-lint: ## gofmt, go vet for amd64, arm64 and the fault points, staticcheck
+lint: ## gofmt, go vet for amd64, arm64 and the build tags, staticcheck
 	@unformatted=$$(gofmt -l $$(git ls-files --cached --others --exclude-standard '*.go')); \
 	if [ -n "$$unformatted" ]; then echo "run gofmt on: $$unformatted"; exit 1; fi
 	GOARCH=amd64 go vet ./...
 	GOARCH=arm64 go vet ./...
 	go vet -tags faults ./netpoll ./server ./cmd/wsd
+	go vet -tags nocluster ./cmd/wsd
+	go vet -tags noembed ./cmd/wsd
 	go vet ./.ci/corpus
 	go run $(STATICCHECK) ./... ./.ci/corpus
 	go run $(STATICCHECK) -tags faults ./netpoll ./server

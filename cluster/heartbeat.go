@@ -91,6 +91,7 @@ func (n *Node) forget() {
 		if silent <= suspectAfter {
 			p.warned.Store(false)
 		}
+		n.dropHeld(p)
 		if silent > n.cfg.Forget || silent > suspectAfter && n.replaced(p) {
 			n.members.remove(p)
 			n.requests.giveUp(p, whyGone)

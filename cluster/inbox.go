@@ -3,6 +3,7 @@ package cluster
 import (
 	"context"
 	"errors"
+	"maps"
 	"sync"
 	"time"
 
@@ -20,9 +21,8 @@ type inbox struct {
 	bytes int
 	shut  bool
 	busy  bool // deliver is at one of them
-
-	// Of deliver: the number of the last publish of each life. What is not above it
-	// came by an old connection, and was given up long ago.
+	// last is the number of the last publish of each life. What is not above it came by
+	// an old connection, and was given up long ago.
 	last map[uint64]uint64
 }
 
@@ -76,6 +76,27 @@ func (b *inbox) behind() (messages, bytes int) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return len(b.list), b.bytes
+}
+
+// next notes a publish's number, and says whether it is above the last of its life.
+func (b *inbox) next(life, number uint64) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if number <= b.last[life] {
+		return false
+	}
+	if len(b.last) > 4096 {
+		clear(b.last) // lives that are over; it takes years
+	}
+	b.last[life] = number
+	return true
+}
+
+// lasts is a copy of the last numbers.
+func (b *inbox) lasts() map[uint64]uint64 {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return maps.Clone(b.last)
 }
 
 // idle says that nothing waits, nor is about to begin.
@@ -132,14 +153,10 @@ func (n *Node) deliver() {
 			n.count.unknown.Add(1)
 			continue
 		}
-		if p.number <= n.inbox.last[p.life] {
+		if !n.inbox.next(p.life, p.number) {
 			n.count.stale.Add(1)
 			continue
 		}
-		if len(n.inbox.last) > 4096 {
-			clear(n.inbox.last) // lives that are over; it takes years
-		}
-		n.inbox.last[p.life] = p.number
 		n.begin(a, &p)
 	}
 }

@@ -268,5 +268,7 @@ func (n *Node) closeIdle() {
 			delete(i.since, b)
 		}
 	}
-	i.wake() // also for waits for somebody who is not there any more
+	if len(i.changes) > 0 || len(i.waiters) > 0 { // who is waited for may not be there any more
+		i.wake()
+	}
 }

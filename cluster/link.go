@@ -44,7 +44,9 @@ func (n *Node) connect() error {
 		options = append(options, nats.InProcessServer(embedded), nats.UserInfo(user, password))
 	}
 	if l.embed == nil {
-		options = append(options, nats.FlusherTimeout(time.Second)) // else a server that hangs would hold up publishers
+		// A server that hangs is found out, and holds no publisher up. The one inside
+		// hangs with this process or not at all, and is not asked all the time.
+		options = append(options, nats.FlusherTimeout(time.Second), nats.PingInterval(2*time.Second), nats.MaxPingsOutstanding(2))
 	}
 	conn, err := nats.Connect(url, append(options, n.cfg.Options...)...)
 	if err == nil {
@@ -81,7 +83,7 @@ func (n *Node) options() []nats.Option {
 		nats.NoEcho(),
 		nats.MaxReconnects(-1), nats.ReconnectWait(250 * time.Millisecond), nats.ReconnectJitter(100*time.Millisecond, 250*time.Millisecond),
 		nats.ReconnectBufSize(-1),
-		nats.PingInterval(2 * time.Second), nats.MaxPingsOutstanding(2), nats.Timeout(2 * time.Second),
+		nats.Timeout(2 * time.Second),
 		nats.CustomInboxPrefix(n.prefix + "r"),
 		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) { n.parted(err) }),
 		nats.ReconnectHandler(func(*nats.Conn) { n.rejoined() }),

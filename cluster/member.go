@@ -61,6 +61,8 @@ type peer struct {
 	view  atomic.Pointer[view] // what it is interested in; nil: perhaps in everything
 	acked atomic.Uint64        // version of our interest that it knows
 
+	moved atomic.Int64 // Node.now when it said that it moves
+
 	held held // guarded by Node.sender
 }
 

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"maps"
 	"time"
 
 	"wsd/server"
@@ -87,14 +86,25 @@ func (n *Node) Leave() ([]byte, error) {
 	}
 	n.tellReports()
 	n.ask(context.Background(), n.members.all(), question{What: askPing}, hearWithin) // all before it has come then
-	n.leave()
+	// It does not wait for what runs beside: a publish that has come all the same waits for
+	// the loops, which wait for this.
+	n.session.Load().end()
+	n.link.close()
 	n.left = true
 	return json.Marshal(n.remember())
 }
 
 func (n *Node) remember() *memory {
-	m := &memory{Node: n.name, Life: n.life, Since: n.since, Number: n.sender.number, Interest: n.interest.version, Last: maps.Clone(n.inbox.last)}
+	m := &memory{Node: n.name, Life: n.life, Since: n.since, Last: n.inbox.lasts()}
 	m.Tags, m.Any = n.tags.mine()
+	n.sender.mu.Lock()
+	m.Number = n.sender.number
+	n.sender.mu.Unlock()
+	n.interest.mu.Lock()
+	m.Interest = n.interest.version
+	n.interest.mu.Unlock()
+	n.keys.mu.Lock()
+	defer n.keys.mu.Unlock()
 	now := n.now()
 	for _, e := range n.keys.ended {
 		if left := e.until - now; left > 0 {
@@ -114,13 +124,14 @@ func (n *Node) Release() error {
 	}
 	if n.left {
 		n.left = false
+		n.working.Wait() // the loops go on, and so does what waited for them
 		n.inbox.reopen()
 		n.session.Store(newSession())
 		if err := n.connect(); err != nil {
 			return err
 		}
 		n.work()
-		n.members.awaitAll()
+		n.members.awaitAll(n.now())
 		n.introduce()
 		return nil
 	}
@@ -184,13 +195,14 @@ func (n *Node) recall(m *memory) {
 		p, _ := n.meet(k.Told, k.Subject)
 		p.seen.Store(int64(now - k.Silent))
 	}
-	n.members.awaitAll()
+	n.members.awaitAll(now)
 }
 
 // awaitAll has everything for the others be held until they are heard of: the servers
 // inside may have to find each other first.
-func (m *members) awaitAll() {
+func (m *members) awaitAll(now time.Duration) {
 	for _, p := range m.all() {
+		p.moved.Store(int64(now))
 		p.state.Store(stateMoving)
 		p.view.Store(nil)
 		p.heard.Store(false)

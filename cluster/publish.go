@@ -114,6 +114,8 @@ func (n *Node) choose(o *outcome, t server.Target, keyed bool) {
 			o.miss(p, whyGone)
 		case st == suspect:
 			o.miss(p, whyNoAnswer)
+		case st == moving && n.movesLong(p):
+			o.miss(p, whyMoving)
 		default:
 			o.waits = append(o.waits, waitFor{p: p, note: note, sent: n.now()})
 		}
@@ -184,6 +186,7 @@ func (n *Node) release(p *peer, state int32) {
 	n.sender.mu.Lock()
 	defer n.sender.mu.Unlock()
 	if p.state.Store(state); state == stateMoving {
+		p.moved.Store(int64(n.now()))
 		return
 	}
 	for _, h := range p.held.list {
@@ -194,6 +197,24 @@ func (n *Node) release(p *peer, state int32) {
 		if err := n.send(p.subject, h.body); err != nil {
 			h.o.settle(h.w, whyOf(err))
 		}
+	}
+	p.held = held{}
+}
+
+// movesLong says that a node has been moving for longer than anything is held for it.
+func (n *Node) movesLong(p *peer) bool {
+	return n.now()-time.Duration(p.moved.Load()) > moveWithin
+}
+
+// dropHeld gives up what is held for a node that moves for too long.
+func (n *Node) dropHeld(p *peer) {
+	if p.state.Load() != stateMoving || !n.movesLong(p) {
+		return
+	}
+	n.sender.mu.Lock()
+	defer n.sender.mu.Unlock()
+	for _, h := range p.held.list {
+		h.o.settle(h.w, whyMoving)
 	}
 	p.held = held{}
 }

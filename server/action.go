@@ -112,10 +112,10 @@ func (l *loop) perform(a *dispatch.Action, out []byte, fan bool) (_ []byte, held
 	}
 	start := len(out)
 	out, mark := conn.BeginFrame(out)
+	l.feeding.subscribed = nil
 	out, code := l.call(a, out)
 	out = conn.EndFrame(out, mark, ws.OpText)
 	topics := l.feeding.subscribed
-	l.feeding.subscribed = nil
 	l.count.actions[a.Index].codes[codeIndex(code)]++
 	if fan && code == dispatch.OK {
 		keep := l.server.fanOut(&l.feeding.env, l.feeding.cur.id, append([]byte(nil), out[start:]...))
@@ -123,7 +123,7 @@ func (l *loop) perform(a *dispatch.Action, out []byte, fan bool) (_ []byte, held
 			return out[:start], false
 		}
 	}
-	if topics != nil && l.awaitReach(a, topics, out[start:]) {
+	if topics != nil && l.awaitReach(topics, out[start:]) {
 		return out[:start], true
 	}
 	l.count.n[nMessagesOut]++

@@ -8,7 +8,6 @@ import (
 	"github.com/google/uuid"
 
 	"wsd/conn"
-	"wsd/dispatch"
 )
 
 // Cluster is what a server asks of the other nodes when it is one of several that
@@ -235,28 +234,59 @@ func (s *Server) fanoutFull() bool {
 	return s.backlog.full() || s.cluster != nil && s.cluster.Full()
 }
 
+// reaching is an answer to a subscribe that waits for the cluster. It is the loop's.
+type reaching struct {
+	slot  uint32
+	frame []byte
+	ended bool // the client has it, or is gone
+}
+
 // awaitReach holds the client of an inline action that has subscribed it to topics,
 // until the cluster knows of that. It reports false if it does already. answer is
 // copied.
-func (l *loop) awaitReach(a *dispatch.Action, topics []string, answer []byte) bool {
-	k := &call{there: there{loop: l, slot: l.feeding.slot}, action: a}
-	k.life.begin(l.server.ctx, l.server.cfg.ActionTimeout)
-	k.frame = append(k.frame, answer...)
-	if l.server.cluster.Reached(topics, func() { l.post(func(l *loop) { l.answerReached(k) }) }) {
+func (l *loop) awaitReach(topics []string, answer []byte) bool {
+	r := &reaching{slot: l.feeding.slot}
+	if l.server.cluster.Reached(topics, func() { l.post(func(l *loop) { l.answerReached(r) }) }) {
 		return false
 	}
-	l.extras.make(l.feeding.slot, l.feeding.cur).call = k
-	l.pooled.waiting++
-	l.reaching = append(l.reaching, k)
+	r.frame = append(r.frame, answer...)
+	l.extras.make(l.feeding.slot, l.feeding.cur).reach = r
+	l.reaching = append(l.reaching, r)
 	return true
 }
 
 // answerReached gives a client the answer that waited for the cluster.
-func (l *loop) answerReached(k *call) {
-	if !k.ended.Load() {
-		l.resume(k, l.clients.at(k.slot), k.frame)
+func (l *loop) answerReached(r *reaching) {
+	if !r.ended {
+		c := l.clients.at(r.slot)
+		l.abandonReach(c)
+		l.count.n[nMessagesOut]++
+		l.send(r.slot, c, r.frame)
+		if c.state == stateOpen {
+			l.readLater(r.slot, c)
+		}
 	}
-	l.forgetReached()
+	for len(l.reaching) > 0 && l.reaching[0].ended { // nearly in the order in which they began
+		l.reaching[0] = nil
+		l.reaching = l.reaching[1:]
+	}
+}
+
+// abandonReach ends the client's wait for the cluster, if it is in one.
+func (l *loop) abandonReach(c *client) {
+	if e := l.extras.of(c); e != nil && e.reach != nil {
+		e.reach.ended, e.reach = true, nil
+		l.extras.tidy(c)
+	}
+}
+
+// reachAll gives all of them their answers. It is for when the loop stands still to
+// be handed over: the other nodes then take it that this one may want anything.
+func (l *loop) reachAll() {
+	for len(l.reaching) > 0 {
+		l.answerReached(l.reaching[0])
+	}
+	l.reaching = nil
 }
 
 // holdsForReach keeps the answer of a request that was answered later until the
@@ -272,26 +302,6 @@ func (l *loop) holdsForReach(k *call, frame []byte) bool {
 			}
 		})
 	})
-}
-
-// forgetReached drops those calls from the front that are over: they end in nearly
-// the order in which they began.
-func (l *loop) forgetReached() {
-	for len(l.reaching) > 0 && l.reaching[0].ended.Load() {
-		l.reaching[0] = nil
-		l.reaching = l.reaching[1:]
-	}
-}
-
-// reachAll gives all of them their answers. It is for when the loop stands still to
-// be handed over: the other nodes then take it that this one may want anything.
-func (l *loop) reachAll() {
-	for _, k := range l.reaching {
-		if !k.ended.Load() {
-			l.resume(k, l.clients.at(k.slot), k.frame)
-		}
-	}
-	l.reaching = nil
 }
 
 // reachNow is awaitReach for a pooled action, which may wait.

@@ -14,6 +14,8 @@ type extra struct {
 
 	waiting []byte // a request put off until a handover is over
 
+	reach *reaching // the answer to a subscribe that waits for the cluster
+
 	taken uint32 // tick at which the client last took bytes of its queue
 
 	// began is the tick at which the first byte of an unfinished message came, or
@@ -73,7 +75,7 @@ func (x *extras) make(slot uint32, c *client) *extra {
 
 // tidy gives the client's extra back if nothing is in it.
 func (x *extras) tidy(c *client) {
-	if e := x.of(c); e != nil && e.leftover == nil && e.call == nil && e.waiting == nil && e.weight == 0 && !e.unfinished {
+	if e := x.of(c); e != nil && e.leftover == nil && e.call == nil && e.reach == nil && e.waiting == nil && e.weight == 0 && !e.unfinished {
 		*e = extra{free: x.free}
 		x.free = c.extra
 		c.extra = 0

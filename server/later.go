@@ -39,7 +39,7 @@ func (l *loop) beginLater(a *dispatch.Action, out []byte, fan bool) (_ []byte, h
 	l.budget.work -= callWork
 	l.hold(k)
 	l.expectAnswers()
-	l.feeding.ctx.Context = &k.life
+	l.feeding.ctx.Context, l.feeding.subscribed = &k.life, nil
 	a.Begin(&l.feeding.ctx, k)
 	k.topics, l.feeding.subscribed = l.feeding.subscribed, nil
 	return out, true

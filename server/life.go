@@ -290,6 +290,7 @@ func (l *loop) unlist(slot uint32, c *client) {
 		l.topics.Leave(slot)
 		c.clear(flagSubscribed)
 	}
+	l.abandonReach(c)
 	if e := l.extras.of(c); e != nil && (e.call != nil || e.waiting != nil || e.unfinished) {
 		if e.call != nil {
 			l.abandon(e)

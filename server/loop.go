@@ -89,7 +89,7 @@ type loop struct {
 		checking bool    // a worker is at it
 	}
 
-	reaching []*call // answers to subscribe that wait for the cluster
+	reaching []*reaching // answers to subscribe that wait for the cluster
 
 	// slow is the clients that do not take what is sent to them.
 	slow struct {

@@ -52,7 +52,7 @@ func (l *loop) held(c *client) bool {
 	if c.state != stateOpen {
 		return false
 	}
-	if e := l.extras.of(c); e != nil && (e.call != nil || e.waiting != nil) {
+	if e := l.extras.of(c); e != nil && (e.call != nil || e.waiting != nil || e.reach != nil) {
 		return true
 	}
 	return c.pending > 0 && int(c.pending) >= min(l.server.cfg.PendingLimit/4, mostUnread)

@@ -149,8 +149,7 @@ func (s *Server) options() (*server.Options, error) {
 	}
 	o := &server.Options{
 		ServerName: s.cfg.Name + "-" + random()[:8], Host: "127.0.0.1", Port: server.RANDOM_PORT, Username: user, Password: s.password,
-		NoSigs: true, NoLog: true, MaxPayload: int32(s.cfg.MaxPayload), MaxPending: maxPending, WriteDeadline: writeDeadline,
-		PingInterval: pingInterval, MaxPingsOut: pingsOut,
+		NoSigs: true, NoSystemAccount: true, NoLog: true, MaxPayload: int32(s.cfg.MaxPayload), MaxPending: maxPending, WriteDeadline: writeDeadline,
 		// A slow node must not slow down those who send to it.
 		NoFastProducerStall: true,
 		Cluster: server.ClusterOpts{Name: s.cfg.Cluster, Host: host, Port: port, PoolSize: 1, ConnectRetries: routeRetries,
@@ -164,6 +163,7 @@ func (s *Server) options() (*server.Options, error) {
 		if o.Host, o.Port, err = split(s.cfg.Clients); err != nil {
 			return nil, &Error{"Clients", s.cfg.Clients, err}
 		}
+		o.PingInterval, o.MaxPingsOut = pingInterval, pingsOut
 		if s.cfg.Secret == "" {
 			o.Username, o.Password = "", ""
 		}

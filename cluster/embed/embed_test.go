@@ -1,8 +1,14 @@
 package embed
 
 import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"log/slog"
+	"math/big"
 	"net"
 	"testing"
 	"time"
@@ -109,5 +115,63 @@ func TestClients(t *testing.T) {
 	}
 	if _, err := nats.Connect(s.ClientsAddr(), nats.UserInfo("wsd", "wrong")); err == nil {
 		t.Error("one with another secret is let in")
+	}
+}
+
+// authority signs certificates for 127.0.0.1.
+func authority(t *testing.T) (issue func() tls.Certificate, pool *x509.CertPool) {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ca := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour), IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign}
+	raw, err := x509.CreateCertificate(rand.Reader, ca, ca, key.Public(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	parsed, err := x509.ParseCertificate(raw)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pool = x509.NewCertPool()
+	pool.AddCert(parsed)
+	return func() tls.Certificate {
+		own, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c := &x509.Certificate{SerialNumber: big.NewInt(2), NotAfter: time.Now().Add(time.Hour), IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
+			KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth}}
+		raw, err := x509.CreateCertificate(rand.Reader, c, parsed, own.Public(), key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return tls.Certificate{Certificate: [][]byte{raw}, PrivateKey: own}
+	}, pool
+}
+
+// With certificates, nodes talk to those whose certificate the authority has signed, and
+// to nobody else.
+func TestMutualTLS(t *testing.T) {
+	issue, pool := authority(t)
+	other, otherPool := authority(t)
+	config := func(c tls.Certificate, p *x509.CertPool) *tls.Config {
+		return &tls.Config{Certificates: []tls.Certificate{c}, RootCAs: p, ClientCAs: p, ClientAuth: tls.RequireAndVerifyClientCert, MinVersion: tls.VersionTLS12}
+	}
+	a := start(t, Config{TLS: config(issue(), pool)})
+	b := start(t, Config{TLS: config(issue(), pool), Peers: []string{a.Addr()}})
+	if !passes(t, inside(t, a), inside(t, b), 30*time.Second) {
+		t.Error("two of one authority do not hear each other")
+	}
+	c := start(t, Config{TLS: config(other(), otherPool), Peers: []string{a.Addr()}})
+	d := start(t, Config{Peers: []string{a.Addr()}}) // without TLS
+	for _, s := range []*Server{c, d} {
+		if passes(t, inside(t, a), inside(t, s), time.Second) {
+			t.Error("one of another authority, or without a certificate, is heard")
+		}
+	}
+	if a.Refused() == nil {
+		t.Error("nobody says why")
 	}
 }
