@@ -21,7 +21,7 @@ func TestEveryFieldIsConsidered(t *testing.T) {
 			"next": follows, "prev": follows, "extra": goes, "head": goes, "tail": follows, "pending": follows,
 			"messages": goes, "bytes": goes, "controls": goes, "refilled": goes, "port": goes, "flags": goes, "state": goes, "due": follows,
 		}},
-		{reflect.TypeFor[extra](), map[string]string{"leftover": goes, "done": follows, "waiting": goes, "call": "is over by then", "free": follows,
+		{reflect.TypeFor[extra](), map[string]string{"leftover": goes, "done": follows, "waiting": goes, "call": "is over by then", "reach": "is over by then", "free": follows,
 			"taken": "is about the loop's own pauses", "began": goes, "unfinished": goes, "slot": follows, "before": follows, "after": follows, "since": follows, "weight": follows, "beyond": follows}},
 		{reflect.TypeFor[node](), map[string]string{"data": goes, "from": goes, "next": follows, "prev": follows, "since": goes, "drop": goes, "array": follows}},
 	} {
