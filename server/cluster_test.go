@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"github.com/google/uuid"
+
+	"wsd/dispatch"
 )
 
 // fakeCluster is a cluster of one, which says so of nothing before it is let.
@@ -125,6 +127,36 @@ func TestSubscribeWaitsForCluster(t *testing.T) {
 }
 
 // Ids carry the tag of the node, and are valid and different for all that.
+// So does an answer that comes later, of a handler that subscribed its client to
+// something; the next request has nothing to do with that.
+func TestLaterWaitsForCluster(t *testing.T) {
+	m := testMux()
+	dispatch.Later(m, "join", func(ctx *dispatch.Context, in string, r dispatch.Reply[string]) error {
+		if err := ctx.Client.Subscribe(in); err != nil {
+			return err
+		}
+		return r.Answer("joined", nil)
+	})
+	f, s := inFakeCluster(t, Config{Mux: m})
+	c, gone := s.dial(), s.dial()
+	c.send(`{"actioncode":"join","data":"a"}`)
+	c.send(`{"actioncode":"echo","data":"behind"}`)
+	gone.send(`{"actioncode":"join","data":"b"}`)
+	f.waits(t, 2)
+	gone.reset()
+	s.until("it is gone", func(st Stats) bool { s.publish(All(), "x"); return st.Clients.Open == 1 })
+	f.letKnow()
+	var got []string
+	for len(got) < 2 {
+		if text := c.recv(); text != "x" {
+			got = append(got, text)
+		}
+	}
+	if got[0] != good(`"joined"`, "join") || got[1] != good(`"behind"`, "echo") {
+		t.Errorf("it got %q", got)
+	}
+}
+
 func TestTag(t *testing.T) {
 	var g ids
 	g.setTag(0x1234)
