@@ -142,7 +142,7 @@ func natsServer(t *testing.T, address string) (stop func()) {
 // startExternal starts nodes with an external NATS, each by its own way to it.
 func startExternal(t *testing.T, ways ...string) (nodes []*lineage) {
 	for i, way := range ways {
-		nodes = append(nodes, found(t, "", nil, "--cluster=shop", fmt.Sprintf("--node=n%d", i+1), "--cluster-nats=nats://"+way))
+		nodes = append(nodes, found(t, "", nil, "--cluster=shop", fmt.Sprintf("--node=n%d", i+1), "--cluster-nats=nats://"+way, manyKeys))
 	}
 	healed(t, nodes)
 	return nodes

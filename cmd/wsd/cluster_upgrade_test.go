@@ -23,11 +23,14 @@ func freePort(t *testing.T) string {
 	return l.Addr().String()
 }
 
+// manyKeys has a node remember all publishes of a test, whose number its length decides.
+const manyKeys = "--idempotency-keys=10000000"
+
 // startLineages starts nodes of a cluster, each with what upgrades it.
 func startLineages(t *testing.T, k int, args ...string) (nodes []*lineage) {
 	first := freePort(t)
 	for i := range k {
-		own := []string{"--cluster=shop", fmt.Sprintf("--node=n%d", i+1), "--cluster-listen=" + first}
+		own := []string{"--cluster=shop", fmt.Sprintf("--node=n%d", i+1), "--cluster-listen=" + first, manyKeys}
 		if i > 0 {
 			own[2] = "--cluster-listen=" + freePort(t)
 			own = append(own, "--cluster-peers="+first)
