@@ -18,7 +18,7 @@ HOURS       ?= 0.008
 OUT         ?= bin/soak
 SEED        ?=
 
-.PHONY: faults compare scale bench-publish bench-fair bench-large build run test race e2e lint fuzz bench upgrade-demo docs man package package-test cross clean help lab lab-short soak arm64-test corpus vm vm-short
+.PHONY: faults compare scale bench-publish bench-fair bench-large build run test race e2e lint fuzz bench upgrade-demo docs man package package-test cross clean help lab lab-short cluster-test bench-cluster soak arm64-test corpus vm vm-short
 
 build: ## build the program: bin/wsd
 	go build -trimpath -ldflags '-X main.version=$(VERSION)' -o bin/wsd ./cmd/wsd
@@ -40,11 +40,15 @@ e2e: ## test with real clients: Python's websockets, npm's ws, Chromium, curl, p
 
 lab: ## test on several hosts (network namespaces) whose links lose packets and are cut; as root, some five minutes
 	lab/install.sh
-	WSD_LAB=long go test -timeout 1h -count=1 -parallel 20 -v ./lab/...
+	WSD_LAB=long go test -timeout 1h -count=1 -parallel 20 -v ./lab ./lab/checker ./lab/hosts
 
 lab-short: ## the short form of the same, in less than a minute
 	lab/install.sh
 	WSD_LAB=require go test -timeout 5m -count=1 -parallel 20 -v ./lab/...
+
+cluster-test: ## test a cluster on three hosts (network namespaces): links cut, loss, nodes and NATS that stand still and die; as root, some five minutes
+	lab/install.sh
+	WSD_LAB=long go test -timeout 30m -count=1 -parallel 8 -v ./lab/cluster
 
 lint: ## gofmt, go vet for amd64, arm64 and the fault points, staticcheck
 	@unformatted=$$(gofmt -l $$(git ls-files --cached --others --exclude-standard '*.go')); \
@@ -84,6 +88,9 @@ scale: build ## hold CLIENTS on this machine, idle and with heartbeats: docs/ben
 
 bench-publish: build ## what a publish to all costs: the other clients' heartbeats, and memory a client
 	WSD="$(CURDIR)/bin/wsd" bench/publish.sh
+
+bench-cluster: build ## what a cluster costs: time to the last client, processor time, idle memory, size of the program
+	WSD="$(CURDIR)/bin/wsd" bench/cluster.sh
 
 bench-fair: build ## what clients that ask for much do to the others: publishes, heartbeats, upgrades
 	WSD="$(CURDIR)/bin/wsd" bench/fair.sh

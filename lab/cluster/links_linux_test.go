@@ -9,11 +9,11 @@ import (
 )
 
 // both runs a test with the NATS servers inside, and with an external one.
-func both(t *testing.T, test func(t *testing.T, s *site)) {
+func both(t *testing.T, test func(t *testing.T, s *site), args ...string) {
 	for name, external := range map[string]bool{"embedded": false, "external": true} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			test(t, found(t, external))
+			test(t, found(t, external, args...))
 		})
 	}
 }
