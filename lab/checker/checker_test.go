@@ -34,10 +34,13 @@ func TestVerdict(t *testing.T) {
 		"complete and not":                {answers: []Answer{complete, {Complete: true, Missing: []string{"b"}}, complete, complete}, a: "0123", b: "0123", settled: true, want: "the answer is complete: true, and misses [b]"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			next, sent := 0, make(chan bool, 8)
+			next, sent := 0, make(chan bool, 1)
 			k := New(2, func(int, string, string, string) (answer Answer, err error) {
 				if next == 4 {
-					sent <- true
+					select {
+					case sent <- true:
+					default:
+					}
 					return complete, nil
 				}
 				answer = complete
@@ -77,7 +80,7 @@ func TestVerdict(t *testing.T) {
 // A client counts from when it came until its node is killed, and what is not for it
 // does not count.
 func TestComingAndGoing(t *testing.T) {
-	first, sent := make(chan bool), make(chan bool, 1)
+	first, sent := make(chan bool), make(chan bool, 100)
 	k := New(1, func(int, string, string, string) (Answer, error) {
 		sent <- true
 		<-first
@@ -85,7 +88,7 @@ func TestComingAndGoing(t *testing.T) {
 	})
 	early, other := k.Client("early", "a", "news"), k.Client("other", "a", "sport")
 	time.Sleep(time.Millisecond)
-	k.Publish(Publisher{Name: "p", Query: "topic=news"})
+	k.Publish(Publisher{Name: "p", Query: "topic=news", Pause: 100 * time.Millisecond})
 	<-sent
 	late := k.Client("late", "a", "news")
 	early.Ends()
@@ -106,7 +109,7 @@ func TestComingAndGoing(t *testing.T) {
 // What was incomplete is repeated until it is not, at one node after the other, and
 // what has no key is not.
 func TestRepeat(t *testing.T) {
-	nodes, calls, sent := map[int]bool{}, 0, make(chan bool, 100)
+	nodes, calls, sent := map[int]bool{}, 0, make(chan bool, 1)
 	k := New(3, func(node int, _, key, _ string) (Answer, error) {
 		if key != "" {
 			nodes[node] = true
@@ -114,7 +117,10 @@ func TestRepeat(t *testing.T) {
 				return Answer{Complete: true}, nil
 			}
 		}
-		sent <- true
+		select {
+		case sent <- true:
+		default:
+		}
 		return Answer{Missing: []string{"c"}}, nil
 	})
 	k.Publish(Publisher{Name: "keyless", Query: "all", Keyless: true, Pause: time.Millisecond})
