@@ -77,10 +77,11 @@ publish() {
   awk -v clients="$clients" -v rounds="$rounds" -v publishes="$publishes" "$median"'
     { v[$1, ++n[$1]] = $2 } $1 == "four" { d[n[$1]] = $2 - v["one", n[$1]] }
     function of(k,   i, a) { for (i = 1; i <= n[k]; i++) a[i] = v[k, i]; return median(n[k], a) }
+    function least(k,   i, l) { l = v[k, 1]; for (i = 2; i <= n[k]; i++) if (v[k, i] < l) l = v[k, i]; return l }
     END {
       one = of("one"); four = of("four")
-      printf "publish: to the last of %d clients, medians of %d rounds of %d: one process %.2f ms, four nodes %.2f ms; difference of each round, median %+.2f ms\n",
-        clients, rounds, publishes, one, four, median(n["four"], d)
+      printf "publish: to the last of %d clients, medians of %d rounds of %d: one process %.2f ms, four nodes %.2f ms; difference of each round, median %+.2f ms; least of the rounds %.2f and %.2f ms\n",
+        clients, rounds, publishes, one, four, median(n["four"], d), least("one"), least("four")
     }' "$work/publish"
   stop
 }
@@ -101,10 +102,11 @@ cpu() {
   awk -v messages="$messages" -v rounds="$rounds" "$median"'
     { v[$1, ++n[$1]] = $2 / messages / 1e3 }
     function of(k,   i, a) { for (i = 1; i <= n[k]; i++) a[i] = v[k, i]; return median(n[k], a) }
+    function least(k,   i, l) { l = v[k, 1]; for (i = 2; i <= n[k]; i++) if (v[k, i] < l) l = v[k, i]; return l }
     END {
       one = of("one"); two = of("two"); four = of("four")
-      printf "cpu: of a publish of 128 bytes in a stream, all processes, medians of %d rounds of %d: alone %.1f µs, two nodes %.1f, four %.1f: %.1f µs a peer of three, %.1f the only one\n",
-        rounds, messages, one, two, four, (four - one) / 3, two - one
+      printf "cpu: of a publish of 128 bytes in a stream, all processes, medians of %d rounds of %d: alone %.1f µs, two nodes %.1f, four %.1f: %.1f µs a peer of three, %.1f the only one; least: alone %.1f, two %.1f, four %.1f\n",
+        rounds, messages, one, two, four, (four - one) / 3, two - one, least("one"), least("two"), least("four")
     }' "$work/cpu"
   stop
 }
