@@ -46,7 +46,7 @@ lab-short: ## the short form of the same, in less than a minute
 	lab/install.sh
 	WSD_LAB=require go test -timeout 5m -count=1 -parallel 20 -v ./lab/...
 
-cluster-test: ## test a cluster on three hosts (network namespaces): links cut, loss, nodes and NATS that stand still and die; as root, some five minutes
+cluster-test: ## test a cluster on three hosts (network namespaces): links cut, loss, nodes and NATS that stand still and die; as root, some ten minutes
 	lab/install.sh
 	WSD_LAB=long go test -timeout 30m -count=1 -parallel 8 -v ./lab/cluster
 
