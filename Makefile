@@ -18,7 +18,7 @@ HOURS       ?= 0.008
 OUT         ?= bin/soak
 SEED        ?=
 
-.PHONY: faults compare scale bench-publish bench-fair bench-large build run test race e2e lint fuzz bench upgrade-demo docs man package package-test cross clean help lab lab-short soak arm64-test corpus vm vm-short cluster-test
+.PHONY: faults compare scale bench-publish bench-fair bench-large build run test race e2e lint fuzz bench upgrade-demo docs man package package-test cross clean help lab lab-short soak arm64-test corpus vm vm-short cluster-test bench-cluster
 
 build: ## build the program: bin/wsd
 	go build -trimpath -ldflags '-X main.version=$(VERSION)' -o bin/wsd ./cmd/wsd
@@ -40,7 +40,7 @@ e2e: ## test with real clients: Python's websockets, npm's ws, Chromium, curl, p
 
 lab: ## test on several hosts (network namespaces) whose links lose packets and are cut; as root, some five minutes
 	lab/install.sh
-	WSD_LAB=long go test -timeout 1h -count=1 -parallel 20 -v ./lab/...
+	WSD_LAB=long go test -timeout 1h -count=1 -parallel 20 -v ./lab ./lab/checker ./lab/hosts
 
 lab-short: ## the short form of the same, in less than a minute
 	lab/install.sh
@@ -78,8 +78,10 @@ faults: ## have system calls fail under a whole server, in each way once, and fo
 	go test -race -count=1 -timeout 10m -tags faults -run '^Test(Fault|Every(Call|Size|Start))' ./netpoll ./server
 	FAULT_SECONDS=$(SECONDS) FAULT_SEED=$(SEED) go test -count=1 -v -timeout 24h -tags faults -run '^TestFaultSeeds$$' ./server
 
-cluster-test: ## a cluster under faults that last, ten upgrades of each node, 10,000 subscribes (ten minutes); an external NATS is Debian's, if it is installed
+cluster-test: ## a cluster under faults that last, on one host and on three (as root), ten upgrades of each node, 10,000 subscribes: twenty minutes
 	WSD_SUBSCRIBES=10000 go test -count=1 -timeout 10m ./cluster/...
+	lab/install.sh
+	WSD_LAB=long go test -timeout 30m -count=1 -parallel 8 -v ./lab/cluster
 	CLUSTER_LONG=1 CLUSTER_UPGRADES=10 go test -count=1 -v -timeout 30m -run '^Test(Cluster|TwoClusters)' ./cmd/wsd
 
 compare: build ## run six other Go servers and a C floor beside wsd, ROUNDS times (ten minutes for 3): bench/peers/comparison
@@ -90,6 +92,9 @@ scale: build ## hold CLIENTS on this machine, idle and with heartbeats: docs/ben
 
 bench-publish: build ## what a publish to all costs: the other clients' heartbeats, and memory a client
 	WSD="$(CURDIR)/bin/wsd" bench/publish.sh
+
+bench-cluster: build ## what a cluster costs: time to the last client, processor time, idle memory, size of the program
+	WSD="$(CURDIR)/bin/wsd" bench/cluster.sh
 
 bench-fair: build ## what clients that ask for much do to the others: publishes, heartbeats, upgrades
 	WSD="$(CURDIR)/bin/wsd" bench/fair.sh

@@ -31,6 +31,7 @@ var arrows = map[string][]string{
 	"topic":    {},
 
 	"bench/report": {},
+	"lab/checker":  {},
 
 	"server": {"netpoll", "conn", "dispatch", "handoff", "topic"},
 	"admin":  {"conn", "dispatch", "host", "server"},

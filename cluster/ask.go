@@ -244,7 +244,7 @@ func (n *Node) owners(id uuid.UUID) (list []*peer) {
 func (n *Node) measure(ctx context.Context) {
 	answers, _ := n.ask(ctx, n.members.all(), question{What: askPing}, askWithin)
 	for _, r := range answers {
-		r.peer.seen.Store(int64(n.now()))
+		n.heardFrom(r.peer)
 		r.peer.noteRTT(r.took)
 	}
 }

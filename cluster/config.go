@@ -81,7 +81,8 @@ const (
 
 // When others are given up.
 const (
-	heartbeatEvery = time.Second // ± 20 %
+	heartbeatEvery = time.Second            // ± 20 %
+	lateAfter      = 3 * heartbeatEvery / 2 // what it has said of its interest may be on its way, or lost
 	suspectAfter   = 3 * time.Second
 	deadAfter      = 6 * time.Second
 	ackWithin      = time.Second     // a publish that was not acknowledged by then has no answer

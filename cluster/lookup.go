@@ -44,7 +44,7 @@ func (n *Node) CloseClient(ctx context.Context, id uuid.UUID, code int, reason s
 // withTopic are the peers that may have subscribers of a topic.
 func (n *Node) withTopic(topic string) (list []*peer) {
 	for _, p := range n.members.all() {
-		if p.wants([]string{topic}) {
+		if n.wants(p, []string{topic}) {
 			list = append(list, p)
 		}
 	}

@@ -128,6 +128,20 @@ func (n *Node) standing(p *peer) standing {
 	return fine
 }
 
+// late says that p has not been heard of for longer than its heartbeats take. What it
+// has said of its interest since then has not come.
+func (n *Node) late(p *peer) bool { return n.now()-time.Duration(p.seen.Load()) > lateAfter }
+
+// heardFrom is for all that comes from p. After a cut, what it said long ago comes first,
+// and what it said of its interest later: until it has told all of it anew, it gets
+// everything.
+func (n *Node) heardFrom(p *peer) {
+	if n.late(p) {
+		n.doubt(p)
+	}
+	p.seen.Store(int64(n.now()))
+}
+
 // heard takes in a heartbeat.
 func (n *Node) heard(subject string, body []byte) {
 	h := new(heartbeat)
@@ -146,10 +160,10 @@ func (n *Node) heard(subject string, body []byte) {
 	wasLost := n.standing(p) >= suspect
 	p.told.Store(h)
 	n.noteState(p, h.State)
-	p.seen.Store(int64(n.now()))
-	p.heard.Store(true)
 	n.seeTags(h)
-	n.checkVersion(p, h.Interest)
+	n.checkVersion(p, h.Interest) // before it counts as reached
+	n.heardFrom(p)
+	p.heard.Store(true)
 	switch {
 	case isNew:
 		n.log.Info("a node is here", "node", h.Node, "version", h.Version)

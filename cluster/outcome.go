@@ -313,7 +313,7 @@ func (n *Node) answered(body []byte) {
 		if r.bad || p == nil {
 			return
 		}
-		p.seen.Store(int64(n.now()))
+		n.heardFrom(p)
 		if o := n.requests.find(a.number); o != nil {
 			o.take(p, &a)
 		}

@@ -129,9 +129,24 @@ func (n *Node) concerned(p *peer, t server.Target) bool {
 	case t.Everybody():
 		return true
 	case len(topics) > 0:
-		return p.wants(topics)
+		return n.wants(p, topics)
 	}
 	return p.hasAny(t.Clients())
+}
+
+// wants says whether p may have subscribers of one of topics. If it is not heard, it may
+// have some that this node does not know of.
+func (n *Node) wants(p *peer, topics []string) bool {
+	v := p.view.Load()
+	if v == nil || p.state.Load() == stateMoving || n.late(p) || !n.connected() {
+		return true
+	}
+	for _, name := range topics {
+		if b := bucketOf(name, v.mask); v.open[b/64].Load()&(1<<(b%64)) != 0 {
+			return true
+		}
+	}
+	return false
 }
 
 func (p *peer) hasAny(ids []uuid.UUID) bool {

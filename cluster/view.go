@@ -14,20 +14,6 @@ type view struct {
 	open    []atomic.Uint64 // changed by read alone, read by all
 }
 
-// wants says whether p may have subscribers of one of topics.
-func (p *peer) wants(topics []string) bool {
-	v := p.view.Load()
-	if v == nil || p.state.Load() == stateMoving {
-		return true
-	}
-	for _, name := range topics {
-		if b := bucketOf(name, v.mask); v.open[b/64].Load()&(1<<(b%64)) != 0 {
-			return true
-		}
-	}
-	return false
-}
-
 // doubt has p get everything until it has told all its interest.
 func (n *Node) doubt(p *peer) {
 	p.view.Store(nil)

@@ -23,17 +23,18 @@ func Long() bool { return os.Getenv(Env) == "long" }
 func need(t testing.TB) {
 	t.Helper()
 	if os.Geteuid() != 0 {
-		lack(t, "the lab needs root")
+		Lack(t, "the lab needs root")
 	}
 	for _, command := range []string{"ip", "tc", "nft", "nsenter"} {
 		if _, err := exec.LookPath(command); err != nil {
-			lack(t, "the lab needs the command "+command+" (packages iproute2, nftables, util-linux)")
+			Lack(t, "the lab needs the command "+command+" (packages iproute2, nftables, util-linux)")
 		}
 	}
 }
 
-// lack skips a test that cannot have a lab, or fails it if there has to be one.
-func lack(t testing.TB, reason string) {
+// Lack skips a test that cannot have what it needs of the machine, or fails it if Env
+// says that it has to have it.
+func Lack(t testing.TB, reason string) {
 	t.Helper()
 	if want := os.Getenv(Env); want == "require" || want == "long" {
 		t.Fatalf("%s, and %s=%s", reason, Env, want)

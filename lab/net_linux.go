@@ -50,7 +50,7 @@ func New(t testing.TB) *Net {
 	})
 	// A container's root may not do this, and a kernel may be built without.
 	if err := n.begin(); err != nil {
-		lack(t, err.Error())
+		Lack(t, err.Error())
 	}
 	return n
 }

@@ -28,11 +28,10 @@ func faultTime() time.Duration {
 
 // under has clients and publishers at each of the nodes, does what to them, and checks
 // that afterwards, with incomplete publishes repeated, everybody has everything once.
-func under(t *testing.T, nodes []*lineage, what func(c *checker)) {
+func under(t *testing.T, nodes []*lineage, what func(c *clusterChecker)) {
 	t.Helper()
-	c := newChecker(t)
+	c := newChecker(t, nodes...)
 	for i, n := range nodes {
-		c.nodes = append(c.nodes, n.admin)
 		for range 3 {
 			c.listen(n.running, fmt.Sprintf("n%d", i+1))
 		}
@@ -44,7 +43,6 @@ func under(t *testing.T, nodes []*lineage, what func(c *checker)) {
 	time.Sleep(300 * time.Millisecond)
 	what(c)
 	time.Sleep(300 * time.Millisecond)
-	c.stop()
 	c.check()
 	healed(t, nodes)
 }
@@ -66,7 +64,7 @@ func healed(t *testing.T, nodes []*lineage) {
 // has missed.
 func TestClusterNodeStops(t *testing.T) {
 	nodes := startLineages(t, 3)
-	under(t, nodes, func(c *checker) {
+	under(t, nodes, func(c *clusterChecker) {
 		if err := syscall.Kill(nodes[1].pid, syscall.SIGSTOP); err != nil {
 			t.Fatal(err)
 		}
@@ -81,9 +79,8 @@ func TestClusterNodeStops(t *testing.T) {
 func TestClusterNodeKilled(t *testing.T) {
 	nodes := startLineages(t, 3)
 	victim := nodes[2]
-	c := newChecker(t)
+	c := newChecker(t, nodes[:2]...)
 	for i, n := range nodes[:2] {
-		c.nodes = append(c.nodes, n.admin)
 		for range 3 {
 			c.listen(n.running, fmt.Sprintf("n%d", i+1))
 		}
@@ -107,7 +104,6 @@ func TestClusterNodeKilled(t *testing.T) {
 		_, body := nodes[0].http("POST", "/v1/publish?all", "x")
 		return strings.Contains(body, `"complete":true,"nodes":3`)
 	})
-	c.stop()
 	c.check()
 }
 
@@ -153,7 +149,7 @@ func TestClusterNATSRestarts(t *testing.T) {
 	address := freePort(t)
 	stop := natsServer(t, address)
 	nodes := startExternal(t, address, address, address)
-	under(t, nodes, func(c *checker) {
+	under(t, nodes, func(c *clusterChecker) {
 		stop()
 		until(t, "the others are missed", func() bool {
 			_, body := nodes[0].http("POST", "/v1/publish?all", "x")
@@ -256,7 +252,7 @@ func TestClusterLinkCut(t *testing.T) {
 	natsServer(t, address)
 	way := newProxy(t, address)
 	nodes := startExternal(t, address, way.l.Addr().String(), address)
-	under(t, nodes, func(c *checker) {
+	under(t, nodes, func(c *clusterChecker) {
 		for _, d := range []time.Duration{time.Second, faultTime()} {
 			way.hold()
 			time.Sleep(d)

@@ -58,9 +58,8 @@ func TestClusterUpgrades(t *testing.T) {
 		rounds, _ = strconv.Atoi(text)
 	}
 	nodes := startLineages(t, 3)
-	c := newChecker(t)
+	c := newChecker(t, nodes...)
 	for i, n := range nodes {
-		c.nodes = append(c.nodes, n.admin)
 		for range 5 {
 			c.listen(n.running, fmt.Sprintf("n%d", i+1))
 		}
@@ -77,6 +76,5 @@ func TestClusterUpgrades(t *testing.T) {
 			time.Sleep(300 * time.Millisecond)
 		}
 	}
-	c.stop()
 	c.check()
 }

@@ -1,0 +1,155 @@
+#!/usr/bin/env bash
+# What a cluster costs, on one machine:
+#
+#   publish  the time from a publish to all until the last client has it: four nodes
+#            that share the clients, against one process with as many
+#   cpu      processor time of a publish and peer: streams of publishes at one of two
+#            and of four nodes, against a process alone; nobody is connected
+#   idle     memory and processor time of a node that has nothing to do, with its NATS
+#            server inside: alone, and as one of four; against a process without --cluster
+#   size     of the program, as the packages have it, and without a cluster
+#
+#   bench/cluster.sh [publish] [cpu] [idle] [size]     all if none is named
+#
+# All servers of a part are up all the time, and are measured in turn, so that what else
+# the machine does hits all of them; figures are medians of the rounds. Each server has
+# one loop, and all of them share processor 0; generators have processor 1.
+#
+# Variables, with defaults: WSD, the program (built); CLIENTS in all (4000); PUBLISHES of
+# a round (30); MESSAGES of a stream (5000); ROUNDS (7); SECONDS_EACH of idling (10);
+# BASE, the first of some 40 ports on 127.0.67.1 (18300).
+#
+# Needs bash, awk, curl, taskset.
+set -euo pipefail
+# shellcheck source=bench/lib.sh
+. "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+clients=${CLIENTS:-4000} publishes=${PUBLISHES:-30} messages=${MESSAGES:-5000} rounds=${ROUNDS:-7} seconds=${SECONDS_EACH:-10}
+host=127.0.67.1 # where no outgoing connection takes a port away
+port=${BASE:-18300}
+
+fleet() { # name, nodes, 0: no cluster; sets pids_NAME, urls_NAME, admin_NAME
+  local name=$1 nodes=$2 i first=$host:$((port + 2)) flags
+  local -n pids=pids_$1 urls=urls_$1 admin=admin_$1
+  pids=() urls=() admin=$host:$((port + 1))
+  for ((i = 1; i <= (nodes ? nodes : 1); i++)); do
+    flags=()
+    if [ "$nodes" -gt 0 ]; then
+      flags=(--cluster "$name" --node "n$i" --cluster-listen "$host:$((port + 2))")
+      [ "$i" = 1 ] || flags+=(--cluster-peers "$first")
+    fi
+    serve 0 1 "$host:$port" --admin "$host:$((port + 1))" ${flags[@]+"${flags[@]}"}
+    pids+=("$server") urls+=("ws://$host:$port/ws")
+    port=$((port + 3))
+  done
+  [ "$nodes" -lt 2 ] || together "$admin" "$nodes"
+}
+
+together() { # admin, nodes: waits until they know each other
+  local k
+  for ((k = 0; k < 100; k++)); do
+    curl -sf "http://$1/v1/nodes" | grep -o '"state":"ready"' | wc -l | grep -qx "$2" && return
+    sleep 0.1
+  done
+  echo "the nodes at $1 do not find each other" >&2
+  exit 1
+}
+
+used() { # pids: nanoseconds of processor time so far, all threads
+  local pid
+  for pid; do cat /proc/"$pid"/task/*/schedstat; done | awk '{ s += $1 } END { printf "%.0f\n", s }'
+}
+
+resident() { # pid: KiB
+  awk '/^VmRSS/ { print $2 }' "/proc/$1/status"
+}
+
+publish() {
+  fleet one 0 && fleet four 4
+  local i who
+  for ((i = 0; i < rounds; i++)); do
+    for who in one four; do
+      local -n targets=urls_$who at=admin_$who all=pids_$who
+      run taskset -c 1 "$WSD" bench --url "$(IFS=,; echo "${targets[*]}")" --clients "$clients" --workers 1 --hold 0s \
+        --publish "http://$at/v1/publish?all" --publishes "$publishes" --pid "$(IFS=,; echo "${all[*]}")" --json "$work/fan.json"
+      awk -v who="$who" -F '[:,] *' '/"to_last_us"/ { on = 1 } on && /"p50"/ { p50 = $2 } /"publish_call_us"/ { on = 0 } END { print who, p50 / 1e3 }' "$work/fan.json"
+    done
+  done >"$work/publish"
+  awk -v clients="$clients" -v rounds="$rounds" -v publishes="$publishes" "$median"'
+    { v[$1, ++n[$1]] = $2 } $1 == "four" { d[n[$1]] = $2 - v["one", n[$1]] }
+    function of(k,   i, a) { for (i = 1; i <= n[k]; i++) a[i] = v[k, i]; return median(n[k], a) }
+    function least(k,   i, l) { l = v[k, 1]; for (i = 2; i <= n[k]; i++) if (v[k, i] < l) l = v[k, i]; return l }
+    END {
+      one = of("one"); four = of("four")
+      printf "publish: to the last of %d clients, medians of %d rounds of %d: one process %.2f ms, four nodes %.2f ms; difference of each round, median %+.2f ms; least of the rounds %.2f and %.2f ms\n",
+        clients, rounds, publishes, one, four, median(n["four"], d), least("one"), least("four")
+    }' "$work/publish"
+  stop
+}
+
+cpu() {
+  fleet one 0 && fleet two 2 && fleet four 4
+  awk -v n="$messages" 'BEGIN { for (i = 0; i < n; i++) printf "{\"all\":true,\"text\":\"%0128d\"}\n", i }' >"$work/lines"
+  local i who before
+  for ((i = 0; i < rounds; i++)); do
+    for who in one two four; do
+      local -n at=admin_$who all=pids_$who
+      before=$(used "${all[@]}")
+      run taskset -c 1 curl -sSf --data-binary "@$work/lines" "http://$at/v1/publish/stream?answer=errors"
+      grep -q "\"published\":$messages,\"failed\":0" "$work/out" || { echo "the stream failed: $(cat "$work/out")" >&2; exit 1; }
+      echo "$who" $(($(used "${all[@]}") - before))
+    done
+  done >"$work/cpu"
+  awk -v messages="$messages" -v rounds="$rounds" "$median"'
+    { v[$1, ++n[$1]] = $2 / messages / 1e3 }
+    function of(k,   i, a) { for (i = 1; i <= n[k]; i++) a[i] = v[k, i]; return median(n[k], a) }
+    function least(k,   i, l) { l = v[k, 1]; for (i = 2; i <= n[k]; i++) if (v[k, i] < l) l = v[k, i]; return l }
+    END {
+      one = of("one"); two = of("two"); four = of("four")
+      printf "cpu: of a publish of 128 bytes in a stream, all processes, medians of %d rounds of %d: alone %.1f µs, two nodes %.1f, four %.1f: %.1f µs a peer of three, %.1f the only one; least: alone %.1f, two %.1f, four %.1f\n",
+        rounds, messages, one, two, four, (four - one) / 3, two - one, least("one"), least("two"), least("four")
+    }' "$work/cpu"
+  stop
+}
+
+idle() {
+  fleet plain 0 && fleet single 1 && fleet four 4
+  sleep 5 # what starting takes is over
+  local i who kind
+  for ((i = 0; i < rounds; i++)); do
+    for who in plain single four; do
+      local -n all=pids_$who
+      used "${all[0]}" >"$work/before-$who"
+    done
+    sleep "$seconds"
+    for who in plain single four; do
+      local -n all=pids_$who
+      echo "$who" $(($(used "${all[0]}") - $(cat "$work/before-$who"))) "$(resident "${all[0]}")"
+    done
+  done >"$work/idle"
+  awk -v seconds="$seconds" -v rounds="$rounds" "$median"'
+    { n[$1]++; c[$1, n[$1]] = $2 / seconds / 1e7; m[$1, n[$1]] = $3 / 1024 }
+    function of(v, k,   i, a) { for (i = 1; i <= n[k]; i++) a[i] = v[k, i]; return median(n[k], a) }
+    END {
+      printf "idle: medians of %d times %d s: without --cluster %.3f %% of a core, %.1f MiB resident", rounds, seconds, of(c, "plain"), of(m, "plain")
+      printf "; a node alone %+.3f %%, %+.1f MiB", of(c, "single") - of(c, "plain"), of(m, "single") - of(m, "plain")
+      printf "; one of four %+.3f %%, %+.1f MiB\n", of(c, "four") - of(c, "plain"), of(m, "four") - of(m, "plain")
+    }' "$work/idle"
+  stop
+}
+
+size() {
+  local tags
+  for tags in '' noembed nocluster; do
+    CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags '-s -w' -tags "$tags" -o "$work/sized" ./cmd/wsd
+    echo "size: ${tags:-all in}: $(stat -c %s "$work/sized") bytes"
+  done
+}
+
+parts=("$@")
+[ $# -gt 0 ] || parts=(publish cpu idle size)
+for part in "${parts[@]}"; do
+  case $part in
+    publish | cpu | idle | size) "$part" ;;
+    *) echo "no part: $part" >&2; exit 2 ;;
+  esac
+done

@@ -1,0 +1,69 @@
+package cluster
+
+import (
+	"syscall"
+	"testing"
+	"time"
+)
+
+// A node that stands still is missed, holds nobody up, and closes no client when it
+// goes on.
+func TestStopped(t *testing.T) {
+	t.Parallel()
+	both(t, func(t *testing.T, s *site) {
+		s.under(func() {
+			s.nodes[1].signal(t, syscall.SIGSTOP)
+			time.Sleep(faultTime())
+			s.missed(0, 1)
+			served(t, append(s.nodes[0].clients, s.nodes[2].clients...)...)
+			s.nodes[1].signal(t, syscall.SIGCONT)
+		})
+	})
+}
+
+// lose says that a node's clients have got what they will get.
+func (s *site) lose(n *node) {
+	for _, l := range n.logs {
+		l.Ends()
+	}
+	n.clients, n.logs = nil, nil
+}
+
+// A node is killed in mid-fan-out, and started again by its name.
+func TestKilled(t *testing.T) {
+	t.Parallel()
+	both(t, func(t *testing.T, s *site) {
+		s.under(func() {
+			for range form(1, 10) {
+				victim := s.nodes[2]
+				s.lose(victim)
+				victim.kill(t)
+				s.missed(0, 2)
+				served(t, s.everybody()...)
+				s.start(victim)
+				s.healed()
+				s.fill(victim)
+				time.Sleep(form(200*time.Millisecond, 2*time.Second))
+			}
+		})
+	})
+}
+
+// A host is gone, with all that it had; one with another address takes its place.
+func TestHostRemoved(t *testing.T) {
+	t.Parallel()
+	s := found(t, false)
+	s.under(func() {
+		victim := s.nodes[2]
+		s.lose(victim)
+		victim.host.Remove()
+		_ = victim.cmd.Wait()
+		s.missed(0, 2)
+		time.Sleep(faultTime())
+		served(t, s.everybody()...)
+		victim.host = s.net.Host("n3")
+		s.start(victim)
+		s.healed()
+		s.fill(victim)
+	})
+}
