@@ -42,9 +42,10 @@ var arrows = map[string][]string{
 	"cluster":       {"server"},
 	"cluster/embed": {},
 
-	"cmd/wsd":       {"admin", "auth", "bench", "bench/report", "cluster", "cluster/embed", "dispatch", "host", "server", "upgrade"},
+	"cmd/wsd":       {"admin", "auth", "bench", "bench/agents", "bench/report", "cluster", "cluster/embed", "dispatch", "host", "server", "upgrade"},
 	"examples/chat": {"dispatch", "server"},
 	"bench/attack":  {"conn"},
+	"bench/agents":  {},
 }
 
 // foreign are imports from elsewhere that belong to some packages alone: the
@@ -62,7 +63,7 @@ var foreign = map[string][]string{
 	"go.yaml.in/yaml/":                  {"bench", "cmd/wsd"},
 	"github.com/golang-jwt/":            {"auth"},
 	"github.com/prometheus/":            {"admin", "bench", "host"},
-	"github.com/nats-io/nats.go":        {"cluster", "cmd/wsd"},
+	"github.com/nats-io/nats.go":        {"bench/agents", "cluster", "cmd/wsd"},
 	"github.com/nats-io/nats-server/":   {"cluster/embed"},
 }
 

@@ -11,6 +11,7 @@ import (
 type clock struct {
 	base   time.Time
 	offset int64
+	ahead  int64 // of another host's, whose time it tells
 }
 
 func newClock() (clock, error) {
@@ -30,4 +31,4 @@ func newClock() (clock, error) {
 	return best, nil
 }
 
-func (c *clock) now() int64 { return c.offset + int64(time.Since(c.base)) }
+func (c *clock) now() int64 { return c.offset - c.ahead + int64(time.Since(c.base)) }

@@ -9,7 +9,9 @@
 // A client is a record of 64 bytes in a slab that the garbage collector does
 // not look into. It has no goroutine, no timer and, while nothing is half sent
 // or half received, no buffer. All times are CLOCK_MONOTONIC nanoseconds, which
-// the processes of one host share, so results of workers merge exactly.
+// the processes of one host share, so results of workers merge exactly. Workers on
+// other hosts, behind an Agent, go by the coordinator's clock as well, as far as
+// round trips tell it; a report says how far that is.
 //
 // What a run found out is a report.Report, of package bench/report.
 //
@@ -24,5 +26,7 @@
 //     that misbehave
 //   - the coordinator: run.go, worker.go and wire.go, runphase.go, fanrun.go with
 //     publish.go, results.go
+//   - other hosts: agentwire.go, agent.go on theirs; agentlink.go, agentrun.go and
+//     lost.go on the coordinator's
 //   - what is measured beside: sample.go, metrics.go, server.go, hostfacts.go
 package bench

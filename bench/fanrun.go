@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -22,10 +23,11 @@ type fanRun struct {
 	waiting int // workers that have not; of the coordinator's goroutine
 
 	mu      sync.Mutex
-	due     []int64        // when each was due
-	left    map[uint32]int // workers that do not have it in full
-	arrived chan struct{}  // poked when one has reached everybody
-	last    int64          // when a delivery was last heard of
+	due     []int64          // when each was due
+	left    map[uint32][]int // workers that do not have it in full
+	lost    map[int]bool
+	arrived chan struct{} // poked when one has reached everybody
+	last    int64         // when a delivery was last heard of
 	call    report.Hist
 	failed  int
 	err     error // the first failure
@@ -34,7 +36,7 @@ type fanRun struct {
 func (p *phaseRun) startFan(ctx context.Context) *fanRun {
 	f := &fanRun{
 		phase: p, pub: p.pub, base: p.published + 1,
-		done: make(chan struct{}), ready: make(chan struct{}), waiting: len(p.workers), left: make(map[uint32]int), arrived: make(chan struct{}, 1),
+		done: make(chan struct{}), ready: make(chan struct{}), waiting: p.present(), left: make(map[uint32][]int), lost: make(map[int]bool), arrived: make(chan struct{}, 1),
 	}
 	go func() {
 		defer close(f.done)
@@ -95,9 +97,9 @@ func (f *fanRun) publish(ctx context.Context, due int64) uint32 {
 	f.mu.Lock()
 	n := f.base + uint32(len(f.due))
 	f.due = append(f.due, due)
-	for _, up := range f.phase.upAtStart {
-		if up > 0 {
-			f.left[n]++
+	for i, up := range f.phase.upAtStart {
+		if up > 0 && !f.lost[i] {
+			f.left[n] = append(f.left[n], i)
 		}
 	}
 	f.mu.Unlock()
@@ -127,10 +129,10 @@ func (f *fanRun) await(ctx context.Context, n uint32) {
 	began := f.phase.clock.now()
 	for {
 		f.mu.Lock()
-		left := f.left[n]
+		left := len(f.left[n])
 		f.mu.Unlock()
 		quiet := f.quietFor(began, max(time.Duration(f.phase.plan.Grace), 3*time.Duration(arrivalEvery)))
-		if left <= 0 || quiet <= 0 || f.overtime() {
+		if left == 0 || quiet <= 0 || f.overtime() {
 			return
 		}
 		select {
@@ -184,14 +186,41 @@ func (f *fanRun) began() {
 	}
 }
 
+// lose: nobody waits for a worker any more. hasBegun says whether it has begun the
+// phase.
+func (f *fanRun) lose(worker int, hasBegun bool) {
+	f.mu.Lock()
+	f.lost[worker] = true
+	for n := range f.left {
+		f.without(n, worker)
+	}
+	f.mu.Unlock()
+	if !hasBegun {
+		f.began()
+	}
+	f.poke()
+}
+
+// without takes a worker off those that a message has yet to reach; mu is held.
+func (f *fanRun) without(n uint32, worker int) {
+	rest := slices.DeleteFunc(f.left[n], func(i int) bool { return i == worker })
+	if f.left[n] = rest; len(rest) == 0 {
+		delete(f.left, n)
+	}
+}
+
 // reached: one worker's clients all have a message, or more of them than before.
-func (f *fanRun) reached(ev *fanEvent) {
+func (f *fanRun) reached(worker int, ev *fanEvent) {
 	f.mu.Lock()
 	f.last = f.phase.clock.now()
 	if ev.Count > 0 {
-		f.left[ev.Number]--
+		f.without(ev.Number, worker)
 	}
 	f.mu.Unlock()
+	f.poke()
+}
+
+func (f *fanRun) poke() {
 	select {
 	case f.arrived <- struct{}{}:
 	default:

@@ -36,8 +36,11 @@ func (p *phaseRun) checkSilence() error {
 	now := p.clock.now()
 	for i := range p.known {
 		since := max(p.known[i].at, p.start)
-		if p.results[i] == nil && now-since > int64(silentAtMost) {
-			return fmt.Errorf("worker %d has said nothing for %s", i, silentAtMost)
+		if p.results[i] != nil || p.lost[i] || now-since <= int64(silentAtMost) {
+			continue
+		}
+		if err := p.fail(i, fmt.Sprintf("worker %d has said nothing for %s", i, silentAtMost)); err != nil {
+			return err
 		}
 	}
 	return nil

@@ -77,7 +77,7 @@ func (e *engine) beginOpen() {
 		return
 	}
 	s.gap = 1e9 / ph.spec.Rate
-	s.offset = s.gap * float64(e.part.Index) / float64(e.part.Workers)
+	s.offset = s.gap * (float64(e.part.Index) + ratio(float64(e.part.Agent), float64(e.part.Agents))) / float64(e.part.Workers)
 	s.stride = coprime(ph.spec.Active)
 	s.next = ph.start + int64(s.offset)
 }

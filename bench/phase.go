@@ -42,6 +42,7 @@ type phaseState struct {
 
 // runPhase runs one phase to its end and reports it.
 func (e *engine) runPhase(c *startCommand) error {
+	e.clock.ahead = c.Ahead
 	for e.clock.now() < c.At {
 		if err := e.pump(c.At); err != nil {
 			return err

@@ -55,11 +55,7 @@ func preflight(p *Plan, pids []int, targets []target, sources []netip.Addr, work
 	if err := checkPorts(p, targets, sources); err != nil {
 		fatal = append(fatal, err)
 	}
-	for _, pid := range pids {
-		if _, err := proc.Proc(pid); err != nil {
-			fatal = append(fatal, fmt.Errorf("there is no process %d to take the server's figures from", pid))
-		}
-	}
+	fatal = append(fatal, checkProcesses(pids)...)
 	for _, a := range firstAndLast(sources) {
 		if err := bindable(a); err != nil {
 			fatal = append(fatal, fmt.Errorf("source %s is no address of this machine (%w): add it to an interface, or take it out of the sources", a, err))
@@ -72,6 +68,15 @@ func preflight(p *Plan, pids []int, targets []target, sources []netip.Addr, work
 		warnings = append(warnings, w)
 	}
 	return fatal, warnings
+}
+
+func checkProcesses(pids []int) (fatal []error) {
+	for _, pid := range pids {
+		if _, err := proc.Proc(pid); err != nil {
+			fatal = append(fatal, fmt.Errorf("there is no process %d to take the server's figures from", pid))
+		}
+	}
+	return fatal
 }
 
 // checkPorts: every pair of source and target has as many connections as there

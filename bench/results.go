@@ -31,11 +31,20 @@ func merge(p *report.Phase, results []*WorkerResult) {
 	}
 	p.Connect, p.Upgrade, p.First = optional(&sum.Connect), optional(&sum.Upgrade), optional(&sum.First)
 	p.Uncorrected, p.Lag, p.Fanout = optional(&sum.Uncorrected), optional(&sum.Lag), optional(&sum.Fanout)
-	main := map[string]*report.Hist{Ramp: &sum.Handshake, Publish: &sum.Fanout, Storm: &sum.Back}[p.Kind]
-	if main == nil {
-		main = &sum.Latency
+	p.Latency = optional(mainHist(p.Kind, &sum))
+}
+
+// mainHist is the histogram that a phase of this kind is about.
+func mainHist(kind string, r *WorkerResult) *report.Hist {
+	switch kind {
+	case Ramp:
+		return &r.Handshake
+	case Publish:
+		return &r.Fanout
+	case Storm:
+		return &r.Back
 	}
-	p.Latency = optional(main)
+	return &r.Latency
 }
 
 func addGroups(p *report.Phase, groups []report.Group) {

@@ -29,6 +29,8 @@ type Options struct {
 	// Worker makes the command of a worker process, which must run Work. It is
 	// needed for plans beyond the descriptor limit of one process.
 	Worker func() (*exec.Cmd, error)
+	// Agents are other hosts. If there are any, all workers are theirs.
+	Agents []Agent
 	// Observer may be nil.
 	Observer Observer
 	// Command is the command line, for the report.
@@ -58,6 +60,11 @@ type run struct {
 	up        []int  // per worker, as last told
 	pids      []int  // of the server
 	processes []report.Process
+	warnings  []string
+
+	agents []*agentRun
+	found  []report.Agent // what they are
+	lost   []bool         // workers that are; agents' alone
 }
 
 type tagged struct {
@@ -81,11 +88,11 @@ func Run(ctx context.Context, plan *Plan, opt Options) (*report.Report, error) {
 	if runtime.GOMAXPROCS(0) < 2 {
 		runtime.GOMAXPROCS(2)
 	}
+	defer r.stop()
 	parts, err := r.prepare(ctx)
 	if err != nil {
 		return nil, err
 	}
-	defer r.stop()
 	if err := r.startWorkers(ctx, parts); err != nil {
 		return nil, err
 	}
@@ -107,43 +114,84 @@ func (r *run) prepare(ctx context.Context) (all []Part, err error) {
 	if err != nil {
 		return nil, err
 	}
-	n, err := r.plan.workers()
+	unseen := r.servers()
+	if len(r.opt.Agents) > 0 {
+		all, err = r.dealAgents(ctx, sources, fields)
+		err = errors.Join(errors.Join(checkProcesses(r.pids)...), err)
+	} else {
+		all, err = r.dealHere(sources, fields)
+	}
+	for _, w := range checkMetrics(r.plan.Metrics) {
+		r.warn(w)
+	}
+	r.warnLoopback()
+	if unseen != "" {
+		r.warn(unseen)
+	}
 	if err != nil {
 		return nil, err
-	}
-	unseen := r.servers()
-	fatal, warnings := preflight(r.plan, r.pids, r.targets, sources, n)
-	warnings = append(warnings, checkMetrics(r.plan.Metrics)...)
-	if unseen != "" {
-		warnings = append(warnings, unseen)
-	}
-	for _, w := range warnings {
-		r.opt.Observer.Warn(w)
-	}
-	if len(fatal) > 0 {
-		return nil, errors.Join(fatal...)
 	}
 	shown, err := r.plan.planText()
 	if err != nil {
 		return nil, err
 	}
 	r.begin = r.clock.now()
-	r.up = make([]int, n)
+	r.up, r.lost = make([]int, len(all)), make([]bool, len(all))
 	r.report = &report.Report{
 		Schema: report.Schema, Command: shownCommand(r.opt.Command), Started: time.Now().UTC(), Host: hostFacts(),
-		Plan: shown, Workers: n, Servers: r.processes, Limits: []string{}, Warnings: warnings,
-	}
-	whole := *r.plan
-	orDefault(&whole.MaxBuffered, buffered())
-	all = parts(&whole, r.targets, sources, r.runID, n)
-	for i := range all {
-		all[i].Header, all[i].Protocols = fields, offered(fields)
+		Plan: shown, Workers: len(all), Agents: r.found, Servers: r.processes, Limits: []string{}, Warnings: r.warnings,
 	}
 	return all, nil
 }
 
-// sample looks at the server and the machine.
-func (r *run) sample() Sample { return sample(r.pids, r.plan.Metrics, &r.clock) }
+// dealHere gives the workers on this host their parts.
+func (r *run) dealHere(sources []netip.Addr, fields []string) ([]Part, error) {
+	n, err := r.plan.workers()
+	if err != nil {
+		return nil, err
+	}
+	fatal, warnings := preflight(r.plan, r.pids, r.targets, sources, n)
+	for _, w := range warnings {
+		r.warn(w)
+	}
+	whole := *r.plan
+	orDefault(&whole.MaxBuffered, buffered())
+	all := parts(&whole, r.targets, sources, r.runID, n)
+	for i := range all {
+		all[i].Header, all[i].Protocols = fields, offered(fields)
+	}
+	return all, errors.Join(fatal...)
+}
+
+// warn tells the observer, and the report.
+func (r *run) warn(text string) {
+	r.opt.Observer.Warn(text)
+	if r.report != nil {
+		r.report.Warnings = append(r.report.Warnings, text)
+		return
+	}
+	r.warnings = append(r.warnings, text)
+}
+
+// present is how many workers there are that are not lost.
+func (r *run) present() (n int) {
+	for _, gone := range r.lost {
+		if !gone {
+			n++
+		}
+	}
+	return n
+}
+
+// sample looks at the server and the machine, which with agents is neither's, if
+// the server is elsewhere.
+func (r *run) sample() Sample {
+	s := sample(r.pids, r.plan.Metrics, &r.clock)
+	if len(r.agents) > 0 && len(r.pids) == 0 {
+		s.has &^= hasKernel | hasProcessors
+	}
+	return s
+}
 
 // resolve finds addresses and reads secrets, once for all workers. fields are
 // those of the handshake.
@@ -154,7 +202,7 @@ func (r *run) resolve(ctx context.Context) (sources []netip.Addr, fields []strin
 	if r.targets, err = parseTargets(ctx, r.plan.Targets, sources...); err != nil {
 		return nil, nil, err
 	}
-	if len(sources) == 0 {
+	if len(sources) == 0 && len(r.opt.Agents) == 0 {
 		sources = chooseSources(r.plan, r.targets)
 	}
 	all, err := parseFields(r.plan.Header)
@@ -177,27 +225,38 @@ func (r *run) resolve(ctx context.Context) (sources []netip.Addr, fields []strin
 // startWorkers starts one in this process, or several of their own, and waits
 // until all are ready.
 func (r *run) startWorkers(ctx context.Context, parts []Part) error {
+	emit := func(worker int, ev event) {
+		select {
+		case r.events <- tagged{worker, ev}:
+		case <-r.over: // nobody needs it any more, and no worker must block
+		}
+	}
+	if len(r.agents) > 0 {
+		return errors.Join(r.startAgents(parts, emit), r.awaitWorkers(ctx, len(parts)))
+	}
 	for i, part := range parts {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		emit := func(ev event) {
-			select {
-			case r.events <- tagged{i, ev}:
-			case <-r.over: // nobody needs it any more, and no worker must block
-			}
-		}
-		w, err := r.startWorker(part, len(parts) == 1, emit)
+		w, err := r.startWorker(part, len(parts) == 1, func(ev event) { emit(i, ev) })
 		if err != nil {
 			return err
 		}
 		r.workers = append(r.workers, w)
 	}
+	return r.awaitWorkers(ctx, len(parts))
+}
+
+// awaitWorkers returns when all are ready.
+func (r *run) awaitWorkers(ctx context.Context, n int) error {
 	timeout := time.After(30 * time.Second)
-	for ready := 0; ready < len(parts); {
+	for ready := 0; ready < n; {
 		select {
 		case ev := <-r.events:
 			if ev.Error != "" {
+				if a := r.agentOf(ev.worker); a >= 0 {
+					return fmt.Errorf("agent %s: %s", r.agents[a].Name, ev.Error)
+				}
 				return errors.New(ev.Error)
 			}
 			if ev.Ready != nil {
@@ -207,7 +266,7 @@ func (r *run) startWorkers(ctx context.Context, parts []Part) error {
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-timeout:
-			return fmt.Errorf("%d of %d workers did not start within 30 s", len(parts)-ready, len(parts))
+			return fmt.Errorf("%d of %d workers did not start within 30 s", n-ready, n)
 		}
 	}
 	r.base = r.sample()
@@ -230,12 +289,16 @@ func (r *run) startWorker(part Part, local bool, emit func(event)) (worker, erro
 
 func (r *run) stop() {
 	close(r.over)
+	for _, a := range r.opt.Agents[len(r.agents):] { // those that were not asked
+		a.Conn.Close()
+	}
 	for _, w := range r.workers {
 		w.post(command{Quit: true})
 	}
 	for _, w := range r.workers {
 		w.wait()
 	}
+	r.closeAgents()
 }
 
 func (r *run) phases(ctx context.Context) error {

@@ -19,7 +19,9 @@ type phaseRun struct {
 	results []*WorkerResult
 	missing int // results still to come
 	counts  []report.Counts
-	known   []lastKnown // of each worker
+	known   []lastKnown   // of each worker
+	begun   []bool        // of each, if messages are published: it is in the phase
+	lostAt  map[int]int64 // agents that were lost in the phase, and when, in ns of it
 
 	// Since the last point.
 	latency   report.Hist
@@ -35,6 +37,13 @@ type phaseRun struct {
 
 // lead is how long before its start workers hear of a phase.
 func (r *run) lead() int64 {
+	if len(r.agents) > 0 {
+		lead := agentsLead
+		for _, a := range r.agents {
+			lead = max(lead, agentsLead+2*a.clock.trip)
+		}
+		return lead
+	}
 	if len(r.workers) == 1 {
 		return int64(2 * time.Millisecond)
 	}
@@ -44,9 +53,11 @@ func (r *run) lead() int64 {
 // phase runs phase i on all workers.
 func (r *run) phase(ctx context.Context, i int) (*report.Phase, error) {
 	n := len(r.workers)
+	r.setClocks(ctx)
 	p := &phaseRun{
-		run: r, spec: &r.plan.Phases[i], index: i, results: make([]*WorkerResult, n), missing: n,
+		run: r, spec: &r.plan.Phases[i], index: i, results: make([]*WorkerResult, n), missing: r.present(),
 		counts: make([]report.Counts, n), known: make([]lastKnown, n), upAtStart: append([]int(nil), r.up...),
+		begun: make([]bool, n), lostAt: make(map[int]int64),
 	}
 	p.before = r.sample()
 	p.last = p.before
@@ -66,7 +77,9 @@ func (r *run) phase(ctx context.Context, i int) (*report.Phase, error) {
 		err = errors.Join(err, p.fan.wait())
 		r.published += uint32(len(p.fan.due))
 	}
-	return p.finish(interrupted), err
+	out := p.finish(interrupted)
+	out.ClockError = float64(r.clockError(ctx)) / 1e3
+	return out, err
 }
 
 // collect hears the workers until all have reported. There is no bound on how
@@ -122,10 +135,13 @@ func (p *phaseRun) end(c endCommand) {
 }
 
 func (p *phaseRun) hear(ev tagged) error {
+	if p.lost[ev.worker] {
+		return nil
+	}
 	p.known[ev.worker].hear(p.clock.now(), ev.Tick)
 	switch {
 	case ev.Error != "":
-		return errors.New(ev.Error)
+		return p.fail(ev.worker, ev.Error)
 	case ev.Tick != nil:
 		p.counts[ev.worker] = ev.Tick.Counts
 		p.heard = max(p.heard, time.Duration(ev.Tick.At).Seconds())
@@ -133,9 +149,10 @@ func (p *phaseRun) hear(ev tagged) error {
 		p.latency.Merge(&ev.Tick.Latency)
 		p.latency.Merge(&ev.Tick.Fanout)
 	case ev.Began:
+		p.begun[ev.worker] = true
 		p.fan.began()
 	case ev.Fan != nil && p.fan != nil:
-		p.fan.reached(ev.Fan)
+		p.fan.reached(ev.worker, ev.Fan)
 	case ev.Result != nil:
 		p.results[ev.worker] = ev.Result
 		p.counts[ev.worker] = ev.Result.Counts
@@ -165,6 +182,8 @@ func (p *phaseRun) finish(interrupted bool) *report.Phase {
 	out := &report.Phase{Name: p.spec.Name, Kind: p.spec.Kind, Interrupted: interrupted, Series: p.series}
 	results := p.gathered()
 	merge(out, results)
+	out.Agents = p.byAgent(results)
+	out.FindWeakest()
 	if p.fan != nil {
 		p.fan.report(out, results)
 	}

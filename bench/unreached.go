@@ -13,6 +13,9 @@ import (
 func (p *phaseRun) unreached(out *report.Phase) string {
 	var all []string
 	say := func(format string, args ...any) { all = append(all, fmt.Sprintf(format, args...)) }
+	if text := p.lostText(); text != "" {
+		say("%s", text)
+	}
 	if p.missing > 0 {
 		say("%d of %d workers did not report: their figures end with what they had told", p.missing, len(p.workers))
 	}

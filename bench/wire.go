@@ -12,10 +12,14 @@ import (
 
 // Part is one worker's share of a run.
 type Part struct {
-	Plan    Plan   `json:"plan"` // with the worker's share of every number
-	Index   int    `json:"index"`
-	Workers int    `json:"workers"`
-	Run     uint32 `json:"run"` // tells this run's published messages from another's
+	Plan    Plan `json:"plan"` // with the worker's share of every number
+	Index   int  `json:"index"`
+	Workers int  `json:"workers"`
+	// With agents Index and Workers are among those of one of them.
+	Agent  int `json:"agent,omitempty"`
+	Agents int `json:"agents,omitempty"`
+
+	Run uint32 `json:"run"` // tells this run's published messages from another's
 
 	Targets []target     `json:"targets"`
 	Sources []netip.Addr `json:"sources"`
@@ -37,6 +41,9 @@ type startCommand struct {
 	Phase       int    `json:"phase"`
 	At          int64  `json:"at"`           // CLOCK_MONOTONIC ns, the same for all workers
 	PublishBase uint32 `json:"publish_base"` // number of its first published message
+	// Ahead is by how much CLOCK_MONOTONIC of the worker's host is ahead of that of
+	// the coordinator's, by which all times are: 0 on the same host.
+	Ahead int64 `json:"ahead,omitempty"`
 }
 
 // endCommand says that nothing more will be published in the running phase

@@ -55,6 +55,9 @@ func (r *Report) WriteHTML(w io.Writer) error {
 		Title: fmt.Sprintf("%s clients, %s", CountText(uint64(r.Plan.Clients)), r.against()),
 		Tiles: r.tiles(), Tables: []pageTable{r.latencyTable(), r.costTable()}, Trouble: r.trouble(),
 	}
+	if rows := r.agentRows(); len(rows) > 0 {
+		p.Tables = append(p.Tables, pageTable{Title: "Agents", Head: agentHead, Rows: rows})
+	}
 	for _, c := range r.charts() {
 		if !c.empty() {
 			p.Plots = append(p.Plots, c.plot())
@@ -134,6 +137,7 @@ func (r *Report) trouble() []string {
 	var b strings.Builder
 	for i := range r.Phases {
 		r.Phases[i].writeTrouble(&b)
+		fmt.Fprintln(&b, r.Phases[i].clockText())
 	}
 	return strings.FieldsFunc(b.String(), func(c rune) bool { return c == '\n' })
 }

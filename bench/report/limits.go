@@ -24,12 +24,13 @@ func (p *Phase) limits() (out []string) {
 	say := func(format string, args ...any) {
 		out = append(out, fmt.Sprintf("phase %q: ", p.Name)+fmt.Sprintf(format, args...))
 	}
-	busy := p.Generator.CPUShare
+	p.agentLimits(say)
+	busy, alone := p.Generator.CPUShare, len(p.Agents) == 0
 	if p.Kind == Open {
-		if busy > busyShare {
+		if busy > busyShare && alone {
 			say("a worker of the generator used %.0f %% of a processor; use more workers or a lower rate", busy*100)
 		}
-		if lag := time.Duration(p.Lag.Quantile(.99)); lag > tooLateLag {
+		if lag := time.Duration(p.Lag.Quantile(.99)); lag > tooLateLag && alone {
 			say("requests left up to %s late (p99): latencies near that are the generator's, not the server's", round(lag))
 		}
 		if p.Unsent > 0 {

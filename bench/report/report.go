@@ -15,6 +15,7 @@ type Report struct {
 	Host    Host      `json:"host"`
 	Plan    Plan      `json:"plan"`
 	Workers int       `json:"workers"`
+	Agents  []Agent   `json:"agents,omitempty"`
 	Servers []Process `json:"servers,omitempty"` // whose figures are called the server's
 	// Limits say where the generator itself was the bottleneck. If there are
 	// any, the figures are not (only) the server's.
@@ -68,7 +69,14 @@ type Phase struct {
 	Machine   Machine   `json:"machine,omitzero"`
 	Generator Generator `json:"generator"`
 	Groups    []Group   `json:"groups,omitempty"`
-	Series    []Point   `json:"series,omitempty"`
+
+	Agents  []AgentPhase `json:"agents,omitempty"`
+	Weakest string       `json:"weakest_agent,omitempty"`
+	// ClockError is by how much times between hosts may be wrong, either way: those
+	// of Fanout, ToFirst and ToLast, and when a phase began.
+	ClockError float64 `json:"clock_error_us,omitempty"`
+
+	Series []Point `json:"series,omitempty"`
 }
 
 // Server is the server's side of a phase, from its processes or metrics.

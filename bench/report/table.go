@@ -11,8 +11,8 @@ import (
 
 // WriteTable writes a report for people.
 func (r *Report) WriteTable(w io.Writer) {
-	fmt.Fprintf(w, "\n%s clients, %d generator %s, %s, Linux %s, %d processors\n\n",
-		CountText(uint64(r.Plan.Clients)), r.Workers, plural(r.Workers, "process", "processes"),
+	fmt.Fprintf(w, "\n%s clients, %d generator %s%s, %s, Linux %s, %d processors\n\n",
+		CountText(uint64(r.Plan.Clients)), r.Workers, plural(r.Workers, "process", "processes"), r.onAgents(),
 		r.against(), r.Host.Kernel, r.Host.Processors)
 	for _, p := range r.Servers {
 		if p.Found {
@@ -21,6 +21,7 @@ func (r *Report) WriteTable(w io.Writer) {
 	}
 	r.writeLatencies(w)
 	r.writeCosts(w)
+	r.writeAgents(w)
 	for i := range r.Phases {
 		r.Phases[i].writeTrouble(w)
 	}

@@ -6,6 +6,7 @@
 package embed
 
 import (
+	"cmp"
 	"crypto/rand"
 	"crypto/tls"
 	"encoding/hex"
@@ -28,7 +29,8 @@ type Config struct {
 	// Name is this server's, for people. Two of the same name would not talk to each
 	// other, and never find out why: NATS gets a few random digits along.
 	Name string
-	// Listen is where the servers of other nodes connect, "host:port".
+	// Listen is where the servers of other nodes connect, "host:port"; "" means that
+	// there are none, and this server is for Clients alone.
 	Listen string
 	// Peers are addresses of other nodes, "host:port", of which one is enough: it tells
 	// of the others. A name is looked up again at each attempt, and one of its addresses
@@ -47,6 +49,9 @@ type Config struct {
 	TLS *tls.Config
 	// MaxPayload is the largest message in bytes.
 	MaxPayload int
+	// WriteDeadline is how long a program may take nothing of what is sent to it, until
+	// it is disconnected; 0 means 2 s.
+	WriteDeadline time.Duration
 	// Logger gets what goes wrong; nil means slog.Default().
 	Logger *slog.Logger
 }
@@ -102,7 +107,7 @@ func Start(cfg Config) (*Server, error) {
 		return nil, err
 	}
 	if s.nats, err = server.NewServer(o); err != nil {
-		return nil, &Error{"Listen", cfg.Listen, err}
+		return nil, s.wrong(err)
 	}
 	s.nats.SetLoggerV2(s.log, false, false, false)
 	go s.nats.Start()
@@ -114,7 +119,7 @@ func Start(cfg Config) (*Server, error) {
 		}
 		if time.Now().After(until) {
 			s.nats.Shutdown()
-			return nil, &Error{"Listen", cfg.Listen, errors.New("the server inside did not start in time")}
+			return nil, s.wrong(errors.New("the server inside did not start in time"))
 		}
 	}
 	if err := s.failure(); err != nil {
@@ -133,7 +138,15 @@ func (s *Server) failure() error {
 	if s.cfg.Clients != "" && s.nats.Addr() == nil {
 		return &Error{"Clients", s.cfg.Clients, errors.New(*text)}
 	}
-	return &Error{"Listen", s.cfg.Listen, errors.New(*text)}
+	return s.wrong(errors.New(*text))
+}
+
+// wrong is an error about where the server listens.
+func (s *Server) wrong(err error) error {
+	if s.cfg.Listen == "" {
+		return &Error{"Clients", s.cfg.Clients, err}
+	}
+	return &Error{"Listen", s.cfg.Listen, err}
 }
 
 func random() string {
@@ -143,21 +156,18 @@ func random() string {
 }
 
 func (s *Server) options() (*server.Options, error) {
-	host, port, err := split(s.cfg.Listen)
-	if err != nil {
-		return nil, &Error{"Listen", s.cfg.Listen, err}
-	}
+	var err error
 	o := &server.Options{
 		ServerName: s.cfg.Name + "-" + random()[:8], Host: "127.0.0.1", Port: server.RANDOM_PORT, Username: user, Password: s.password,
-		NoSigs: true, NoSystemAccount: true, NoLog: true, MaxPayload: int32(s.cfg.MaxPayload), MaxPending: maxPending, WriteDeadline: writeDeadline,
+		NoSigs: true, NoSystemAccount: true, NoLog: true, MaxPayload: int32(s.cfg.MaxPayload), MaxPending: maxPending, WriteDeadline: cmp.Or(s.cfg.WriteDeadline, writeDeadline),
+		PingInterval: pingInterval, MaxPingsOut: pingsOut,
 		// A slow node must not slow down those who send to it.
 		NoFastProducerStall: true,
-		Cluster: server.ClusterOpts{Name: s.cfg.Cluster, Host: host, Port: port, PoolSize: 1, ConnectRetries: routeRetries,
-			PingInterval: pingInterval, MaxPingsOut: pingsOut, WriteDeadline: writeDeadline, TLSConfig: s.cfg.TLS, TLSTimeout: 5,
-			Compression: server.CompressionOpts{Mode: server.CompressionOff}},
 	}
-	if s.cfg.Secret != "" {
-		o.Cluster.Username, o.Cluster.Password, o.Cluster.AuthTimeout = user, s.cfg.Secret, 5
+	if s.cfg.Listen != "" {
+		if o.Cluster, err = s.mesh(); err != nil {
+			return nil, err
+		}
 	}
 	if s.cfg.Clients != "" {
 		if o.Host, o.Port, err = split(s.cfg.Clients); err != nil {
@@ -175,6 +185,21 @@ func (s *Server) options() (*server.Options, error) {
 		return nil, err
 	}
 	return o, nil
+}
+
+// mesh is how the servers of other nodes connect.
+func (s *Server) mesh() (c server.ClusterOpts, err error) {
+	host, port, err := split(s.cfg.Listen)
+	if err != nil {
+		return c, &Error{"Listen", s.cfg.Listen, err}
+	}
+	c = server.ClusterOpts{Name: s.cfg.Cluster, Host: host, Port: port, PoolSize: 1, ConnectRetries: routeRetries,
+		PingInterval: pingInterval, MaxPingsOut: pingsOut, WriteDeadline: writeDeadline, TLSConfig: s.cfg.TLS, TLSTimeout: 5,
+		Compression: server.CompressionOpts{Mode: server.CompressionOff}}
+	if s.cfg.Secret != "" {
+		c.Username, c.Password, c.AuthTimeout = user, s.cfg.Secret, 5
+	}
+	return c, nil
 }
 
 // routes are the URLs of other nodes.

@@ -16,9 +16,10 @@ import (
 
 // benchCmd is `wsd bench`: flags and output around package bench.
 type benchCmd struct {
-	Run     benchRunCmd     `cmd:"" default:"withargs" help:"Put load on a WebSocket server and report (the default)."`
-	Compare benchCompareCmd `cmd:"" help:"Print the ratios of two reports."`
-	Worker  benchWorkerCmd  `cmd:"" hidden:"" help:"A process of a larger run, started by it."`
+	Run               benchRunCmd     `cmd:"" default:"withargs" help:"Put load on a WebSocket server and report (the default)."`
+	Compare           benchCompareCmd `cmd:"" help:"Print the ratios of two reports."`
+	benchAgentCommand `embed:""`
+	Worker            benchWorkerCmd `cmd:"" hidden:"" help:"A process of a larger run, started by it."`
 }
 
 type benchRunCmd struct {
@@ -26,6 +27,7 @@ type benchRunCmd struct {
 	benchPhases      `embed:"" group:"Phases"`
 	benchMisbehaving `embed:"" group:"Misbehaving clients"`
 	benchServer      `embed:"" group:"Server"`
+	benchAgents      `embed:"" group:"Agents"`
 	benchOutput      `embed:"" group:"Output"`
 }
 
@@ -51,7 +53,11 @@ func (c *benchRunCmd) Run(stdout io.Writer, stderr diagnostics) error {
 		width = terminalWidth(f)
 	}
 	view := report.NewView(stderr, width)
-	found, err := bench.Run(ctx, plan, bench.Options{Worker: benchWorker, Observer: view, Command: append([]string{"wsd"}, os.Args[1:]...)})
+	hosts, err := c.connect(ctx, stderr)
+	if err != nil {
+		return err
+	}
+	found, err := bench.Run(ctx, plan, bench.Options{Worker: benchWorker, Agents: hosts, Observer: view, Command: append([]string{"wsd"}, os.Args[1:]...)})
 	view.Close()
 	if found == nil {
 		return err

@@ -99,11 +99,17 @@ func (c *clusterFlags) checkKind() error {
 		if err != nil {
 			return fmt.Errorf("--%s %q: write host:port, as in 10.0.0.1:6222", flag, address)
 		}
-		if ip := net.ParseIP(host); c.ClusterSecretFile == "" && host != "localhost" && (ip == nil || !ip.IsLoopback()) {
+		if c.ClusterSecretFile == "" && !isLoopback(host) {
 			return fmt.Errorf("--%s %s: others than this machine reach it: give all nodes the same --cluster-secret-file", flag, address)
 		}
 	}
 	return nil
+}
+
+// isLoopback says whether only this machine reaches a host.
+func isLoopback(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
 
 func given(text string) count {
@@ -157,18 +163,23 @@ func (f *serveFlags) newCluster(log *slog.Logger, s *server.Server) (clusterSide
 const leastSecret = 16
 
 func (c *clusterFlags) secret(log *slog.Logger) (string, error) {
-	if c.ClusterSecretFile == "" {
+	return readSecret(log, "--cluster-secret-file", c.ClusterSecretFile)
+}
+
+// readSecret reads the file of a flag; no file is no secret.
+func readSecret(log *slog.Logger, flag, file string) (string, error) {
+	if file == "" {
 		return "", nil
 	}
-	text, err := os.ReadFile(c.ClusterSecretFile)
+	text, err := os.ReadFile(file)
 	if err != nil {
-		return "", fmt.Errorf("--cluster-secret-file: %w", err)
+		return "", fmt.Errorf("%s: %w", flag, err)
 	}
 	text = bytes.TrimSpace(text)
 	if len(text) < leastSecret {
-		return "", fmt.Errorf("--cluster-secret-file %s: a secret has %d bytes at least: openssl rand -hex 32 makes one", c.ClusterSecretFile, leastSecret)
+		return "", fmt.Errorf("%s %s: a secret has %d bytes at least: openssl rand -hex 32 makes one", flag, file, leastSecret)
 	}
-	auth.WarnExposed(log, c.ClusterSecretFile, true)
+	auth.WarnExposed(log, file, true)
 	return string(text), nil
 }
 
