@@ -66,7 +66,35 @@ func (r *Client) Append(b []byte) []byte {
 		b = append(b, tagMessageAge, 8)
 		b = le.AppendUint64(b, uint64(r.MessageAge))
 	}
-	return finishRecord(b, start)
+	return finishRecord(r.appendIdentity(b), start)
+}
+
+// appendIdentity appends the fields that say who the client is.
+func (r *Client) appendIdentity(b []byte) []byte {
+	if r.WarnExpiry {
+		b = append(b, tagWarnExpiry, 0)
+	}
+	if r.Known {
+		b = appendBytes(append(b, tagUser), r.User)
+		b = appendNumber(b, tagExpires, uint64(r.Expires))
+		if len(r.Grants) > 0 {
+			b = appendBytes(append(b, tagGrants), r.Grants)
+		}
+		b = appendNumber(b, tagToken, r.Token)
+		b = appendNumber(b, tagIssued, uint64(r.Issued))
+	}
+	if r.Unproven {
+		b = append(b, tagUnproven, 0)
+	}
+	return b
+}
+
+// appendNumber appends a field of a number, unless that is 0.
+func appendNumber(b []byte, tag byte, n uint64) []byte {
+	if n == 0 {
+		return b
+	}
+	return le.AppendUint64(append(b, tag, 8), n)
 }
 
 func (q *Queued) append(b []byte) []byte {
@@ -79,7 +107,11 @@ func (q *Queued) append(b []byte) []byte {
 
 // Append appends r to b as a record.
 func (r *Blob) Append(b []byte) []byte {
-	b, start := beginRecord(b, kindBlob)
+	kind := byte(kindBlob)
+	if r.Needed {
+		kind = kindNeeded
+	}
+	b, start := beginRecord(b, kind)
 	return finishRecord(append(appendBytes(b, r.Name), r.Value...), start)
 }
 

@@ -74,8 +74,26 @@ func (l *loop) handshake(slot uint32, c *client, in []byte) {
 	if s.echoes(l.req.Path) {
 		c.set(flagEcho)
 	}
+	var refused error
+	if s.auth.on {
+		who, wait, err := l.identify(slot, c, in)
+		if wait && err == nil {
+			l.keep(slot, c, in)
+			return
+		}
+		ok := false
+		if ok, refused = l.settle(slot, c, who, err); !ok {
+			e, _ := s.refusal(refused)
+			l.reject(slot, c, in, ReasonUnauthorized, e)
+			return
+		}
+	}
 	l.open(slot, c)
 	l.send(slot, c, out)
+	if refused != nil {
+		l.turnAway(slot, c, refused)
+		return
+	}
 	if c.state == stateOpen {
 		l.feedAfter(slot, c, in[n:])
 	}

@@ -180,7 +180,7 @@ func (s *Server) CloseClient(ctx context.Context, id uuid.UUID, code int, reason
 // is then that of the loops that are done.
 func (s *Server) CloseTopic(ctx context.Context, name string, code int, reason string) (int, error) {
 	d := newDelivery(nil, Topic(name))
-	d.closing = &closing{code: ws.StatusCode(code), reason: reason}
+	d.closing = &closing{code: ws.StatusCode(code), reason: reason, why: ReasonAdmin}
 	if err := s.publishWhenRoom(ctx, d); err != nil {
 		return 0, err
 	}

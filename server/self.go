@@ -20,7 +20,23 @@ func (h *here) RemoteAddr() netip.AddrPort { return h.feeding.cur.remote() }
 func (h *here) Topics() []string           { return h.topics.Of(h.feeding.slot) }
 
 func (h *here) Subscribe(topics ...string) error {
-	return (*loop)(h).subscribe(h.feeding.slot, h.feeding.cur, topics)
+	return (*loop)(h).subscribe(h.feeding.slot, h.feeding.cur, topics, false)
+}
+
+func (h *here) Identity() any {
+	return known((*loop)(h).identity(h.feeding.slot, h.feeding.cur))
+}
+
+func (h *here) SetIdentity(who any) error {
+	return (*loop)(h).reidentify(h.feeding.slot, h.feeding.cur, who)
+}
+
+// known is nobody as nil.
+func known(who *Identity) any {
+	if who == nil {
+		return nil
+	}
+	return who
 }
 
 func (h *here) Unsubscribe(topics ...string) error {
@@ -52,7 +68,16 @@ func (t *there) Topics() (topics []string) {
 }
 
 func (t *there) Subscribe(topics ...string) error {
-	return t.do(func(l *loop, c *client) error { return l.subscribe(t.slot, c, topics) })
+	return t.do(func(l *loop, c *client) error { return l.subscribe(t.slot, c, topics, false) })
+}
+
+func (t *there) Identity() (who any) {
+	_ = t.do(func(l *loop, c *client) error { who = known(l.identity(t.slot, c)); return nil })
+	return who
+}
+
+func (t *there) SetIdentity(who any) error {
+	return t.do(func(l *loop, c *client) error { return l.reidentify(t.slot, c, who) })
 }
 
 func (t *there) Unsubscribe(topics ...string) error {
@@ -83,12 +108,13 @@ func (t *there) do(f func(*loop, *client) error) error {
 	}
 }
 
-func (l *loop) subscribe(slot uint32, c *client, topics []string) error {
+// subscribe adds topics to the client's, all or none. granted: they are its token's.
+func (l *loop) subscribe(slot uint32, c *client, topics []string, granted bool) error {
 	for _, name := range topics {
 		if err := topic.ValidName(name); err != nil {
 			return &dispatch.Error{Code: dispatch.InvalidParams, Msg: err.Error()}
 		}
-		if !topic.Allowed(l.server.cfg.Topics, name) {
+		if !granted && !l.maySubscribe(slot, c, name) {
 			return &dispatch.Error{Code: dispatch.PermissionDenied}
 		}
 	}
