@@ -173,11 +173,16 @@ func (l *loop) mayFanOut(ctx *dispatch.Context) dispatch.Code {
 	return dispatch.PermissionDenied
 }
 
+// authenticate is Mux.Identify, with a panic in it as an error.
+func (s *Server) authenticate(ctx *dispatch.Context) (err error) {
+	defer s.caught("Authenticate", &err)
+	return s.mux.Identify(ctx)
+}
+
 // identify is Mux.Identify for the loop, which must outlive a panic in it. A token
 // that is revoked is invalid.
-func (s *Server) identify(ctx *dispatch.Context) (err error) {
-	defer s.caught("Authenticate", &err)
-	if err := s.mux.Identify(ctx); err != nil {
+func (s *Server) identify(ctx *dispatch.Context) error {
+	if err := s.authenticate(ctx); err != nil {
 		return err
 	}
 	if s.revocations.count.Load() > 0 && len(ctx.Envelope.Token) > 0 {

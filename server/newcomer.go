@@ -172,12 +172,15 @@ func (s *Server) token(r *conn.Request) ([]byte, error) {
 // behind it, in in. wait: a worker is looking. who is nil for somebody anonymous, and
 // for those who will prove it by their first message.
 func (l *loop) identify(slot uint32, c *client, in []byte) (who *Identity, wait bool, err error) {
+	s := l.server
 	if e := l.extras.of(c); e != nil && e.check != nil {
 		k := e.check
 		e.check = nil
+		if k.who == nil && k.err == nil {
+			k.err = s.withoutToken(c)
+		}
 		return k.who, false, k.err
 	}
-	s := l.server
 	token, err := s.token(&l.req)
 	switch {
 	case err != nil:
@@ -191,7 +194,7 @@ func (l *loop) identify(slot uint32, c *client, in []byte) (who *Identity, wait 
 	l.feeding.env = dispatch.Envelope{Token: token}
 	ctx := &l.feeding.ctx
 	*ctx = dispatch.Context{Context: s.ctx, Client: (*here)(l), Envelope: &l.feeding.env}
-	if !s.mux.Quick(ctx) {
+	if !s.quick(ctx) {
 		return nil, true, l.look4(slot, c, token, nil)
 	}
 	who, err = s.proven(ctx)
@@ -206,9 +209,10 @@ func (s *Server) withoutToken(c *client) error {
 	return nil
 }
 
-// proven is what Mux.Authenticate says of the token in ctx.
+// proven is what Mux.Authenticate says of the token in ctx. Whether it is revoked is
+// looked at by enroll.
 func (s *Server) proven(ctx *dispatch.Context) (*Identity, error) {
-	if err := s.identify(ctx); err != nil {
+	if err := s.authenticate(ctx); err != nil {
 		return nil, err
 	}
 	who := identityOf(ctx.Identity)

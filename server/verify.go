@@ -35,7 +35,21 @@ type check interface {
 
 // mustVerify says whether the request in l.feeding.ctx has to wait for its token.
 func (l *loop) mustVerify(a *dispatch.Action, fan bool) bool {
-	return (a.NeedsToken || fan && !l.server.cfg.ClientFanout) && !l.server.mux.Quick(&l.feeding.ctx)
+	return (a.NeedsToken || fan && !l.server.cfg.ClientFanout) && !l.server.quick(&l.feeding.ctx)
+}
+
+// quick is Mux.Quick for the loop, which must outlive a panic in Mux.Recall: that is
+// an answer, too.
+func (s *Server) quick(ctx *dispatch.Context) (known bool) {
+	var panicked error
+	defer func() {
+		if panicked != nil {
+			ctx.Checked(panicked)
+			known = true
+		}
+	}()
+	defer s.caught("Recall", &panicked)
+	return s.mux.Quick(ctx)
 }
 
 // verify holds the client until a worker has looked at its request's token.
