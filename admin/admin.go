@@ -58,6 +58,9 @@ type Config struct {
 	// LogDropped, if set, says how many lines of the log were dropped because
 	// nobody took them.
 	LogDropped func() uint64
+	// KeySetReads, if set, says how often JSON Web Key Sets of clients' tokens were read,
+	// and could not be.
+	KeySetReads func() (ok, failed uint64)
 	// Inherited is the listening socket, as File of an older process returns it. New
 	// takes it over. nil: New opens one on Listen.
 	Inherited *os.File
@@ -98,6 +101,9 @@ func (cfg Config) withDefaults() Config {
 	cfg.Path = cmp.Or(cfg.Path, "/ws")
 	if cfg.LogDropped == nil {
 		cfg.LogDropped = func() uint64 { return 0 }
+	}
+	if cfg.KeySetReads == nil {
+		cfg.KeySetReads = func() (ok, failed uint64) { return 0, 0 }
 	}
 	return cfg
 }

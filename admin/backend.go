@@ -35,4 +35,15 @@ type Backend interface {
 	CloseClient(ctx context.Context, id uuid.UUID, code int, reason string) bool
 	// CloseTopic closes the subscribers and counts them.
 	CloseTopic(ctx context.Context, topic string, code int, reason string) (int, error)
+
+	// UserClients lists up to limit clients of a user; CloseUser closes all of them and
+	// counts them.
+	UserClients(ctx context.Context, user string, limit int) ([]server.ClientInfo, error)
+	CloseUser(ctx context.Context, user string, code int, reason string) (int, error)
+
+	// Revoke has tokens count no more, closes who came by them, and counts those.
+	Revoke(ctx context.Context, r server.Revocation) (int, error)
+	// Revocations are those in force; Unrevoke reports whether there was one.
+	Revocations() []server.Revocation
+	Unrevoke(user, token string) bool
 }

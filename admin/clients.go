@@ -23,13 +23,18 @@ type client struct {
 	Topics         []string  `json:"topics"`
 	QueuedBytes    int       `json:"queued_bytes"`
 	QueuedMessages int       `json:"queued_messages"`
+
+	// Of a client that proved who it is.
+	User      string    `json:"user,omitempty"`
+	ExpiresAt time.Time `json:"expires_at,omitzero"` // when its token does
 }
 
 func newClient(in server.ClientInfo) client {
 	if in.Topics == nil {
 		in.Topics = []string{}
 	}
-	return client{in.ID, in.Address, in.Path, in.ConnectedAt.UTC(), in.LastSeen.UTC(), in.Topics, in.QueuedBytes, in.QueuedMessages}
+	return client{in.ID, in.Address, in.Path, in.ConnectedAt.UTC(), in.LastSeen.UTC(), in.Topics, in.QueuedBytes, in.QueuedMessages,
+		in.User, in.Expires.UTC()}
 }
 
 // askTimeout bounds how long a loop may take to say what it knows.

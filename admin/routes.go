@@ -22,6 +22,8 @@ type api struct {
 	streamIdle time.Duration
 	logDropped func() uint64
 
+	keySetReads func() (ok, failed uint64)
+
 	// For any goroutine.
 	once      *once
 	resources *resources
@@ -31,7 +33,7 @@ type api struct {
 
 func newAPI(ending context.Context, cfg Config, backend Backend) *api {
 	return &api{backend: backend, maxPublish: cfg.MaxPublish, log: cfg.Logger, version: cfg.Version, path: cfg.Path, streamIdle: streamIdle,
-		logDropped: cfg.LogDropped, ending: ending, resources: newResources(), turnstile: &turnstile{},
+		logDropped: cfg.LogDropped, keySetReads: cfg.KeySetReads, ending: ending, resources: newResources(), turnstile: &turnstile{},
 		conns: limitConns(nil, cfg.MaxConns), once: newOnce(cfg.IdempotencyWindow, max(cfg.IdempotencyKeys, 0))}
 }
 
@@ -59,6 +61,11 @@ func (a *api) calls() []route {
 		{"GET", "/v1/clients/{id}", a.oneClient},
 		{"DELETE", "/v1/clients/{id}", a.closeClient},
 		{"DELETE", "/v1/topics/{topic}/clients", a.closeTopic},
+		{"GET", "/v1/users/{user}", a.oneUser},
+		{"DELETE", "/v1/users/{user}/clients", a.closeUser},
+		{"GET", "/v1/revocations", a.revocations},
+		{"POST", "/v1/revocations", withBody(a.revoke)},
+		{"DELETE", "/v1/revocations", a.unrevoke},
 		{"GET", pprofPath + "{$}", pprof.Index},
 		{"GET", pprofPath + "{profile}", profile},
 		{"GET", pprofPath + "cmdline", pprof.Cmdline},

@@ -121,6 +121,9 @@ func newDaemon(f *serveFlags, log serveLog, passed []int, e *server.Inheritance)
 	}
 	side := f.adminConfig(log.Logger, d.server.Limits().Spare())
 	side.LogDropped = log.queue.dropped.Load
+	if keys != nil && len(keys.cfg.KeySets) > 0 {
+		side.KeySetReads = keys.verifier.Fetches
+	}
 	side.Inherited = e.File(adminFile(f))
 	d.admin, err = admin.New(side, d.server)
 	if err != nil {
