@@ -265,3 +265,52 @@ func TestAuthDocs(t *testing.T) {
 		}
 	}
 }
+
+// TestIdentityUpgrade: who clients are, what they may and what is revoked is the same
+// after upgrades of the real program.
+func TestIdentityUpgrade(t *testing.T) {
+	secret := strings.Repeat("s", 40)
+	l := found(t, "", nil, "--auth=required", "--token-key-file="+writeFile(t, "key", secret), "--actions=none")
+	sign := func(claims jwt.MapClaims) string {
+		text, err := jwt.NewWithClaims(jwt.SigningMethodHS256, claims).SignedString([]byte(secret))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return text
+	}
+	end := time.Now().Add(time.Hour).Unix()
+	good := sign(jwt.MapClaims{"sub": "ada", "jti": "a", "exp": end, "wsd": map[string]any{"topics": []string{"t"}, "actions": []string{"echo"}}})
+	ada, status := l.dialAs("Bearer " + good)
+	if status != 101 {
+		t.Fatal(status)
+	}
+	unproven := l.dial("/ws")
+	if code, body := l.http("POST", "/v1/revocations", `{"token":"gone"}`); code != 200 {
+		t.Fatal(code, body)
+	}
+	was := ask(t, ada, `{"actioncode":"whoami"}`)
+	for range 2 {
+		l.succeed()
+		if got := ask(t, ada, `{"actioncode":"whoami"}`); got != was || !strings.Contains(got, `"actions":["echo"]`) {
+			t.Errorf("%s\nwas %s", got, was)
+		}
+		if got := ask(t, ada, `{"actioncode":"echo","data":1}`); !strings.Contains(got, `"code":0`) {
+			t.Error(got)
+		}
+		if got := ask(t, ada, `{"actioncode":"subscribe","data":{}}`); !strings.Contains(got, `"code":9`) {
+			t.Error(got)
+		}
+		if got := ask(t, unproven, `{"actioncode":"heart_beat"}`); !strings.Contains(got, `"code":8`) {
+			t.Error(got)
+		}
+		if _, status := l.dialAs("Bearer " + sign(jwt.MapClaims{"sub": "eve", "jti": "gone"})); status != 401 {
+			t.Error(status)
+		}
+		if code, body := l.http("POST", "/v1/publish?user=ada", "x"); code != 200 || hear(t, ada) != "x" {
+			t.Error(code, body)
+		}
+	}
+	if _, body := l.http("POST", "/v1/revocations", `{"token":"a"}`); body != `{"closed":1}`+"\n" {
+		t.Error(body)
+	}
+}
