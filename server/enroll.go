@@ -1,7 +1,6 @@
 package server
 
 import (
-	"crypto/sha256"
 	"encoding/binary"
 	"errors"
 	"sync"
@@ -14,13 +13,17 @@ import (
 
 var le = binary.LittleEndian
 
-// tokenHash is what a token's id goes by, in every process: 0 if there is none.
+// tokenHash is what a token's id goes by, in every process (FNV-1a): 0 if there is
+// none. Only the issuer of tokens chooses ids.
 func tokenHash(id string) uint64 {
 	if id == "" {
 		return 0
 	}
-	d := sha256.Sum256([]byte(id))
-	return max(le.Uint64(d[:]), 1)
+	h := uint64(14695981039346656037)
+	for i := range len(id) {
+		h = (h ^ uint64(id[i])) * 1099511628211
+	}
+	return max(h, 1)
 }
 
 // Why an identity that was proved is not taken after all.
@@ -76,7 +79,9 @@ func (l *loop) enroll(slot uint32, c *client, who *Identity) error {
 // fill writes down what a token says beside the user.
 func (l *loop) fill(id *ident, who *Identity) {
 	id.token, id.issued, id.expires = tokenHash(who.TokenID), seconds(who.Issued), seconds(who.Expires)
-	id.grants = id.grants&identWarn | l.grants.add(grantsOf(who))
+	if id.grants &= identWarn; len(who.Subscribe)+len(who.Publish)+len(who.Actions) > 0 || who.Fanout { // most have none
+		id.grants |= l.grants.add(grantsOf(who))
+	}
 }
 
 // addUser enters the client into the lists of its user, unless that has limit clients.
