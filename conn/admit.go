@@ -1,6 +1,9 @@
 package conn
 
-import "net/http"
+import (
+	"bytes"
+	"net/http"
+)
 
 // check decides whether a well-formed request is a handshake, and a welcome
 // one (RFC 6455, 4.2.1 and 4.2.2).
@@ -70,12 +73,17 @@ func (u *Upgrader) choose(r *Request) *HTTPError {
 			if len(item) > 0 && !isToken(item) {
 				return errProtocols
 			}
-			if len(item) > 0 && r.Protocol == nil && u.speaks(item) {
+			if len(item) > 0 && r.Protocol == nil && !u.secret(item) && u.speaks(item) {
 				r.Protocol = item
 			}
 		}
 	}
 	return nil
+}
+
+// secret says whether a subprotocol is none, but carries a token.
+func (u *Upgrader) secret(protocol []byte) bool {
+	return u.TokenProtocol != "" && bytes.HasPrefix(protocol, []byte(u.TokenProtocol))
 }
 
 // speaks compares letter by letter: the case of a subprotocol counts (RFC 6455,

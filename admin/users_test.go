@@ -1,0 +1,54 @@
+package admin
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"wsd/server"
+)
+
+// TestUserCalls: a user's name is taken as it is, percent-encoded in the path, and what
+// is told of clients has it.
+func TestUserCalls(t *testing.T) {
+	f := &fake{clients: crowd(2)}
+	f.clients[0].User, f.clients[0].Expires = "a/b ü", time.Unix(1_800_000_000, 0)
+	base := start(t, f, nil)
+	status, _, body := do(t, request{url: base + "/v1/users/a%2Fb%20%C3%BC"})
+	if status != 200 || !strings.Contains(body, `"user":"a/b ü","expires_at":"2027-01-15T08:00:00Z"`) || !strings.HasSuffix(body, "],\"more\":false}\n") {
+		t.Errorf("%d %s", status, body)
+	}
+	if status, _, body := do(t, request{url: base + "/v1/users/nobody"}); status != 200 || body != `{"user":"nobody","clients":[],"more":false}`+"\n" {
+		t.Errorf("%d %s", status, body)
+	}
+	if status, _, _ := do(t, request{method: "DELETE", url: base + "/v1/users/ada/clients?code=4001&reason=out"}); status != 200 || f.closes[0] != "user ada 4001 out" {
+		t.Errorf("%d %v", status, f.closes)
+	}
+	if status, _, body := do(t, request{method: "POST", url: base + "/v1/publish/stream", body: `{"user":["ada","bob"],"text":"x"}` + "\n" + `{"user":"ada","topic":"t","text":"x"}` + "\n"}); status != 200 || !strings.Contains(body, "name one kind") {
+		t.Errorf("%d %s", status, body)
+	}
+	if n := len(f.published()); n != 1 {
+		t.Errorf("%d published", n)
+	}
+}
+
+// TestReadRevocation: what is asked for is taken to the letter.
+func TestReadRevocation(t *testing.T) {
+	now := time.Unix(1_800_000_000, 0)
+	for text, want := range map[string]server.Revocation{
+		`{"user":"ada"}`:                         {User: "ada", IssuedBefore: now},
+		`{"user":"ada","issued_before":1700000}`: {User: "ada", IssuedBefore: time.Unix(1_700_000, 0)},
+		` {"token":"\u0074","until":1800000001}`: {Token: "t", Until: time.Unix(1_800_000_001, 0)},
+	} {
+		if got, err := readRevocation(strings.NewReader(text), now); err != nil || got != want {
+			t.Errorf("%s: %+v, %v", text, got, err)
+		}
+	}
+	for _, text := range []string{``, `[]`, `"x"`, `{"user":"a"} {}`, `{"user":"a"}x`, `{"user":"a","user":"b"}`, `{"USER":"a"}`, `{"user":1}`, `{"user":"\ud83d"}`,
+		`{"user":"a","issued_before":"now"}`, `{"user":"a","issued_before":1.5}`, `{"user":"a","issued_before":-1}`, `{"user":"a","issued_before":9223372036854775808}`,
+		`{"token":"t","until":1800000000}`, `{"token":"t","until":null}`, `{"token":"t"`, strings.Repeat(" ", maxRevocation+1)} {
+		if r, err := readRevocation(strings.NewReader(text), now); err == nil && text != strings.Repeat(" ", maxRevocation+1) {
+			t.Errorf("%s: %+v", text, r)
+		}
+	}
+}
