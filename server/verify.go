@@ -83,7 +83,7 @@ func (l *loop) nextCheck() {
 			continue
 		}
 		s := l.server
-		l.expectAnswers()
+		l.yield = true
 		l.pooled.looking++
 		if s.workers.Submit(func() {
 			k.look(s)
