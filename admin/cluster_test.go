@@ -74,6 +74,16 @@ func (f *fakeCluster) CloseTopic(ctx context.Context, topic string, code int, re
 	return n, *f.reach(), err
 }
 
+func (f *fakeCluster) CloseUser(ctx context.Context, user string, code int, reason string) (int, server.Reach, error) {
+	n, err := f.fake.CloseUser(ctx, user, code, reason)
+	return n, *f.reach(), err
+}
+
+func (f *fakeCluster) UserClients(ctx context.Context, user string, limit int) ([]server.ClientInfo, server.Reach, error) {
+	list, err := f.fake.UserClients(ctx, user, limit)
+	return list, *f.reach(), err
+}
+
 func (f *fakeCluster) Topic(context.Context, string) (int, map[string]int, server.Reach, error) {
 	return 7, map[string]int{"n1": 3, "n2": 4}, *f.reach(), nil
 }

@@ -3,6 +3,8 @@ package admin
 import (
 	"context"
 	"net/http"
+
+	"wsd/server"
 )
 
 // userClients is what is told of a user. More: there are others beyond the page.
@@ -10,6 +12,7 @@ type userClients struct {
 	User    string   `json:"user"`
 	Clients []client `json:"clients"`
 	More    bool     `json:"more"`
+	*reached
 }
 
 func (a *api) oneUser(w http.ResponseWriter, r *http.Request) {
@@ -24,12 +27,12 @@ func (a *api) oneUser(w http.ResponseWriter, r *http.Request) {
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), askTimeout)
 	defer cancel()
-	list, err := a.backend.UserClients(ctx, user, pageDefault+1)
+	list, reach, err := a.listUser(ctx, user, pageDefault+1)
 	if err != nil {
 		problem(w, http.StatusServiceUnavailable, errLoop.Error())
 		return
 	}
-	told := userClients{User: user, Clients: []client{}, More: len(list) > pageDefault}
+	told := userClients{User: user, Clients: []client{}, More: len(list) > pageDefault, reached: reach}
 	for _, in := range list[:min(len(list), pageDefault)] {
 		told.Clients = append(told.Clients, newClient(in))
 	}
@@ -40,7 +43,21 @@ func (a *api) closeUser(w http.ResponseWriter, r *http.Request) {
 	user := r.PathValue("user")
 	_, err := toUsers([]string{user})
 	closeMany(w, r, err, func(ctx context.Context, code int, reason string) (int, *reached, error) {
-		n, err := a.backend.CloseUser(ctx, user, code, reason)
-		return n, nil, err
+		if a.cluster == nil {
+			n, err := a.backend.CloseUser(ctx, user, code, reason)
+			return n, nil, err
+		}
+		n, all, err := a.cluster.CloseUser(ctx, user, code, reason)
+		return n, (*reached)(nil).and(all), err
 	})
+}
+
+// listUser lists a user's clients, in a cluster those of all nodes.
+func (a *api) listUser(ctx context.Context, user string, limit int) (list []server.ClientInfo, reach *reached, err error) {
+	if a.cluster == nil {
+		list, err = a.backend.UserClients(ctx, user, limit)
+		return list, nil, err
+	}
+	list, all, err := a.cluster.UserClients(ctx, user, limit)
+	return list, reach.and(all), err
 }
