@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"encoding/json"
 	"strings"
 	"testing"
 	"time"
@@ -51,4 +52,31 @@ func TestReadRevocation(t *testing.T) {
 			t.Errorf("%s: %+v", text, r)
 		}
 	}
+}
+
+// FuzzRevocation: what is taken is one of a user or a token, as JSON has it, and is taken
+// the same way when it is written again.
+func FuzzRevocation(f *testing.F) {
+	f.Add(`{"user":"ada","issued_before":1700000}`)
+	f.Add(`{"token":"\u0074","until":1800000001}`)
+	now := time.Unix(1_800_000_000, 0)
+	f.Fuzz(func(t *testing.T, text string) {
+		r, err := readRevocation(strings.NewReader(text), now)
+		if err != nil {
+			return
+		}
+		var given map[string]any
+		if err := json.Unmarshal([]byte(text), &given); err != nil {
+			t.Fatal(err)
+		}
+		if user, _ := given["user"].(string); user != r.User {
+			t.Errorf("%q, JSON has %q", r.User, user)
+		}
+		if token, _ := given["token"].(string); token != r.Token {
+			t.Errorf("%q, JSON has %q", r.Token, token)
+		}
+		if until, there := given["until"].(float64); there && int64(until) != r.Until.Unix() {
+			t.Errorf("%v, JSON has %v", r.Until, until)
+		}
+	})
 }

@@ -1,9 +1,6 @@
 package conn
 
-import (
-	"bytes"
-	"net/http"
-)
+import "net/http"
 
 // check decides whether a well-formed request is a handshake, and a welcome
 // one (RFC 6455, 4.2.1 and 4.2.2).
@@ -81,9 +78,11 @@ func (u *Upgrader) choose(r *Request) *HTTPError {
 	return nil
 }
 
-// secret says whether a subprotocol is none, but carries a token.
+// secret says whether a subprotocol is none, but carries a token, or was meant to in
+// other letters.
 func (u *Upgrader) secret(protocol []byte) bool {
-	return u.TokenProtocol != "" && bytes.HasPrefix(protocol, []byte(u.TokenProtocol))
+	n := len(u.TokenProtocol)
+	return n > 0 && len(protocol) >= n && equalFold(protocol[:n], u.TokenProtocol)
 }
 
 // speaks compares letter by letter: the case of a subprotocol counts (RFC 6455,

@@ -506,3 +506,57 @@ func TestMessages(t *testing.T) {
 		t.Error(got)
 	}
 }
+
+// TestWhoAClientIs: what says who a client is comes back as it was; and what nobody
+// can have written is refused.
+func TestWhoAClientIs(t *testing.T) {
+	client := func(change func(*Client)) []byte {
+		s := sample()
+		change(&s.clients[0])
+		return s.encode()
+	}
+	whole := Client{Known: true, User: "ada ü", Expires: -5, Grants: []byte{1, 0, 0, 0}, Token: 7, Issued: 1_800_000_000, WarnExpiry: true}
+	for _, want := range []Client{{}, {Known: true}, {Known: true, User: strings.Repeat("u", 255), Issued: -1}, {Unproven: true}, whole} {
+		got, _, err := decode(client(func(c *Client) {
+			c.Known, c.User, c.Expires, c.Grants, c.Token, c.Issued = want.Known, want.User, want.Expires, want.Grants, want.Token, want.Issued
+			c.WarnExpiry, c.Unproven = want.WarnExpiry, want.Unproven
+		}))
+		if err != nil {
+			t.Errorf("%+v: %v", want, err)
+			continue
+		}
+		c := got.clients[0]
+		if c.Known != want.Known || c.User != want.User || c.Expires != want.Expires || !bytes.Equal(c.Grants, want.Grants) || c.Token != want.Token ||
+			c.Issued != want.Issued || c.WarnExpiry != want.WarnExpiry || c.Unproven != want.Unproven {
+			t.Errorf("%+v, want %+v", c, want)
+		}
+	}
+	for name, change := range map[string]func(*Client){
+		"a long name":        func(c *Client) { c.Known, c.User = true, strings.Repeat("u", 256) },
+		"known and unproven": func(c *Client) { c.Known, c.Unproven = true, true },
+		"warned of nothing":  func(c *Client) { c.WarnExpiry = true },
+		"not open":           func(c *Client) { c.Known, c.State, c.Waiting, c.Topics = true, StateClosing, nil, nil },
+	} {
+		if _, _, err := decode(client(change)); !errors.Is(err, ErrGarbled) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	s := sample()
+	s.clients = s.clients[1:]
+	plain := s.clients[0].Append(nil)
+	for name, field := range map[string]struct {
+		tag   uint64
+		value string
+	}{"an end for nobody": {8, "12345678"}, "half an end": {8, "1234"}, "grants of nobody": {10, "x"}, "a token of nobody": {12, "12345678"},
+		"issued for nobody": {14, "12345678"}, "a proof that has bytes": {16, "x"}} {
+		stream := append(append(s.server.Append(nil), withField(plain, field.tag, field.value)...), (&End{1, 0}).Append(nil)...)
+		if _, _, err := decode(stream); !errors.Is(err, ErrGarbled) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	revocations := sample()
+	revocations.blobs = append(revocations.blobs, Blob{Name: BlobRevocations, Value: []byte("x"), Needed: true})
+	if got, _, err := decode(revocations.encode()); err != nil || !got.blobs[2].Needed {
+		t.Errorf("%v, %+v", err, got.blobs)
+	}
+}

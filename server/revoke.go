@@ -74,8 +74,16 @@ func (r *Revocation) check() error {
 	case len(r.User) > MaxUser || len(r.Token) > maxTokenID:
 		return ErrRevocation
 	}
+	for _, at := range []time.Time{r.IssuedBefore, r.Until} {
+		if n := unixOf(at); n < 0 || n > lastDate {
+			return ErrRevocation
+		}
+	}
 	return nil
 }
+
+// lastDate is the end of the year 9999, in Unix seconds.
+const lastDate = 253402300799
 
 // maxTokenID bounds the id of a token that is revoked, in bytes.
 const maxTokenID = 1024
