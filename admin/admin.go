@@ -60,6 +60,9 @@ type Config struct {
 	LogDropped func() uint64
 	// Cluster is the cluster that the server is a node of; nil: none.
 	Cluster Cluster
+	// KeySetReads, if set, says how often JSON Web Key Sets of clients' tokens were read,
+	// and could not be.
+	KeySetReads func() (ok, failed uint64)
 	// Inherited is the listening socket, as File of an older process returns it. New
 	// takes it over. nil: New opens one on Listen.
 	Inherited *os.File
@@ -100,6 +103,9 @@ func (cfg Config) withDefaults() Config {
 	cfg.Path = cmp.Or(cfg.Path, "/ws")
 	if cfg.LogDropped == nil {
 		cfg.LogDropped = func() uint64 { return 0 }
+	}
+	if cfg.KeySetReads == nil {
+		cfg.KeySetReads = func() (ok, failed uint64) { return 0, 0 }
 	}
 	return cfg
 }

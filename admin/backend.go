@@ -38,6 +38,17 @@ type Backend interface {
 	CloseTopic(ctx context.Context, topic string, code int, reason string) (int, error)
 	// Subscribers counts a topic's.
 	Subscribers(ctx context.Context, topic string) (int, error)
+
+	// UserClients lists up to limit clients of a user; CloseUser closes all of them and
+	// counts them.
+	UserClients(ctx context.Context, user string, limit int) ([]server.ClientInfo, error)
+	CloseUser(ctx context.Context, user string, code int, reason string) (int, error)
+
+	// Revoke has tokens count no more, closes who came by them, and counts those.
+	Revoke(ctx context.Context, r server.Revocation) (int, error)
+	// Revocations are those in force; Unrevoke reports whether there was one.
+	Revocations() []server.Revocation
+	Unrevoke(user, token string) bool
 }
 
 // Cluster is what the handlers ask of the other nodes. Any number of goroutines call it
@@ -62,6 +73,10 @@ type Cluster interface {
 	CloseClient(ctx context.Context, id uuid.UUID, code int, reason string) (found bool, reach server.Reach)
 	// CloseTopic closes the subscribers at all nodes and counts them.
 	CloseTopic(ctx context.Context, topic string, code int, reason string) (closed int, reach server.Reach, err error)
+	// UserClients lists up to limit clients of a user at all nodes; CloseUser closes all
+	// of them and counts them.
+	UserClients(ctx context.Context, user string, limit int) (list []server.ClientInfo, reach server.Reach, err error)
+	CloseUser(ctx context.Context, user string, code int, reason string) (closed int, reach server.Reach, err error)
 	// Topic counts a topic's subscribers, by node.
 	Topic(ctx context.Context, topic string) (clients int, byNode map[string]int, reach server.Reach, err error)
 	// Stats are the totals of each node, as JSON, by name.

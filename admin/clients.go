@@ -24,13 +24,18 @@ type client struct {
 	QueuedBytes    int       `json:"queued_bytes"`
 	QueuedMessages int       `json:"queued_messages"`
 	Node           string    `json:"node,omitempty"` // it is at, in a cluster
+
+	// Of a client that proved who it is.
+	User      string    `json:"user,omitempty"`
+	ExpiresAt time.Time `json:"expires_at,omitzero"` // when its token does
 }
 
 func newClient(in server.ClientInfo) client {
 	if in.Topics == nil {
 		in.Topics = []string{}
 	}
-	return client{in.ID, in.Address, in.Path, in.ConnectedAt.UTC(), in.LastSeen.UTC(), in.Topics, in.QueuedBytes, in.QueuedMessages, ""}
+	return client{ID: in.ID, Address: in.Address, Path: in.Path, ConnectedAt: in.ConnectedAt.UTC(), LastSeen: in.LastSeen.UTC(), Topics: in.Topics,
+		QueuedBytes: in.QueuedBytes, QueuedMessages: in.QueuedMessages, User: in.User, ExpiresAt: in.Expires.UTC()}
 }
 
 // askTimeout bounds how long a loop may take to say what it knows.

@@ -35,21 +35,30 @@ func (a *api) closeClient(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusNoContent)
 }
 
-// closed is the answer to closing all subscribers of a topic.
+// closed is the answer to closing all subscribers of a topic, or clients of a user.
 type closed struct {
 	Closed int `json:"closed"`
 	*reached
 }
 
 func (a *api) closeTopic(w http.ResponseWriter, r *http.Request) {
+	topic := r.PathValue("topic")
+	_, err := toTopics([]string{topic})
+	closeMany(w, r, err, func(ctx context.Context, code int, reason string) (int, *reached, error) {
+		return a.closeAll(ctx, topic, code, reason)
+	})
+}
+
+// closeMany is the call that closes all clients of something; wrong says that it
+// cannot have a name like that.
+func closeMany(w http.ResponseWriter, r *http.Request, wrong error, doIt func(context.Context, int, string) (int, *reached, error)) {
 	q, err := query(r, "code", "reason")
 	if err != nil {
 		problem(w, http.StatusBadRequest, err.Error())
 		return
 	}
 	code, reason, err := closing(q)
-	topic := r.PathValue("topic")
-	if _, wrong := toTopics([]string{topic}); err == nil {
+	if err == nil {
 		err = wrong
 	}
 	if err != nil {
@@ -58,7 +67,7 @@ func (a *api) closeTopic(w http.ResponseWriter, r *http.Request) {
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), askTimeout)
 	defer cancel()
-	n, reach, err := a.closeAll(ctx, topic, code, reason)
+	n, reach, err := doIt(ctx, code, reason)
 	if err != nil {
 		problem(w, http.StatusServiceUnavailable, fmt.Sprintf("%d were closed, then: %v", n, err))
 		return

@@ -74,6 +74,16 @@ func (f *fakeCluster) CloseTopic(ctx context.Context, topic string, code int, re
 	return n, *f.reach(), err
 }
 
+func (f *fakeCluster) CloseUser(ctx context.Context, user string, code int, reason string) (int, server.Reach, error) {
+	n, err := f.fake.CloseUser(ctx, user, code, reason)
+	return n, *f.reach(), err
+}
+
+func (f *fakeCluster) UserClients(ctx context.Context, user string, limit int) ([]server.ClientInfo, server.Reach, error) {
+	list, err := f.fake.UserClients(ctx, user, limit)
+	return list, *f.reach(), err
+}
+
 func (f *fakeCluster) Topic(context.Context, string) (int, map[string]int, server.Reach, error) {
 	return 7, map[string]int{"n1": 3, "n2": 4}, *f.reach(), nil
 }
@@ -109,6 +119,9 @@ func TestClusterAnswers(t *testing.T) {
 			{call: "GET /v1/clients/{id}", path: "/v1/clients/" + idA, status: 200, want: `"node":"n2"`},
 			{call: "DELETE /v1/clients/{id}", path: "/v1/clients/" + idA, status: 204},
 			{call: "DELETE /v1/topics/{topic}/clients", path: "/v1/topics/a/clients", status: 200, want: `"closed":7,"complete":`},
+			{call: "POST /v1/publish", path: "/v1/publish?user=ada", status: 200, want: `"complete":`},
+			{call: "GET /v1/users/{user}", path: "/v1/users/ada", status: 200, want: `"more":false,"complete":`},
+			{call: "DELETE /v1/users/{user}/clients", path: "/v1/users/ada/clients", status: 200, want: `,"complete":`},
 			{call: "GET /v1/topics/{topic}", path: "/v1/topics/a", status: 200, want: `"nodes":{"n1":3,"n2":4}`},
 			{call: "GET /v1/topics/{topic}", path: "/v1/topics/a?x", status: 400},
 			{call: "GET /v1/stats", path: "/v1/stats?cluster=true", status: 200, want: `"total":{"a":3,"b":{"c":[4,6]},"s":"x","uptime_seconds":5}`},

@@ -31,6 +31,8 @@ type fake struct {
 	hold    chan struct{} // publishes end when it is closed
 	clients []server.ClientInfo
 
+	revocations []server.Revocation
+
 	mu       sync.Mutex
 	targets  []server.Target
 	messages []server.Message
@@ -91,6 +93,35 @@ func (f *fake) published() []server.Message {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return slices.Clone(f.messages)
+}
+
+func (f *fake) UserClients(_ context.Context, user string, limit int) (list []server.ClientInfo, err error) {
+	for _, c := range f.clients {
+		if c.User == user && len(list) < limit {
+			list = append(list, c)
+		}
+	}
+	return list, f.err
+}
+
+func (f *fake) CloseUser(_ context.Context, user string, code int, reason string) (int, error) {
+	f.closes = append(f.closes, fmt.Sprintf("user %s %d %s", user, code, reason))
+	return len(f.clients), f.err
+}
+
+func (f *fake) Revoke(_ context.Context, r server.Revocation) (int, error) {
+	if f.err == nil {
+		f.revocations = append(f.revocations, r)
+	}
+	return 2, f.err
+}
+
+func (f *fake) Revocations() []server.Revocation { return f.revocations }
+
+func (f *fake) Unrevoke(user, token string) bool {
+	before := len(f.revocations)
+	f.revocations = slices.DeleteFunc(f.revocations, func(r server.Revocation) bool { return r.User == user && r.Token == token })
+	return len(f.revocations) < before
 }
 
 func (f *fake) Client(ctx context.Context, id uuid.UUID) (server.ClientInfo, bool) {

@@ -15,11 +15,11 @@ import (
 	"wsd/server"
 )
 
-// line is one message of a stream: exactly one of all, topic and client, and
+// line is one message of a stream: exactly one of all, topic, client and user, and
 // exactly one of text, json and binary.
 type line struct {
-	all           bool
-	topic, client []string
+	all                 bool
+	topic, client, user []string
 
 	text   *string
 	json   json.RawMessage // sent byte for byte as it stands in the line
@@ -90,6 +90,8 @@ func (l *line) set(name string, value json.RawMessage) (err error) {
 		l.topic, err = toNames(value)
 	case "client":
 		l.client, err = toNames(value)
+	case "user":
+		l.user, err = toNames(value)
 	case "text":
 		l.text = new(string)
 		*l.text, err = toText(value)
@@ -151,17 +153,27 @@ func (l *line) order() (o order, err error) {
 	if err = o.options(l.coalesce, l.deadline); err != nil {
 		return o, err
 	}
+	kinds := one(l.all) + one(l.topic != nil) + one(l.client != nil) + one(l.user != nil)
 	switch {
-	case l.all && l.topic == nil && l.client == nil:
+	case kinds != 1:
+		err = errTarget
+	case l.all:
 		o.to = server.All()
-	case !l.all && l.topic != nil && l.client == nil:
+	case l.topic != nil:
 		o.to, err = toTopics(l.topic)
-	case !l.all && l.topic == nil && l.client != nil:
+	case l.client != nil:
 		o.to, err = toClients(l.client)
 	default:
-		err = errTarget
+		o.to, err = toUsers(l.user)
 	}
 	return o, err
+}
+
+func one(yes bool) int {
+	if yes {
+		return 1
+	}
+	return 0
 }
 
 // data is the message.

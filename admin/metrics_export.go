@@ -115,6 +115,12 @@ func (e export) publishes(st *server.Stats) {
 	e.gauge(subscriptions, float64(st.Subscribed))
 }
 
+func (e export) identities(st *server.Stats) {
+	e.each(authResults, st.Auth)
+	e.gauge(usersNow, float64(st.Users))
+	e.gauge(revocationsNow, float64(st.Revocations))
+}
+
 func (e export) loops(st *server.Stats) {
 	e.histogram(turnSeconds, st.TurnSeconds)
 	e.histogram(batchSize, st.BatchSize)

@@ -48,6 +48,11 @@ var (
 	topicsNow         = describe("wsd_topics", "Topics that have a subscriber, once for each loop.")
 	subscriptions     = describe("wsd_subscriptions", "Pairs of a client and a topic.")
 
+	authResults    = describe("wsd_auth_total", "Looks at who a client is, by result: ok, anonymous, prolonged (the action auth), or why it was refused.", "result")
+	usersNow       = describe("wsd_users", "Users that have a client here.")
+	revocationsNow = describe("wsd_revocations", "Revocations in force.")
+	keySetReads    = describe("wsd_jwks_refresh_total", "Reads of JSON Web Key Sets, by result.", "result")
+
 	turnSeconds = describe("wsd_loop_turn_duration_seconds", "Time of one turn in 16, waiting left out.")
 	batchSize   = describe("wsd_loop_batch_size", "Ready sockets in a turn.")
 

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
 
@@ -116,6 +117,25 @@ func TestAnswersAreAsDescribed(t *testing.T) {
 		{call: "DELETE /v1/clients/{id}", path: "/v1/clients/" + idA + "?code=1", status: 400},
 		{call: "DELETE /v1/topics/{topic}/clients", path: "/v1/topics/a/clients?code=4000&reason=r", status: 200},
 		{call: "DELETE /v1/topics/{topic}/clients", path: "/v1/topics/a/clients", status: 503, change: func(f *fake) { f.err = server.ErrStopped }},
+		{call: "GET /v1/users/{user}", path: "/v1/users/ada", status: 200},
+		{call: "GET /v1/users/{user}", path: "/v1/users/" + strings.Repeat("u", 256), status: 400},
+		{call: "GET /v1/users/{user}", path: "/v1/users/ada", status: 503, change: func(f *fake) { f.err = server.ErrStopped }},
+		{call: "DELETE /v1/users/{user}/clients", path: "/v1/users/ada/clients?code=4000", status: 200},
+		{call: "POST /v1/publish", path: "/v1/publish?user=ada&user=bob", status: 200},
+		{call: "POST /v1/publish", path: "/v1/publish?user=", status: 400},
+		{call: "POST /v1/revocations", body: `{"user":"ada","issued_before":1800000000,"until":4000000000}`, status: 200},
+		{call: "POST /v1/revocations", body: `{"token":"t"}`, status: 200},
+		{call: "POST /v1/revocations", body: `{"User":"ada"}`, status: 400},
+		{call: "POST /v1/revocations", body: `{"token":"t"}`, coding: "gzip", status: 415},
+		{call: "POST /v1/revocations", body: `{"token":"t"}`, status: 507, change: func(f *fake) { f.err = server.ErrRevocationsFull }},
+		{call: "POST /v1/revocations", body: `{"token":"t"}`, status: 503, change: func(f *fake) { f.err = server.ErrStopped }},
+		{call: "GET /v1/revocations", status: 200},
+		{call: "GET /v1/revocations", status: 200, change: func(f *fake) {
+			f.revocations = []server.Revocation{{User: "ada", IssuedBefore: time.Unix(5, 0)}, {Token: "t", Until: time.Unix(9, 0)}}
+		}},
+		{call: "DELETE /v1/revocations", path: "/v1/revocations?user=ada", status: 404},
+		{call: "DELETE /v1/revocations", path: "/v1/revocations?user=ada", status: 204, change: func(f *fake) { f.revocations = []server.Revocation{{User: "ada"}} }},
+		{call: "DELETE /v1/revocations", status: 400},
 		{call: "GET /debug/pprof/cmdline", status: 200},
 	} {
 		f := &fake{clients: crowd(2)}
@@ -216,10 +236,10 @@ func schemaAt(place []string) (*jsonschema.Schema, error) {
 // The parameters that are described are those that the handlers take: one that
 // is not described is refused.
 func TestParametersAreAsDescribed(t *testing.T) {
-	f := &fakeCluster{fake: &fake{clients: crowd(1)}} // some are for a cluster alone
+	f := &fakeCluster{fake: &fake{clients: crowd(1), revocations: []server.Revocation{{User: "ada"}, {Token: "t"}}}} // some are for a cluster alone
 	base := start(t, fakeNode{f.fake, f}, func(cfg *Config) { cfg.Cluster = f })
 	values := map[string]string{"all": "", "topic": "a", "client": idA, "wait": "true", "coalesce": "c", "deadline": "1s", "answer": "errors",
-		"limit": "1", "cursor": "", "code": "1000", "reason": "r", "nodes": "true", "node": "n1"}
+		"limit": "1", "cursor": "", "code": "1000", "reason": "r", "nodes": "true", "node": "n1", "user": "ada", "token": "t"}
 	for path, methods := range at(description(t), "paths") {
 		if !strings.HasPrefix(path, "/v1/") || path == "/v1/info" || path == "/v1/stats" {
 			continue
@@ -230,7 +250,7 @@ func TestParametersAreAsDescribed(t *testing.T) {
 			for _, p := range parameters {
 				name := p.(node)["name"].(string)
 				query := name + "=" + values[name]
-				if path == "/v1/publish" && name != "all" && name != "topic" && name != "client" {
+				if path == "/v1/publish" && name != "all" && name != "topic" && name != "client" && name != "user" {
 					query += "&all"
 				}
 				if p.(node)["in"] == "query" {

@@ -31,8 +31,8 @@ const (
 	maxDeadline = 24 * time.Hour
 )
 
-// parseOrder reads the query of a publish: all, topic=T&topic=U or
-// client=ID&client=ID, and beside that wait, coalesce and deadline. Anything
+// parseOrder reads the query of a publish: all, topic=T&topic=U,
+// client=ID&client=ID or user=U&user=V, and beside that wait, coalesce and deadline. Anything
 // else is refused, so that nothing mistyped is silently ignored.
 func parseOrder(query string) (order, error) {
 	q, err := url.ParseQuery(query)
@@ -117,7 +117,7 @@ func (o *order) options(coalesce, deadline string) error {
 
 func queryTarget(q url.Values) (server.Target, error) {
 	for _, name := range slices.Sorted(maps.Keys(q)) {
-		if name != "all" && name != "topic" && name != "client" {
+		if name != "all" && name != "topic" && name != "client" && name != "user" {
 			return server.Target{}, errUnknown(name)
 		}
 	}
@@ -130,6 +130,8 @@ func queryTarget(q url.Values) (server.Target, error) {
 				return toTopics(values)
 			case kind == "client":
 				return toClients(values)
+			case kind == "user":
+				return toUsers(values)
 			}
 		}
 	}

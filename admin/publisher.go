@@ -24,15 +24,15 @@ func NewPublisher(cfg Config, backend Backend) *Publisher {
 const headerPrefix = "Wsd-"
 
 // headers are the parameters of POST /v1/publish, by the names of headers.
-var headers = map[string]string{"All": "all", "Topic": "topic", "Client": "client", "Deadline": "deadline", "Coalesce": "coalesce", "Nodes": "nodes"}
+var headers = map[string]string{"All": "all", "Topic": "topic", "Client": "client", "User": "user", "Deadline": "deadline", "Coalesce": "coalesce", "Nodes": "nodes"}
 
 // Answer is to come, for one message.
 type Answer struct{ coming coming }
 
 // Begin sets a message on its way, in the order of the calls. header says who it is for:
-// Wsd-All, Wsd-Topic, Wsd-Client, and Wsd-Deadline, Wsd-Coalesce, Wsd-Key, Wsd-Binary,
-// Wsd-Nodes, of which the first three may be repeated; others that begin with Wsd- are
-// refused. wait says whether somebody waits for the answer.
+// Wsd-All, Wsd-Topic, Wsd-Client, Wsd-User, of which the last three may be repeated, and
+// Wsd-Deadline, Wsd-Coalesce, Wsd-Key, Wsd-Binary, Wsd-Nodes; others that begin with
+// Wsd- are refused. wait says whether somebody waits for the answer.
 func (p *Publisher) Begin(ctx context.Context, header map[string][]string, data []byte, wait bool) Answer {
 	began := time.Now()
 	o, key, binary, err := parseHeader(header)
@@ -47,7 +47,7 @@ func (p *Publisher) Begin(ctx context.Context, header map[string][]string, data 
 	if key == "" {
 		return Answer{p.api.begin(ctx, &o, m)}
 	}
-	query := fmt.Sprint(o.to.Everybody(), o.to.Topics(), o.to.Clients(), o.coalesce, o.deadline)
+	query := fmt.Sprint(o.to.Everybody(), o.to.Topics(), o.to.Clients(), o.to.Users(), o.coalesce, o.deadline)
 	return Answer{p.api.beginOnce(ctx, &o, key, fingerprint([]byte(query), []byte{'\n', bit(binary)}, data), m)}
 }
 
@@ -74,7 +74,7 @@ func parseHeader(header map[string][]string) (o order, key string, binary bool, 
 		}
 	}
 	if len(q) == 0 {
-		return o, "", false, errors.New("name who it is for: Wsd-All, Wsd-Topic or Wsd-Client")
+		return o, "", false, errors.New("name who it is for: Wsd-All, Wsd-Topic, Wsd-Client or Wsd-User")
 	}
 	o, err = parseOrder(q.Encode())
 	return o, key, binary, err

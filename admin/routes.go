@@ -23,6 +23,8 @@ type api struct {
 	streamIdle time.Duration
 	logDropped func() uint64
 
+	keySetReads func() (ok, failed uint64)
+
 	// For any goroutine.
 	once      *once
 	resources *resources
@@ -32,7 +34,7 @@ type api struct {
 
 func newAPI(ending context.Context, cfg Config, backend Backend) *api {
 	return &api{backend: backend, cluster: cfg.Cluster, maxPublish: cfg.MaxPublish, log: cfg.Logger, version: cfg.Version, path: cfg.Path, streamIdle: streamIdle,
-		logDropped: cfg.LogDropped, ending: ending, resources: newResources(), turnstile: &turnstile{},
+		logDropped: cfg.LogDropped, keySetReads: cfg.KeySetReads, ending: ending, resources: newResources(), turnstile: &turnstile{},
 		conns: limitConns(nil, cfg.MaxConns), once: newOnce(cfg.IdempotencyWindow, max(cfg.IdempotencyKeys, 0))}
 }
 
@@ -61,6 +63,11 @@ func (a *api) calls() []route {
 		{"DELETE", "/v1/clients/{id}", a.closeClient},
 		{"DELETE", "/v1/topics/{topic}/clients", a.closeTopic},
 		{"GET", "/v1/topics/{topic}", a.oneTopic},
+		{"GET", "/v1/users/{user}", a.oneUser},
+		{"DELETE", "/v1/users/{user}/clients", a.closeUser},
+		{"GET", "/v1/revocations", a.revocations},
+		{"POST", "/v1/revocations", withBody(a.revoke)},
+		{"DELETE", "/v1/revocations", a.unrevoke},
 		{"GET", "/v1/nodes", a.nodes},
 		{"GET", pprofPath + "{$}", pprof.Index},
 		{"GET", pprofPath + "{profile}", profile},

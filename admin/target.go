@@ -9,12 +9,12 @@ import (
 	"wsd/server"
 )
 
-// maxTargets bounds the topics or clients that one publish may name.
+// maxTargets bounds the topics, clients or users that one publish may name.
 const maxTargets = 1000
 
 // errTarget is for a publish that does not name who it is for. A mistyped
 // target must not reach everybody, or nobody.
-var errTarget = errors.New("name one kind of target: all, topic or client, the latter two repeatable")
+var errTarget = errors.New("name one kind of target: all, topic, client or user, the latter three repeatable")
 
 func toTopics(names []string) (server.Target, error) {
 	if err := fewEnough(names); err != nil {
@@ -41,6 +41,18 @@ func toClients(names []string) (server.Target, error) {
 		ids[i] = id
 	}
 	return server.Client(ids...), nil
+}
+
+func toUsers(names []string) (server.Target, error) {
+	if err := fewEnough(names); err != nil {
+		return server.Target{}, err
+	}
+	for _, name := range names {
+		if err := server.ValidUser(name); err != nil {
+			return server.Target{}, err
+		}
+	}
+	return server.User(names...), nil
 }
 
 func fewEnough(names []string) error {

@@ -1,5 +1,6 @@
 // Package auth verifies the tokens that clients send: JSON Web Tokens (RFC
-// 7519) signed with the one key that the operator configured.
+// 7519) signed with one of the keys that the operator configured, in files or as JSON
+// Web Key Sets (RFC 7517).
 //
 // It knows nothing of actions or clients; cmd/wsd maps its errors to the codes
 // of the action protocol.
@@ -10,47 +11,115 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"errors"
+	"slices"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/golang-jwt/jwt/v5"
 )
 
-// What Verify finds wrong with a token. Neither says more than the client may
+// What Verify finds wrong with a token. None says more than the client may
 // know.
 var (
-	// ErrInvalid is a token that is malformed, not signed with the configured
-	// key and algorithm, or not valid yet.
+	// ErrInvalid is a token that is malformed, not signed with a configured
+	// key and its algorithm, not valid yet, or not for this server.
 	ErrInvalid = errors.New("token is invalid")
 	// ErrExpired is a token that was good until its "exp" passed.
 	ErrExpired = errors.New("token has expired")
+	// ErrTryAgain is a token that names a key which is not known yet: the key sets are
+	// being read again.
+	ErrTryAgain = errors.New("the token's key is not known yet")
 )
 
-// maxToken bounds what a token costs before its signature is known to be good,
-// in bytes. A token in an HTTP header has about half of that.
-const maxToken = 16 << 10
+// Bounds of what a token costs before its signature is known to be good.
+const (
+	// maxToken is in bytes. A token in an HTTP header has about half of that.
+	maxToken = 16 << 10
+	// maxTokenHeader is of a token's decoded header, which has to be read to find its key.
+	maxTokenHeader = 2 << 10
+	// maxTries is how many keys may fit a token that does not say which is its own.
+	maxTries = 8
+)
 
-// Verifier checks tokens against one key, and remembers which were good. Any
-// number of goroutines may use it. Another key needs another Verifier, which
-// remembers nothing.
+// Rules are what tokens have to say beside being signed.
+type Rules struct {
+	// Issuers and Audiences list what "iss" and "aud" may be; none is anything. Of
+	// several audiences in a token one has to be listed.
+	Issuers, Audiences []string
+	// Leeway is how much the issuer's clock may differ from this machine's.
+	Leeway time.Duration
+}
+
+// Verifier checks tokens against keys, and remembers which were good. Any
+// number of goroutines may use it. When its keys change it forgets what it remembers.
 type Verifier struct {
-	// Set by New, then constant.
-	key    any
-	method jwt.SigningMethod // the key's; the token's own "alg" never chooses
-	now    func() time.Time
+	// Set when it is made, then constant.
+	rules Rules
+	now   func() time.Time
+
+	// Of whoever changes keys.
+	mu      sync.Mutex
+	files   []key
+	sources []*source
 
 	// For any goroutine.
+	keys  atomic.Pointer[keySet]
 	known cache
 }
 
-func newVerifier(key any, method jwt.SigningMethod) *Verifier {
-	return &Verifier{key: key, method: method, now: time.Now}
+// keySet is the keys at a time. Nobody changes it.
+type keySet struct {
+	list  []key
+	epoch uint64 // of the cache
+}
+
+// key verifies signatures.
+type key struct {
+	id     string // "kid", "" if it has none
+	key    any
+	method jwt.SigningMethod // the key's; the token's own "alg" never chooses
+}
+
+func newVerifier(rules Rules, keys ...key) *Verifier {
+	v := &Verifier{rules: rules, now: time.Now, files: keys}
+	v.collect()
+	return v
+}
+
+// collect makes the keys of the files and of all sources those in force. What is known
+// of tokens is forgotten if they are others than before. Whoever calls it holds mu, or
+// is alone.
+func (v *Verifier) collect() {
+	list := slices.Clone(v.files)
+	for _, s := range v.sources {
+		list = append(list, s.keys...)
+	}
+	if old := v.keys.Load(); old != nil && slices.EqualFunc(old.list, list, key.equal) {
+		return
+	}
+	v.keys.Store(&keySet{list, v.known.reset()})
+}
+
+func (k key) equal(o key) bool {
+	if k.id != o.id || k.method != o.method {
+		return false
+	}
+	a, ok1 := k.key.([]byte)
+	b, ok2 := o.key.([]byte)
+	if ok1 || ok2 {
+		return ok1 && ok2 && bytes.Equal(a, b)
+	}
+	return samePublic(k.key, o.key)
 }
 
 // Expensive tells that Verify takes long for a token that Cached does not know:
 // 40 to 100 µs with a public key, whether the signature is good or not, against
 // some 10 with a secret. Who must not wait asks Cached first and leaves the rest
 // to a goroutine that may.
-func (v *Verifier) Expensive() bool { return v.method != jwt.SigningMethodHS256 }
+func (v *Verifier) Expensive() bool {
+	return len(v.sources) > 0 || slices.ContainsFunc(v.keys.Load().list, func(k key) bool { return k.method != jwt.SigningMethodHS256 })
+}
 
 // Cached returns what Verify found in the same token before. false says only
 // that Verify has to look: a token that was refused, has expired or was verified
@@ -62,9 +131,9 @@ func (v *Verifier) Cached(token []byte) (Claims, bool) {
 	return v.known.get(sha256.Sum256(token), v.now())
 }
 
-// Verify returns what the token claims, or ErrInvalid or ErrExpired. Times are
-// compared with this machine's clock, without leeway; a token without "exp"
-// does not expire. The token is not kept, only its digest.
+// Verify returns what the token claims, or ErrInvalid, ErrExpired or ErrTryAgain. Times
+// are compared with this machine's clock; a token without "exp" does not expire. The
+// token is not kept, only its digest.
 func (v *Verifier) Verify(token []byte) (Claims, error) {
 	if len(token) > maxToken {
 		return Claims{}, ErrInvalid
@@ -73,44 +142,94 @@ func (v *Verifier) Verify(token []byte) (Claims, error) {
 	if c, ok := v.known.get(d, now); ok {
 		return c, nil
 	}
-	e, err := v.check(token, now)
+	keys := v.keys.Load()
+	e, err := v.check(keys, token, now)
 	if err != nil {
 		return Claims{}, err
 	}
-	v.known.put(d, e)
+	v.known.put(d, e, keys.epoch)
 	return e.Claims, nil
 }
 
-// check looks at the signature first: before it is known to be good, nothing of
-// the token is parsed.
-func (v *Verifier) check(token []byte, now time.Time) (entry, error) {
+// check looks at the signature before it parses what is signed, but for the header,
+// which says by which key.
+func (v *Verifier) check(keys *keySet, token []byte, now time.Time) (entry, error) {
 	signed, header, payload, signature, ok := split(token)
-	if !ok || v.method.Verify(signed, signature, v.key) != nil {
+	if !ok {
 		return entry{}, ErrInvalid
 	}
-	if !v.mayRead(header) {
+	alg, kid, ok := readHeader(header)
+	if !ok {
 		return entry{}, ErrInvalid
 	}
-	c, from, err := parseClaims(payload)
+	switch fits, verified := keys.verify(alg, kid, signed, signature); {
+	case fits == 0 && kid != "" && v.missing():
+		return entry{}, ErrTryAgain
+	case !verified:
+		return entry{}, ErrInvalid
+	}
+	c, on, err := parseClaims(payload)
+	if err != nil || !v.rules.allow(&on) {
+		return entry{}, ErrInvalid
+	}
+	e := newEntry(c, on.from, v.rules.Leeway)
 	switch {
-	case err != nil || now.Before(from):
+	case now.Before(e.from):
 		return entry{}, ErrInvalid
-	case c.expired(now):
+	case e.expired(now):
 		return entry{}, ErrExpired
 	}
-	return entry{c, from}, nil
+	return e, nil
 }
 
-// mayRead wants a header (RFC 7515, section 4) that names the key's algorithm, and
-// lists no extensions that its reader must understand (section 4.1.11): none are
-// understood here.
-func (v *Verifier) mayRead(header []byte) bool {
+// allow says whether a token is by a known issuer, and for this server.
+func (r *Rules) allow(on *conditions) bool {
+	forUs := len(r.Audiences) == 0
+	for _, audience := range on.audience {
+		forUs = forUs || slices.Contains(r.Audiences, audience)
+	}
+	return forUs && (len(r.Issuers) == 0 || slices.Contains(r.Issuers, on.issuer))
+}
+
+// verify looks for a key that a signature is good by. fits is how many there are of
+// the token's algorithm and key id. A key that has no id fits any, and so does a token
+// that names none.
+func (s *keySet) verify(alg, kid, signed string, signature []byte) (fits int, ok bool) {
+	for i := range s.list {
+		k := &s.list[i]
+		if k.method.Alg() != alg || kid != "" && k.id != "" && k.id != kid {
+			continue
+		}
+		if fits++; fits > maxTries {
+			break
+		}
+		if k.method.Verify(signed, signature, k.key) == nil {
+			return fits, true
+		}
+	}
+	return fits, false
+}
+
+// readHeader reads a header (RFC 7515, section 4). One that lists extensions which its
+// reader must understand (section 4.1.11) is refused: none are understood here. Keys
+// and addresses of keys in it (jwk, jku, x5u, x5c) do not count.
+func readHeader(header []byte) (alg, kid string, ok bool) {
+	if len(header) > maxTokenHeader {
+		return "", "", false
+	}
 	fields, err := members(header)
 	if err != nil || fields["crit"] != nil || fields["alg"] == nil {
-		return false
+		return "", "", false
 	}
-	alg, err := toString(fields["alg"])
-	return err == nil && alg == v.method.Alg()
+	if alg, err = toString(fields["alg"]); err != nil {
+		return "", "", false
+	}
+	if id := fields["kid"]; id != nil {
+		if kid, err = toString(id); err != nil {
+			return "", "", false
+		}
+	}
+	return alg, kid, true
 }
 
 // split takes a token in its compact form (RFC 7515, section 3.1) apart. signed is

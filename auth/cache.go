@@ -3,6 +3,7 @@ package auth
 import (
 	"crypto/sha256"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -15,16 +16,17 @@ import (
 // full it becomes the old one, whose place it takes. So what was used lately
 // stays, without a list to keep in order.
 type cache struct {
+	epoch  atomic.Uint64 // of the keys that the tokens in it are good by
 	shards [cacheShards]shard
 }
 
 // Bounds of a cache. The bytes are an estimate: entryCost for what an entry takes
-// in a map, and its subject.
+// in a map, and what its claims refer to.
 const (
 	cacheShards  = 16
 	cacheEntries = 64 << 10
 	cacheBytes   = 16 << 20
-	entryCost    = 184
+	entryCost    = 304
 )
 
 type digest = [sha256.Size]byte
@@ -33,6 +35,19 @@ type digest = [sha256.Size]byte
 type entry struct {
 	Claims
 	from time.Time
+}
+
+// newEntry has a token good from the later of two times on, not before and issued, and
+// until it expires, with the leeway at both ends.
+func newEntry(c Claims, notBefore time.Time, leeway time.Duration) entry {
+	from := notBefore
+	if c.Issued.After(from) {
+		from = c.Issued
+	}
+	if !c.Expires.IsZero() {
+		c.until = c.Expires.Add(leeway)
+	}
+	return entry{c, from.Add(-leeway)}
 }
 
 func (e *entry) good(now time.Time) bool { return !now.Before(e.from) && !e.expired(now) }
@@ -66,17 +81,32 @@ func (c *cache) get(d digest, now time.Time) (Claims, bool) {
 	return e.Claims, true
 }
 
-func (c *cache) put(d digest, e entry) {
+// put remembers a token that was good by the keys of an epoch, unless these are gone.
+func (c *cache) put(d digest, e entry, epoch uint64) {
 	s := c.shard(d)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.add(d, e)
+	if epoch == c.epoch.Load() {
+		s.add(d, e)
+	}
+}
+
+// reset forgets all tokens, and those that are being looked at. It begins an epoch.
+func (c *cache) reset() (epoch uint64) {
+	epoch = c.epoch.Add(1)
+	for i := range c.shards {
+		s := &c.shards[i]
+		s.mu.Lock()
+		s.young, s.old, s.bytes = nil, nil, 0
+		s.mu.Unlock()
+	}
+	return epoch
 }
 
 // add counts an entry again that it replaces, or that has been deleted: the
 // generation is then full a little early.
 func (s *shard) add(d digest, e entry) {
-	cost := entryCost + len(e.Subject)
+	cost := entryCost + e.size()
 	if s.young == nil || len(s.young) >= cacheEntries/cacheShards/2 || s.bytes+cost > cacheBytes/cacheShards/2 {
 		s.old, s.young, s.bytes = s.young, make(map[digest]entry), 0
 	}

@@ -82,7 +82,7 @@ func TestCacheIsBounded(t *testing.T) {
 	for _, size := range []int{0, 8 << 10} {
 		c, subject := new(cache), strings.Repeat("s", size)
 		for i := range 4 * cacheEntries {
-			c.put(nth(i), entry{Claims: Claims{Subject: subject}})
+			c.put(nth(i), entry{Claims: Claims{Subject: subject}}, 0)
 			if _, ok := c.get(nth(0), today); !ok {
 				t.Fatalf("what is always in use was forgotten after %d others of %d bytes", i, size)
 			}
@@ -162,7 +162,7 @@ func BenchmarkVerify(b *testing.B) {
 	for kind, p := range pairs(b) {
 		b.Run(kind, func(b *testing.B) {
 			for b.Loop() {
-				if _, err := p.v.check(p.token, now); err != nil {
+				if _, err := p.v.check(p.v.keys.Load(), p.token, now); err != nil {
 					b.Fatal(err)
 				}
 			}

@@ -13,48 +13,148 @@ import (
 
 // Claims are what a verified token says of its bearer.
 type Claims struct {
-	// Subject is the "sub" claim, "" when absent.
-	Subject string
-	// Fanout is the "fanout" claim: the bearer may address other clients.
+	// Subject is the "sub" claim, TokenID "jti"; "" when absent.
+	Subject, TokenID string
+	// Fanout is the "fanout" claim, or that of "wsd": the bearer may address other
+	// clients.
 	Fanout bool
-	// Expires is the "exp" claim: from then on the token is good for nothing. The
-	// zero time means never.
-	Expires time.Time
+	// Expires and Issued are "exp" and "iat": from the first on the token is good for
+	// nothing. The zero time means never, and that it does not say.
+	Expires, Issued time.Time
+	// Grants are the rest of the "wsd" claim, nil when absent. Nobody changes them.
+	Grants *Grants
+
+	until time.Time // Expires and the leeway
 }
 
-func (c *Claims) expired(now time.Time) bool { return !c.Expires.IsZero() && !now.Before(c.Expires) }
+// conditions are what a token says of where and from when on it is good.
+type conditions struct {
+	from     time.Time // "nbf", the zero time when absent
+	issuer   string
+	audience []string
+}
+
+// Grants are what a token lets its bearer do, in the claim "wsd".
+type Grants struct {
+	Topics                      []string // to be subscribed to
+	Subscribe, Publish, Actions []string // patterns
+	Limit                       int      // connections of the subject, 0: it does not say
+}
+
+// Bounds of the lists in a claim, and of the bytes of an item.
+const (
+	maxItems = 256
+	maxItem  = 256
+	maxLimit = 1 << 20
+)
+
+func (c *Claims) expired(now time.Time) bool { return !c.until.IsZero() && !now.Before(c.until) }
+
+// size is about what the claims take beside their record.
+func (c *Claims) size() int {
+	n := len(c.Subject) + len(c.TokenID)
+	if g := c.Grants; g != nil {
+		n += 128
+		for _, list := range [...][]string{g.Topics, g.Subscribe, g.Publish, g.Actions} {
+			for _, item := range list {
+				n += 16 + len(item)
+			}
+		}
+	}
+	return n
+}
 
 // parseClaims reads a token's claims set (RFC 7519, sections 4 and 7.2). Names
 // count letter by letter and come once. The claims that the RFC registers must be
-// of its types even where they are not used. from is "nbf", the zero time when
-// absent.
-func parseClaims(text []byte) (c Claims, from time.Time, err error) {
+// of its types even where they are not used.
+func parseClaims(text []byte) (c Claims, on conditions, err error) {
 	fields, err := members(text)
 	if err != nil {
-		return Claims{}, from, err
+		return Claims{}, on, err
 	}
+	fanout := false
 	for name, value := range fields {
 		switch name {
 		case "sub":
 			c.Subject, err = toString(value)
-		case "iss", "jti":
-			_, err = toString(value)
+		case "iss":
+			on.issuer, err = toString(value)
+		case "jti":
+			c.TokenID, err = toString(value)
 		case "aud":
-			err = checkAudience(value)
+			on.audience, err = toAudience(value)
 		case "exp":
 			c.Expires, err = toDate(value)
 		case "nbf":
-			from, err = toDate(value)
+			on.from, err = toDate(value)
 		case "iat":
-			_, err = toDate(value)
+			c.Issued, err = toDate(value)
 		case "fanout":
-			c.Fanout, err = toBool(value)
+			fanout, err = toBool(value)
+		case "wsd":
+			err = c.parseGrants(value)
 		}
 		if err != nil {
-			return Claims{}, from, fmt.Errorf("%q: %w", name, err)
+			return Claims{}, on, fmt.Errorf("%q: %w", name, err)
 		}
 	}
-	return c, from, nil
+	c.until, c.Fanout = c.Expires, c.Fanout || fanout
+	return c, on, nil
+}
+
+// parseGrants reads the claim "wsd". Members of other names are left out.
+func (c *Claims) parseGrants(text json.RawMessage) error {
+	fields, err := members(text)
+	if err != nil {
+		return err
+	}
+	g := new(Grants)
+	for name, value := range fields {
+		switch name {
+		case "topics":
+			g.Topics, err = toStrings(value)
+		case "subscribe":
+			g.Subscribe, err = toStrings(value)
+		case "publish":
+			g.Publish, err = toStrings(value)
+		case "actions":
+			g.Actions, err = toStrings(value)
+		case "fanout":
+			c.Fanout, err = toBool(value)
+		case "limit":
+			g.Limit, err = toLimit(value)
+		}
+		if err != nil {
+			return fmt.Errorf("%q: %w", name, err)
+		}
+	}
+	c.Grants = g
+	return nil
+}
+
+// toStrings wants an array of strings that are not empty.
+func toStrings(value json.RawMessage) (list []string, err error) {
+	var items []json.RawMessage
+	if value[0] != '[' || json.Unmarshal(value, &items) != nil || len(items) > maxItems {
+		return nil, fmt.Errorf("a list of at most %d strings is needed", maxItems)
+	}
+	for _, item := range items {
+		s, err := toString(item)
+		if err != nil || s == "" || len(s) > maxItem {
+			return nil, fmt.Errorf("an item is no string of 1 to %d bytes", maxItem)
+		}
+		list = append(list, s)
+	}
+	return list, nil
+}
+
+// toLimit wants a whole number, written as one.
+func toLimit(value json.RawMessage) (int, error) {
+	n, err := strconv.ParseUint(string(value), 10, 32)
+	if err != nil || n == 0 || n > maxLimit {
+		return 0, fmt.Errorf("a number from 1 to %d is needed", maxLimit)
+	}
+	return int(n), nil
 }
 
 // members reads a JSON object of which no name comes twice. A map takes names
@@ -132,20 +232,21 @@ func toDate(value json.RawMessage) (time.Time, error) {
 	return time.Unix(int64(seconds), int64(fraction*1e9)), nil
 }
 
-// checkAudience wants one string or an array of them (RFC 7519, section 4.1.3).
-func checkAudience(value json.RawMessage) error {
-	if value[0] != '[' {
-		_, err := toString(value)
-		return err
-	}
-	var list []json.RawMessage
-	if err := json.Unmarshal(value, &list); err != nil {
-		return err
-	}
-	for _, one := range list {
-		if _, err := toString(one); err != nil {
-			return err
+// toAudience takes one string or an array of them (RFC 7519, section 4.1.3).
+func toAudience(value json.RawMessage) (list []string, err error) {
+	items := []json.RawMessage{value}
+	if value[0] == '[' {
+		items = nil
+		if err := json.Unmarshal(value, &items); err != nil {
+			return nil, err
 		}
 	}
-	return nil
+	for _, item := range items {
+		one, err := toString(item)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, one)
+	}
+	return list, nil
 }

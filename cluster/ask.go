@@ -18,6 +18,7 @@ type question struct {
 	What   string    `json:"what"`
 	Client uuid.UUID `json:"client,omitzero"`
 	Topic  string    `json:"topic,omitempty"`
+	User   string    `json:"user,omitempty"`
 	Code   int       `json:"code,omitempty"`
 	Reason string    `json:"reason,omitempty"`
 	Cursor string    `json:"cursor,omitempty"`
@@ -32,6 +33,8 @@ const (
 	askClose      = "close"
 	askCloseTopic = "close_topic"
 	askTopic      = "topic"
+	askUser       = "user"
+	askCloseUser  = "close_user"
 	askStats      = "stats"
 )
 
@@ -160,7 +163,7 @@ func (n *Node) asked(m *nats.Msg) {
 		n.count.unknown.Add(1)
 		return
 	}
-	if q.What == askClose || q.What == askCloseTopic {
+	if q.What == askClose || q.What == askCloseTopic || q.What == askCloseUser {
 		if !n.inbox.put(arrival{m: m, at: time.Now(), ask: q}) {
 			n.count.dropped.Add(1) // who asks will see that there is no answer
 		}
@@ -211,6 +214,10 @@ func (n *Node) find(ctx context.Context, q *question) *reply {
 		r.Found = n.server.CloseClient(ctx, q.Client, q.Code, q.Reason)
 	case askCloseTopic:
 		r.Count, err = n.server.CloseTopic(ctx, q.Topic, q.Code, q.Reason)
+	case askUser:
+		r.List, err = n.server.UserClients(ctx, q.User, q.Limit)
+	case askCloseUser:
+		r.Count, err = n.server.CloseUser(ctx, q.User, q.Code, q.Reason)
 	case askTopic:
 		r.Count, err = n.server.Subscribers(ctx, q.Topic)
 	case askStats:

@@ -53,17 +53,31 @@ func (n *Node) withTopic(topic string) (list []*peer) {
 
 // CloseTopic closes a topic's subscribers on all nodes, and counts them.
 func (n *Node) CloseTopic(ctx context.Context, topic string, code int, reason string) (closed int, reach server.Reach, err error) {
+	return n.closeAll(ctx, n.withTopic(topic), question{What: askCloseTopic, Topic: topic, Code: code, Reason: reason})
+}
+
+// CloseUser closes a user's clients on all nodes, and counts them.
+func (n *Node) CloseUser(ctx context.Context, user string, code int, reason string) (closed int, reach server.Reach, err error) {
+	return n.closeAll(ctx, n.members.all(), question{What: askCloseUser, User: user, Code: code, Reason: reason})
+}
+
+// closeAll closes here and at some peers at once.
+func (n *Node) closeAll(ctx context.Context, to []*peer, q question) (closed int, reach server.Reach, err error) {
 	type here struct {
 		n   int
 		err error
 	}
 	mine := make(chan here, 1)
 	go func() {
-		k, err := n.server.CloseTopic(ctx, topic, code, reason)
-		mine <- here{k, err}
+		var h here
+		if q.What == askCloseUser {
+			h.n, h.err = n.server.CloseUser(ctx, q.User, q.Code, q.Reason)
+		} else {
+			h.n, h.err = n.server.CloseTopic(ctx, q.Topic, q.Code, q.Reason)
+		}
+		mine <- h
 	}()
-	to := n.withTopic(topic)
-	answers, o := n.ask(ctx, to, question{What: askCloseTopic, Topic: topic, Code: code, Reason: reason}, closeWithin)
+	answers, o := n.ask(ctx, to, q, closeWithin)
 	h := <-mine
 	closed = h.n
 	answers = o.failures(answers)
@@ -71,6 +85,19 @@ func (n *Node) CloseTopic(ctx context.Context, topic string, code int, reason st
 		closed += r.Count
 	}
 	return closed, n.reach(o, 1+len(n.members.all())-len(to)+len(answers)), h.err
+}
+
+// UserClients lists up to limit clients of a user, those here first.
+func (n *Node) UserClients(ctx context.Context, user string, limit int) (list []server.ClientInfo, reach server.Reach, err error) {
+	if list, err = n.server.UserClients(ctx, user, limit); err != nil {
+		return nil, reach, err
+	}
+	answers, o := n.ask(ctx, n.members.all(), question{What: askUser, User: user, Limit: limit}, askWithin)
+	answers = o.failures(answers)
+	for _, r := range answers {
+		list = append(list, r.List...)
+	}
+	return list[:min(len(list), limit)], n.reach(o, 1+len(answers)), nil
 }
 
 // failures takes those answers out that are errors, and has their nodes be missing.

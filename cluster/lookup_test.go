@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"context"
 	"testing"
 
 	"github.com/google/uuid"
@@ -55,5 +56,53 @@ func TestLookup(t *testing.T) {
 	shop[1].link.close() // as kill -9 would
 	if _, _, found, reach := shop[0].Client(t.Context(), clients[1].id); found || reach.Complete || reach.Missing[0].Node != "n2" {
 		t.Errorf("of a node that does not answer: %v %+v", found, reach)
+	}
+}
+
+// TestUsers: what is published to a user reaches the clients on all nodes, which are
+// listed, and closed, from any.
+func TestUsers(t *testing.T) {
+	users := make(chan string, 1)
+	known := server.Config{Auth: server.AuthRequired, Authenticate: func(context.Context, *server.Newcomer) (*server.Identity, error) {
+		return &server.Identity{Subject: <-users}, nil
+	}}
+	first := startNode(t, Config{Node: "n1", Embed: embedOn("127.0.0.1:0")}, known)
+	second := startNode(t, Config{Node: "n2", Embed: embedOn("127.0.0.1:0", first.link.embed.Addr())}, known)
+	shop := []*member{first, second}
+	settle(t, shop)
+	as := func(user string, m *member) *wsClient {
+		users <- user
+		return dial(t, m)
+	}
+	ada, also, grace := as("ada", first), as("ada", second), as("grace", second)
+	for i, m := range shop {
+		if r := publishAt(t, m, server.User("ada", "nobody"), "to ada"); r.Matched != 2 || !r.Reach.Complete || r.Reach.Nodes != 2 {
+			t.Errorf("at %s: %+v %+v", m.name, r, r.Reach)
+		}
+		for _, c := range []*wsClient{ada, also} {
+			if got := c.await(2 + i)[1+i]; got != "to ada" {
+				t.Errorf("got %q", got)
+			}
+		}
+		list, reach, err := m.UserClients(t.Context(), "ada", 100)
+		if len(list) != 2 || list[0].User != "ada" || list[1].User != "ada" || list[0].ID == list[1].ID || !reach.Complete || reach.Nodes != 2 || err != nil {
+			t.Errorf("%s lists %+v: %+v %v", m.name, list, reach, err)
+		}
+		if list, _, _ := m.UserClients(t.Context(), "ada", 1); len(list) != 1 {
+			t.Errorf("%s lists %d, not 1", m.name, len(list))
+		}
+	}
+	if n, reach, err := first.CloseUser(t.Context(), "ada", 4000, "go"); n != 2 || !reach.Complete || err != nil {
+		t.Errorf("closed %d: %+v %v", n, reach, err)
+	}
+	if got := grace.messages(); len(got) != 1 {
+		t.Errorf("another user got %q", got)
+	}
+	second.link.close() // as kill -9 would
+	if _, reach, err := first.UserClients(t.Context(), "grace", 100); reach.Complete || len(reach.Missing) != 1 || reach.Missing[0].Node != "n2" || err != nil {
+		t.Errorf("of a node that does not answer: %+v %v", reach, err)
+	}
+	if _, reach, err := first.CloseUser(t.Context(), "grace", 4000, "go"); reach.Complete || err != nil {
+		t.Errorf("of a node that does not answer: %+v %v", reach, err)
 	}
 }

@@ -27,6 +27,8 @@ type Server interface {
 	Clients(ctx context.Context, cursor string, limit int) ([]server.ClientInfo, string, error)
 	CloseClient(ctx context.Context, id uuid.UUID, code int, reason string) bool
 	CloseTopic(ctx context.Context, topic string, code int, reason string) (int, error)
+	UserClients(ctx context.Context, user string, limit int) ([]server.ClientInfo, error)
+	CloseUser(ctx context.Context, user string, code int, reason string) (int, error)
 	Subscribers(ctx context.Context, topic string) (int, error)
 	Stats() server.Stats
 	Connected() int

@@ -123,10 +123,11 @@ func (n *Node) choose(o *outcome, t server.Target, keyed bool) {
 	n.missUnknown(o)
 }
 
-// concerned says whether p may have clients of a target.
+// concerned says whether p may have clients of a target. Which users a node has it does
+// not tell, so any may have those.
 func (n *Node) concerned(p *peer, t server.Target) bool {
 	switch topics := t.Topics(); {
-	case t.Everybody():
+	case t.Everybody(), len(t.Users()) > 0:
 		return true
 	case len(topics) > 0:
 		return n.wants(p, topics)

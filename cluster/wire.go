@@ -104,16 +104,15 @@ func (p *publish) append(b []byte) []byte {
 	if p.once.Key != "" {
 		b = append(b, p.once.Print[:]...)
 	}
-	switch topics, clients := p.to.Topics(), p.to.Clients(); {
+	switch topics, users, clients := p.to.Topics(), p.to.Users(), p.to.Clients(); {
 	case p.note:
 		return append(b, 0)
 	case p.to.Everybody():
 		b = append(b, 0)
 	case len(topics) > 0:
-		b = binary.AppendUvarint(append(b, 1), uint64(len(topics)))
-		for _, name := range topics {
-			b = appendBytes(b, name)
-		}
+		b = appendNames(append(b, 1), topics)
+	case len(users) > 0:
+		b = appendNames(append(b, 3), users)
 	default:
 		b = binary.AppendUvarint(append(b, 2), uint64(len(clients)))
 		for i := range clients {
@@ -121,6 +120,14 @@ func (p *publish) append(b []byte) []byte {
 		}
 	}
 	return append(b, p.m.Data...)
+}
+
+func appendNames(b []byte, names []string) []byte {
+	b = binary.AppendUvarint(b, uint64(len(names)))
+	for _, name := range names {
+		b = appendBytes(b, name)
+	}
+	return b
 }
 
 // stamp sets what is known only when a publish is sent.
@@ -178,7 +185,15 @@ func (r *reader) uvarint() uint64 {
 
 func (r *reader) text() string { return string(r.take(r.uvarint())) }
 
-// mostNames bounds the topics or clients of a publish.
+func (r *reader) names(n uint64) []string {
+	list := make([]string, n)
+	for i := range list {
+		list[i] = r.text()
+	}
+	return list
+}
+
+// mostNames bounds the topics, clients or users of a publish.
 const mostNames = 1 << 16
 
 // readPublish reads a whole message. Its data is a part of b.
@@ -205,17 +220,15 @@ func readPublish(b []byte) (p publish, err error) {
 	case kind == 0:
 		p.to = server.All()
 	case kind == 1:
-		names := make([]string, n)
-		for i := range names {
-			names[i] = r.text()
-		}
-		p.to = server.Topic(names...)
+		p.to = server.Topic(r.names(n)...)
 	case kind == 2:
 		ids := make([]uuid.UUID, n)
 		for i := range ids {
 			copy(ids[i][:], r.take(16))
 		}
 		p.to = server.Client(ids...)
+	case kind == 3:
+		p.to = server.User(r.names(n)...)
 	default:
 		return p, errGarbled
 	}

@@ -16,6 +16,7 @@ func TestWire(t *testing.T) {
 	for _, p := range []publish{
 		{life: 7, to: server.All(), m: server.Message{Data: []byte("x")}},
 		{life: 1 << 63, tell: true, to: server.Topic("a", "ä b"), m: server.Message{Binary: true, Coalesce: "k"}},
+		{life: 2, to: server.User("ada", "ä b"), m: server.Message{Data: []byte("x")}},
 		{life: 3, to: server.Client(uuid.New(), uuid.New()), m: server.Message{Data: bytes.Repeat([]byte("y"), 1000)}, once: Once{Key: "key", Print: [32]byte{1, 2}}},
 	} {
 		b := p.append(nil)

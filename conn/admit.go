@@ -70,12 +70,19 @@ func (u *Upgrader) choose(r *Request) *HTTPError {
 			if len(item) > 0 && !isToken(item) {
 				return errProtocols
 			}
-			if len(item) > 0 && r.Protocol == nil && u.speaks(item) {
+			if len(item) > 0 && r.Protocol == nil && !u.secret(item) && u.speaks(item) {
 				r.Protocol = item
 			}
 		}
 	}
 	return nil
+}
+
+// secret says whether a subprotocol is none, but carries a token, or was meant to in
+// other letters.
+func (u *Upgrader) secret(protocol []byte) bool {
+	n := len(u.TokenProtocol)
+	return n > 0 && len(protocol) >= n && equalFold(protocol[:n], u.TokenProtocol)
 }
 
 // speaks compares letter by letter: the case of a subprotocol counts (RFC 6455,

@@ -2,6 +2,7 @@ package conn
 
 import (
 	"bytes"
+	"encoding/json"
 	"net/http"
 	"strconv"
 	"strings"
@@ -13,6 +14,7 @@ type HTTPError struct {
 	Reason     string      // the body, one line for a human
 	RetryAfter int         // seconds, sent when over 0
 	Header     [][2]string // further fields; one with a line break in it is left out
+	Problem    bool        // the body is a problem (RFC 9457) that has Reason as its detail
 }
 
 func (e *HTTPError) Error() string {
@@ -51,14 +53,28 @@ func (u *Upgrader) Refuse(in, out []byte, e *HTTPError) []byte {
 	for _, h := range e.Header {
 		out = appendField(out, h[0], h[1])
 	}
-	out = append(out, "Content-Type: text/plain; charset=utf-8\r\nContent-Length: "...)
-	out = strconv.AppendInt(out, int64(len(e.Reason)+1), 10)
+	kind, body := "text/plain; charset=utf-8", e.Reason
+	if e.Problem {
+		kind, body = "application/problem+json", e.problem()
+	}
+	out = append(append(append(out, "Content-Type: "...), kind...), "\r\nContent-Length: "...)
+	out = strconv.AppendInt(out, int64(len(body)+1), 10)
 	out = append(out, "\r\n\r\n"...)
 	if bytes.HasPrefix(in[emptyLines(in):], head) {
 		return out
 	}
-	out = append(out, e.Reason...)
+	out = append(out, body...)
 	return append(out, '\n')
+}
+
+// problem is the error as a problem of no type of its own (RFC 9457, 4.2.1).
+func (e *HTTPError) problem() string {
+	text, _ := json.Marshal(struct { // of such fields it always works
+		Title  string `json:"title"`
+		Status int    `json:"status"`
+		Detail string `json:"detail"`
+	}{http.StatusText(e.Status), e.Status, e.Reason})
+	return string(text)
 }
 
 var head = []byte("HEAD ")

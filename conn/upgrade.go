@@ -46,6 +46,9 @@ type Upgrader struct {
 	// A client that asks for none of them is upgraded without one, and has to
 	// leave by itself if it minds.
 	Protocols []string
+	// TokenProtocol, if not empty, is how subprotocols begin that carry a secret
+	// (Request.ProtocolToken): they are never agreed to, and so never sent back.
+	TokenProtocol string
 	// Accept has the last say about a handshake that is fine otherwise; nil is
 	// yes. An *HTTPError is answered as it is, any other error is 403 with a
 	// fixed text. r is valid during the call only.

@@ -18,19 +18,53 @@ func Builtins(m *Mux) {
 	Handle(m, "unsubscribe", unsubscribe, Inline())
 }
 
+// Auth adds the action auth: a client that sends a new token is known by that from then on. It is for a
+// server that knows its clients, beside Builtins.
+func Auth(m *Mux) {
+	Handle(m, AuthAction, auth, Inline(), Token())
+}
+
+// AuthAction is the name of the action that Auth adds.
+const AuthAction = "auth"
+
+func auth(ctx *Context, none struct{}) (Self, error) {
+	if len(ctx.Envelope.Token) == 0 {
+		return Self{}, ErrTokenEmpty
+	}
+	if err := ctx.Client.SetIdentity(ctx.Identity); err != nil {
+		return Self{}, err
+	}
+	return whoami(ctx, none)
+}
+
 // Self is what whoami answers.
 type Self struct {
 	ClientID    uuid.UUID `json:"client_id"`
 	ConnectedAt time.Time `json:"connected_at"` // UTC, to the millisecond
 	Topics      []string  `json:"topics"`       // sorted, never null
+
+	// Of a client that the server knows since its handshake.
+	User      string     `json:"user,omitempty"`
+	ExpiresAt *time.Time `json:"expires_at,omitempty"` // UTC, to the second
+	Grants    any        `json:"grants,omitempty"`
+}
+
+// Known is an identity (Client.Identity) that tells about itself.
+type Known interface {
+	// Whoami fills in what whoami answers about the user.
+	Whoami(*Self)
 }
 
 func whoami(ctx *Context, _ struct{}) (Self, error) {
-	return Self{
+	self := Self{
 		ClientID:    ctx.Client.ID(),
 		ConnectedAt: ctx.Client.ConnectedAt().UTC().Truncate(time.Millisecond),
 		Topics:      topics(ctx),
-	}, nil
+	}
+	if known, ok := ctx.Client.Identity().(Known); ok {
+		known.Whoami(&self)
+	}
+	return self, nil
 }
 
 func echo(_ *Context, data json.RawMessage) (json.RawMessage, error) {

@@ -19,7 +19,10 @@ import (
 )
 
 // client is a Client with topics of its own.
-type client struct{ topics []string }
+type client struct {
+	topics   []string
+	identity any
+}
 
 func (c *client) ID() uuid.UUID { return uuid.MustParse(idA) }
 func (c *client) ConnectedAt() time.Time {
@@ -47,6 +50,16 @@ func (c *client) Subscribe(topics ...string) error {
 
 func (c *client) Unsubscribe(topics ...string) error {
 	c.topics = slices.DeleteFunc(c.topics, func(s string) bool { return slices.Contains(topics, s) })
+	return nil
+}
+
+func (c *client) Identity() any { return c.identity }
+
+func (c *client) SetIdentity(identity any) error {
+	if c.identity != nil && c.identity != identity {
+		return &Error{Code: PermissionDenied}
+	}
+	c.identity = identity
 	return nil
 }
 

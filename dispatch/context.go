@@ -22,6 +22,11 @@ type Client interface {
 	Subscribe(topics ...string) error
 	// Unsubscribe takes topics from the client's. Topics that it was not subscribed to do not matter.
 	Unsubscribe(topics ...string) error
+	// Identity is what the server knows of the client since its handshake, nil if nothing.
+	Identity() any
+	// SetIdentity has the server know the client by another identity from now on, as the action auth does.
+	// It fails with an *Error: PermissionDenied if that is another user's, or not allowed.
+	SetIdentity(identity any) error
 }
 
 // Context is what an action gets beside its argument. An inline action may use it until it returns, no
@@ -32,8 +37,8 @@ type Context struct {
 	Client   Client
 	Envelope *Envelope
 
-	// Identity is what Mux.Authenticate returned for the request's token, in actions that need one;
-	// otherwise what the server knows of the client since its handshake, if anything.
+	// Identity is set in actions that need a token: what Mux.Authenticate returned for the request's, or,
+	// of a request without one, Client.Identity.
 	Identity any
 
 	pending Pending // of a Later action: takes the answer

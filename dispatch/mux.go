@@ -56,10 +56,13 @@ func (m *Mux) Identify(ctx *Context) error {
 		return ctx.refusal
 	}
 	if len(ctx.Envelope.Token) == 0 {
-		if ctx.Identity != nil {
-			return nil
+		if ctx.Identity == nil && ctx.Client != nil {
+			ctx.Identity = ctx.Client.Identity()
 		}
-		return ErrTokenEmpty
+		if ctx.Identity == nil {
+			return ErrTokenEmpty
+		}
+		return nil
 	}
 	if m.Authenticate == nil {
 		return ErrTokenInvalid

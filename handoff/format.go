@@ -17,6 +17,7 @@
 //	         uvarint n, n × { bytes name, u64 value }: the counters; fields
 //	blob     bytes name, and the rest of the body: what some part of the program has to say
 //	         to itself; in ascending order of names
+//	needed   as a blob; whoever does not know its name refuses the state
 //	frame    i64 left until its deadline (ns), 0: none; bytes coalesce, bytes frame; fields;
 //	         frames are numbered from 0
 //	client   u8[16] id, u8[16] address, u16 port, i64 age (ns), i64 silence: age of the stamp (ns),
@@ -36,7 +37,15 @@
 //	uvarint tag │ bytes value
 //
 //	client   tag 1: i64 how long ago (ns) the first byte of the message in progress came
+//	         tag 3: no bytes; it wants to be told before its token expires
+//	         tag 6: the user's name, as bytes without a length; may be empty: the client is
+//	                known, and nobody in particular; tags 8, 10, 12 and 14 only with it
+//	         tag 8: i64 left until its token expires (ns), by the wall clock
+//	         tag 10: what its token lets it do, as package server has it
+//	         tag 12: u64 hash of its token's id, not 0
 //	         tag 13: u8 what of a proxy's: ProxyFlags, not 0
+//	         tag 14: i64 when its token was issued, Unix seconds, not 0
+//	         tag 16: no bytes; it has still to prove who it is
 //
 // Times are ages as of frozen, or what is left: a wall clock that is set does
 // not change them. Formats 1 and 2 had Unix nanoseconds for deadlines and for
@@ -62,15 +71,11 @@
 //	client   tag 2: TLS: u16 version, u16 suite, and for reading and writing each: bytes key,
 //	                bytes IV, u64 sequence number, bytes secret
 //	         tag 4: the part of a TLS record that came (leftover has what is decrypted)
-//	         tag 6: user; tag 8: i64 left until it expires (ns); tag 10: grants;
-//	         tag 12: u64 hash of its token
 //	         flag 1<<6: it gets positions; flag 1<<7: permessage-deflate was agreed on
 //	queued   flag 1<<2: ciphertext of TLS, which comes first and is not left out
-//	kind 8   a blob that must be known by its name
 //	kind 9   a topic's history: bytes topic, uvarint n, n × { uvarint frame, u64 sequence, i64 age (ns) }
 //
-// Names of blobs that are to come: history's epoch, the
-// master of TLS tickets; revocations, as kind 8.
+// Names of blobs that are to come: history's epoch, the master of TLS tickets.
 package handoff
 
 import "strconv"
@@ -106,13 +111,24 @@ const (
 	kindEnd    = 5
 	kindServer = 6
 	kindBlob   = 7
+	kindNeeded = 8
 )
 
 // Tags of a client's fields.
 const (
 	tagMessageAge = 1
+	tagWarnExpiry = 3
+	tagUser       = 6
+	tagExpires    = 8
+	tagGrants     = 10
+	tagToken      = 12
 	tagProxy      = 13
+	tagIssued     = 14
+	tagUnproven   = 16
 )
+
+// mostUser bounds a user's name, in bytes.
+const mostUser = 255
 
 // State is where a client is in its life.
 type State uint8
@@ -185,10 +201,16 @@ type Counter struct {
 type Blob struct {
 	Name  string
 	Value []byte
+	// Needed: whoever does not know the name must not go on.
+	Needed bool
 }
 
-// BlobApplication is the name of what the application passes on to itself.
-const BlobApplication = "application"
+// Names of blobs: what the application passes on to itself, and the revocations of
+// tokens, which are needed.
+const (
+	BlobApplication = "application"
+	BlobRevocations = "revocations"
+)
 
 // BlobCluster is the name of what a node of a cluster passes on to itself.
 const BlobCluster = "cluster"
@@ -232,6 +254,20 @@ type Client struct {
 	Waiting []byte
 	Topics  []string
 	Queue   []Queued
+	// Known says who it is, if that is known: the next five are of the token it came by.
+	Known bool
+	User  string
+	// Expires is how many nanoseconds are left until the token expires, negative if it
+	// has; 0: it does not.
+	Expires int64
+	Grants  []byte
+	Token   uint64
+	Issued  int64 // Unix seconds; 0: it does not say
+	// WarnExpiry: it wants to be told before that. Unproven: it has still to prove who
+	// it is, and is not Known.
+	WarnExpiry, Unproven bool
+
+	wrong bool // a field that was read is
 }
 
 // Queued is a message, or the end of one, that waits for room in the socket.

@@ -47,6 +47,7 @@ func (s *records) Frame(r *Frame) error {
 func (s *records) Client(r *Client) error {
 	c := *r
 	c.Leftover, c.Waiting, c.Topics, c.Queue = bytes.Clone(r.Leftover), bytes.Clone(r.Waiting), slices.Clone(r.Topics), slices.Clone(r.Queue)
+	c.Grants = bytes.Clone(r.Grants)
 	for i := range c.Queue {
 		c.Queue[i].Data = bytes.Clone(c.Queue[i].Data)
 	}
@@ -55,7 +56,7 @@ func (s *records) Client(r *Client) error {
 }
 
 func (s *records) Blob(b *Blob) error {
-	s.blobs = append(s.blobs, Blob{b.Name, bytes.Clone(b.Value)})
+	s.blobs = append(s.blobs, Blob{b.Name, bytes.Clone(b.Value), b.Needed})
 	return s.said()
 }
 
@@ -100,7 +101,7 @@ func sample() records {
 			{ID: [16]byte{2}, Age: 1, State: StateJoining, Leftover: []byte("GET /ws HTTP/1.1\r\n")},
 			{ID: [16]byte{3}, Age: 1, State: StateLingering, Flags: FlagFinish | FlagRefused},
 		},
-		blobs: []Blob{{"application", []byte("of the application")}, {"empty", nil}},
+		blobs: []Blob{{Name: "application", Value: []byte("of the application")}, {Name: "empty"}},
 	}
 }
 
@@ -233,9 +234,9 @@ func TestStateOrder(t *testing.T) {
 		"no record of the kind": {server, {1, 0, 0, 0, 0}, end},
 		"an empty record":       {server, {0, 0, 0, 0, kindEnd}},
 		"extra in format 3":     {server, {1, 0, 0, 0, kindExtra}, end},
-		"a blob in format 2":    {golden(t, "2")[:0x4f+4], (&Blob{"b", nil}).Append(nil), end},
-		"a blob twice":          {server, (&Blob{"b", nil}).Append(nil), (&Blob{"b", nil}).Append(nil), end},
-		"a blob without a name": {server, (&Blob{"", nil}).Append(nil), end},
+		"a blob in format 2":    {golden(t, "2")[:0x4f+4], (&Blob{Name: "b"}).Append(nil), end},
+		"a blob twice":          {server, (&Blob{Name: "b"}).Append(nil), (&Blob{Name: "b"}).Append(nil), end},
+		"a blob without a name": {server, (&Blob{}).Append(nil), end},
 	} {
 		if _, _, err := decode(bytes.Join(stream, nil)); !errors.Is(err, ErrGarbled) {
 			t.Errorf("%s: %v", name, err)
@@ -428,14 +429,15 @@ func TestUnknownIsSkippedOrRefused(t *testing.T) {
 		{"a server's field that is needed", [][]byte{withField(server, 2, "new"), frame, client, end}, ErrUnknown},
 		{"a frame's field", [][]byte{server, withField(frame, 99, ""), client, end}, nil},
 		{"a frame's field that is needed", [][]byte{server, withField(frame, 98, ""), client, end}, ErrUnknown},
-		{"a client's fields", [][]byte{server, frame, withField(withField(client, 3, "new"), 1<<40+1, strings.Repeat("x", 300)), end}, nil},
-		{"a client's field that is needed", [][]byte{server, frame, withField(withField(client, 3, "new"), 4, "new"), end}, ErrUnknown},
-		{"a field twice", [][]byte{server, frame, withField(withField(client, 3, "new"), 3, "new"), end}, ErrGarbled},
-		{"fields out of order", [][]byte{server, frame, withField(withField(client, 5, "new"), 3, "new"), end}, ErrGarbled},
+		{"a client's fields", [][]byte{server, frame, withField(withField(client, 5, "new"), 1<<40+1, strings.Repeat("x", 300)), end}, nil},
+		{"a client's field that is needed", [][]byte{server, frame, withField(client, 4, "new"), end}, ErrUnknown},
+		{"a field twice", [][]byte{server, frame, withField(withField(client, 5, "new"), 5, "new"), end}, ErrGarbled},
+		{"fields out of order", [][]byte{server, frame, withField(withField(client, 7, "new"), 5, "new"), end}, ErrGarbled},
 		{"field 0", [][]byte{withField(server, 0, "new"), frame, client, end}, ErrGarbled},
 		{"a cut field", [][]byte{server, frame, finishRecord(append(bytes.Clone(client), 3, 5, 'n'), 0), end}, ErrGarbled},
 		{"a record", [][]byte{server, {4, 0, 0, 0, 9, 1, 2, 3}, frame, client, end}, nil},
-		{"a record that is needed", [][]byte{server, {4, 0, 0, 0, 8, 1, 2, 3}, frame, client, end}, ErrUnknown},
+		{"a record that is needed", [][]byte{server, {4, 0, 0, 0, 10, 1, 2, 3}, frame, client, end}, ErrUnknown},
+		{"a blob that is needed", [][]byte{server, (&Blob{Name: "new", Needed: true}).Append(nil), frame, client, end}, ErrUnknown},
 	} {
 		got, ended, err := decode(bytes.Join(c.stream, nil))
 		if !errors.Is(err, c.err) || ended != (c.err == nil) {
@@ -502,5 +504,59 @@ func TestMessages(t *testing.T) {
 	}
 	if got := Message(99).String(); got != "message 99" {
 		t.Error(got)
+	}
+}
+
+// TestWhoAClientIs: what says who a client is comes back as it was; and what nobody
+// can have written is refused.
+func TestWhoAClientIs(t *testing.T) {
+	client := func(change func(*Client)) []byte {
+		s := sample()
+		change(&s.clients[0])
+		return s.encode()
+	}
+	whole := Client{Known: true, User: "ada ü", Expires: -5, Grants: []byte{1, 0, 0, 0}, Token: 7, Issued: 1_800_000_000, WarnExpiry: true}
+	for _, want := range []Client{{}, {Known: true}, {Known: true, User: strings.Repeat("u", 255), Issued: -1}, {Unproven: true}, whole} {
+		got, _, err := decode(client(func(c *Client) {
+			c.Known, c.User, c.Expires, c.Grants, c.Token, c.Issued = want.Known, want.User, want.Expires, want.Grants, want.Token, want.Issued
+			c.WarnExpiry, c.Unproven = want.WarnExpiry, want.Unproven
+		}))
+		if err != nil {
+			t.Errorf("%+v: %v", want, err)
+			continue
+		}
+		c := got.clients[0]
+		if c.Known != want.Known || c.User != want.User || c.Expires != want.Expires || !bytes.Equal(c.Grants, want.Grants) || c.Token != want.Token ||
+			c.Issued != want.Issued || c.WarnExpiry != want.WarnExpiry || c.Unproven != want.Unproven {
+			t.Errorf("%+v, want %+v", c, want)
+		}
+	}
+	for name, change := range map[string]func(*Client){
+		"a long name":        func(c *Client) { c.Known, c.User = true, strings.Repeat("u", 256) },
+		"known and unproven": func(c *Client) { c.Known, c.Unproven = true, true },
+		"warned of nothing":  func(c *Client) { c.WarnExpiry = true },
+		"not open":           func(c *Client) { c.Known, c.State, c.Waiting, c.Topics = true, StateClosing, nil, nil },
+	} {
+		if _, _, err := decode(client(change)); !errors.Is(err, ErrGarbled) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	s := sample()
+	s.clients = s.clients[1:]
+	plain := s.clients[0].Append(nil)
+	for name, field := range map[string]struct {
+		tag   uint64
+		value string
+	}{"an end for nobody": {8, "12345678"}, "half an end": {8, "1234"}, "grants of nobody": {10, "x"}, "a token of nobody": {12, "12345678"},
+		"issued for nobody": {14, "12345678"}, "a proof that has bytes": {16, "x"}} {
+		stream := append(append(s.server.Append(nil), withField(plain, field.tag, field.value)...), (&End{1, 0}).Append(nil)...)
+		if _, _, err := decode(stream); !errors.Is(err, ErrGarbled) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	revocations := sample()
+	revocations.blobs = append(revocations.blobs, Blob{Name: BlobRevocations, Value: []byte("x"), Needed: true})
+	if got, _, err := decode(revocations.encode()); err != nil || !got.blobs[2].Needed {
+		t.Errorf("%v, %+v", err, got.blobs)
 	}
 }

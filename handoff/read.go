@@ -153,7 +153,8 @@ func readServer(kind byte, in body) (r Server, err error) {
 
 // readBlob reads a blob, which comes after that of name last.
 func readBlob(in body, last string) (r Blob, err error) {
-	r = Blob{string(in.bytes()), in.b}
+	r.Name = string(in.bytes())
+	r.Value = in.b
 	if in.bad || r.Name <= last {
 		return r, garbled("blob record")
 	}
@@ -220,13 +221,31 @@ func (r *Client) read(in body, frames []uint64, wall bool) error {
 	return r.check(frames)
 }
 
-// field reads one of the client's fields.
+// field reads one of the client's fields. What cannot be written is left for check
+// to refuse.
 func (r *Client) field(tag uint64, value body) bool {
 	switch tag {
 	case tagMessageAge:
 		if r.MessageAge = value.i64(); !value.end() || r.MessageAge == 0 {
 			r.MessageAge = -1 // which check refuses
 		}
+	case tagWarnExpiry:
+		r.WarnExpiry, r.wrong = true, r.wrong || !value.end()
+	case tagUser:
+		r.Known, r.User, r.wrong = true, string(value.b), r.wrong || len(value.b) > mostUser
+	case tagExpires:
+		r.Expires = value.i64()
+		r.wrong = r.wrong || !value.end() || r.Expires == 0 || !r.Known
+	case tagGrants:
+		r.Grants, r.wrong = value.b, r.wrong || len(value.b) == 0 || !r.Known
+	case tagToken:
+		r.Token = value.u64()
+		r.wrong = r.wrong || !value.end() || r.Token == 0 || !r.Known
+	case tagIssued:
+		r.Issued = value.i64()
+		r.wrong = r.wrong || !value.end() || r.Issued == 0 || !r.Known
+	case tagUnproven:
+		r.Unproven, r.wrong = true, r.wrong || !value.end() || r.Known
 	case tagProxy:
 		if r.Proxy = ProxyFlags(value.u8()); !value.end() || r.Proxy == 0 {
 			r.Proxy = ^proxyKnown // which check refuses
@@ -244,6 +263,8 @@ func (r *Client) check(frames []uint64) error {
 		return garbled("a state or a flag of a client")
 	case r.Flags&FlagRefused != 0 && r.State != StateRefused && r.State != StateLingering:
 		return garbled("a client that was refused and goes on")
+	case r.wrong, r.State != StateOpen && (r.Known || r.Unproven), r.WarnExpiry && !r.Known:
+		return garbled("who a client is")
 	case r.Age < 0 || r.Silence < 0 || r.MessageAge < 0:
 		return garbled("a time of a client")
 	case r.State != StateOpen && (len(r.Waiting) > 0 || len(r.Topics) > 0):

@@ -74,7 +74,7 @@ func (r *Reader) expect(kind byte) error {
 		return garbled("a stream begins with a server record, and has one")
 	case r.server.Wall && kind > kindEnd, !r.server.Wall && kind == kindExtra:
 		return garbled("a record of another format")
-	case kind > kindBlob && kind%2 == 0:
+	case kind > kindNeeded && kind%2 == 0:
 		return fmt.Errorf("%w: a record of kind %d", ErrUnknown, kind)
 	}
 	return nil
@@ -103,11 +103,14 @@ func (r *Reader) one(kind byte, in body, sink Sink) error {
 		r.count++
 		return sink.Client(&r.client)
 	case kindExtra:
-		return sink.Blob(&Blob{BlobApplication, in.b})
-	case kindBlob:
+		return sink.Blob(&Blob{Name: BlobApplication, Value: in.b})
+	case kindBlob, kindNeeded:
 		b, err := readBlob(in, r.blob)
 		if err != nil {
 			return err
+		}
+		if b.Needed = kind == kindNeeded; b.Needed && b.Name != BlobRevocations {
+			return fmt.Errorf("%w: the blob %q", ErrUnknown, b.Name)
 		}
 		r.blob = b.Name
 		return sink.Blob(&b)

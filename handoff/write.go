@@ -66,10 +66,41 @@ func (r *Client) Append(b []byte) []byte {
 		b = append(b, tagMessageAge, 8)
 		b = le.AppendUint64(b, uint64(r.MessageAge))
 	}
+	return finishRecord(r.appendRare(b), start)
+}
+
+// appendRare appends the fields that say who the client is, and through what proxy it
+// came, in the order of their tags.
+func (r *Client) appendRare(b []byte) []byte {
+	if r.WarnExpiry {
+		b = append(b, tagWarnExpiry, 0)
+	}
+	if r.Known {
+		b = appendBytes(append(b, tagUser), r.User)
+		b = appendNumber(b, tagExpires, uint64(r.Expires))
+		if len(r.Grants) > 0 {
+			b = appendBytes(append(b, tagGrants), r.Grants)
+		}
+		b = appendNumber(b, tagToken, r.Token)
+	}
 	if r.Proxy != 0 {
 		b = append(b, tagProxy, 1, byte(r.Proxy))
 	}
-	return finishRecord(b, start)
+	if r.Known {
+		b = appendNumber(b, tagIssued, uint64(r.Issued))
+	}
+	if r.Unproven {
+		b = append(b, tagUnproven, 0)
+	}
+	return b
+}
+
+// appendNumber appends a field of a number, unless that is 0.
+func appendNumber(b []byte, tag byte, n uint64) []byte {
+	if n == 0 {
+		return b
+	}
+	return le.AppendUint64(append(b, tag, 8), n)
 }
 
 func (q *Queued) append(b []byte) []byte {
@@ -82,7 +113,11 @@ func (q *Queued) append(b []byte) []byte {
 
 // Append appends r to b as a record.
 func (r *Blob) Append(b []byte) []byte {
-	b, start := beginRecord(b, kindBlob)
+	kind := byte(kindBlob)
+	if r.Needed {
+		kind = kindNeeded
+	}
+	b, start := beginRecord(b, kind)
 	return finishRecord(append(appendBytes(b, r.Name), r.Value...), start)
 }
 

@@ -11,15 +11,6 @@ import (
 	"wsd/dispatch"
 )
 
-// Identity is what a token proves. An authenticator (dispatch.Mux.Authenticate)
-// that returns one lets the server know whom it may trust with what.
-type Identity struct {
-	// Subject names the user.
-	Subject string
-	// Fanout: this client may use is_broadcast and client_ids.
-	Fanout bool
-}
-
 // Message is conn's call for each whole message: it runs inline actions,
 // begins the others, and appends answers to out.
 func (l *loop) Message(op ws.OpCode, payload, out []byte) ([]byte, error) {
@@ -40,6 +31,9 @@ func (l *loop) Message(op ws.OpCode, payload, out []byte) ([]byte, error) {
 		var held bool
 		if out, held = l.act(payload, out); held {
 			return out, conn.ErrPause
+		}
+		if l.unproven(c, false) {
+			return out, errUnproven
 		}
 	}
 	if l.spend(messageWork+len(payload)+len(out)-before) || len(out) >= flushSize {
@@ -70,6 +64,11 @@ func (l *loop) act(msg, out []byte) (_ []byte, held bool) {
 	a := l.server.mux.Lookup(env.Action)
 	if a == nil {
 		return l.refuse(nil, out, dispatch.MethodNotFound), false
+	}
+	if l.server.auth.guarded {
+		if code := l.mayDo(l.feeding.cur, a); code != dispatch.OK {
+			return l.refuse(a, out, code), false
+		}
 	}
 	fan := env.Broadcast || len(env.ClientIDs) > 0
 	if a.Constant != nil && env.Seq == nil && !fan {
@@ -114,6 +113,7 @@ func (l *loop) perform(a *dispatch.Action, out []byte, fan bool) (_ []byte, held
 	out, mark := conn.BeginFrame(out)
 	l.feeding.subscribed = nil
 	out, code := l.call(a, out)
+	l.feeding.code = code
 	out = conn.EndFrame(out, mark, ws.OpText)
 	topics := l.feeding.subscribed
 	l.count.actions[a.Index].codes[codeIndex(code)]++
@@ -133,6 +133,7 @@ func (l *loop) perform(a *dispatch.Action, out []byte, fan bool) (_ []byte, held
 // call runs an inline handler, and times one call in 16.
 func (l *loop) call(a *dispatch.Action, out []byte) ([]byte, dispatch.Code) {
 	l.budget.work -= callWork
+	l.server.precheck(a, &l.feeding.ctx)
 	count := &l.count.actions[a.Index]
 	count.calls++
 	if !sampled(count.calls) {
@@ -146,6 +147,7 @@ func (l *loop) call(a *dispatch.Action, out []byte) ([]byte, dispatch.Code) {
 
 // refuse answers a request that no handler sees. a is its action, if there is one.
 func (l *loop) refuse(a *dispatch.Action, out []byte, code dispatch.Code) []byte {
+	l.feeding.code = code
 	if a != nil {
 		l.count.actions[a.Index].codes[codeIndex(code)]++
 	} else {
@@ -158,28 +160,45 @@ func (l *loop) refuse(a *dispatch.Action, out []byte, code dispatch.Code) []byte
 }
 
 // mayFanOut says whether the client may address others: if Config.ClientFanout
-// lets everyone, or its token does.
+// lets everyone, or its token does: the request's, or else the one it came by.
 func (l *loop) mayFanOut(ctx *dispatch.Context) dispatch.Code {
 	if l.server.cfg.ClientFanout {
 		return dispatch.OK
 	}
 	if len(ctx.Envelope.Token) == 0 {
+		if l.mayFanOutAs(l.feeding.slot, l.feeding.cur) {
+			return dispatch.OK
+		}
 		return dispatch.PermissionDenied
 	}
 	if err := l.server.identify(ctx); err != nil {
 		code, _ := dispatch.CodeOf(err)
 		return code
 	}
-	if id, ok := ctx.Identity.(Identity); ok && id.Fanout {
+	if id := identityOf(ctx.Identity); id != nil && id.Fanout {
 		return dispatch.OK
 	}
 	return dispatch.PermissionDenied
 }
 
-// identify is Mux.Identify for the loop, which must outlive a panic in it.
-func (s *Server) identify(ctx *dispatch.Context) (err error) {
+// authenticate is Mux.Identify, with a panic in it as an error.
+func (s *Server) authenticate(ctx *dispatch.Context) (err error) {
 	defer s.caught("Authenticate", &err)
 	return s.mux.Identify(ctx)
+}
+
+// identify is Mux.Identify for the loop, which must outlive a panic in it. A token
+// that is revoked is invalid.
+func (s *Server) identify(ctx *dispatch.Context) error {
+	if err := s.authenticate(ctx); err != nil {
+		return err
+	}
+	if s.revocations.count.Load() > 0 && len(ctx.Envelope.Token) > 0 {
+		if who := identityOf(ctx.Identity); who != nil && s.revocations.covers(who) {
+			return dispatch.ErrTokenInvalid
+		}
+	}
+	return nil
 }
 
 // caught, deferred, turns a panic of the application's code into an error. The

@@ -1,6 +1,10 @@
 package server
 
-import "time"
+import (
+	"time"
+
+	"wsd/conn"
+)
 
 // A turn's time is dealt out, so that nobody waits for long because of others
 // who ask for much:
@@ -128,6 +132,9 @@ func (l *loop) readOn(slot uint32, c *client) {
 	}
 	if (c.state == stateOpen || c.state == stateClosing) && len(l.leftover(c)) > 0 {
 		l.receive(slot, c, nil)
+	}
+	if c.state == stateJoining && conn.HeaderEnd(l.leftover(c)) > 0 { // an older process had somebody look at its token
+		l.handshake(slot, c, l.withLeftover(c, nil))
 	}
 	if c.is(flagReadable) && !c.is(flagAgain) && c.state != stateDead && !l.held(c) {
 		l.read(slot, c)

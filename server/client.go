@@ -13,7 +13,7 @@ import (
 // the collector does not look into the slabs, and it is small, because there
 // are a million of them. What few clients have at a time (bytes of a cut
 // message, a running handler) is in an extra, what cannot be sent yet in the
-// loop's queue.
+// loop's queue. Who a client is, if that is known, is in an ident.
 type client struct {
 	id    uuid.UUID
 	addr  [16]byte // where it comes from, see proxy.go: IPv4 mapped into IPv6; zero on a unix socket
@@ -101,6 +101,11 @@ const (
 	flagProxy
 	// flagHungUp: nothing more is read, the peer's side is at its end.
 	flagHungUp
+	// flagKnown: it has an ident in loop.idents.
+	flagKnown
+	// flagUnproven: it is open and has still to prove who it is, by its first message;
+	// it gets nothing before.
+	flagUnproven
 )
 
 func (c *client) is(f flags) bool { return c.flags&f != 0 }

@@ -173,11 +173,11 @@ func TestRebase(t *testing.T) {
 				if ago := time.Since(info.LastSeen); !near(int64(ago), int64(time.Minute)) {
 					t.Errorf("last seen %v ago", ago)
 				}
-				if _, at := l.nextLimit(c); before(at, l.wheel.now-1) || before(l.wheel.now+1, at) {
+				if _, at := l.nextLimit(0, c); before(at, l.wheel.now-1) || before(l.wheel.now+1, at) {
 					t.Errorf("its next limit is at %d, and it is %d", at, l.wheel.now)
 				}
 				s.cfg.FirstMessageTimeout = time.Second
-				if which, at := l.nextLimit(c); which != firstMessageLimit || !before(at, l.wheel.now) {
+				if which, at := l.nextLimit(0, c); which != firstMessageLimit || !before(at, l.wheel.now) {
 					t.Errorf("limit %d at %d, and it is %d: its first message is overdue", which, at, l.wheel.now)
 				}
 				l.detach()
@@ -199,7 +199,7 @@ func TestLongAgo(t *testing.T) {
 			t.Fatal(err)
 		}
 		slot, _ := l.byID.find(r.ID)
-		if which, at := l.nextLimit(l.clients.at(slot)); !before(at, l.wheel.now) {
+		if which, at := l.nextLimit(slot, l.clients.at(slot)); !before(at, l.wheel.now) {
 			t.Errorf("%d ticks ago: limit %d is at %d, and it is %d", ticks, which, at, l.wheel.now)
 		}
 		l.remove(slot, l.clients.at(slot))

@@ -189,6 +189,9 @@ func (t Target) Topics() []string { return t.topics }
 // Clients are the ids of a target made by Client. They are not to be changed.
 func (t Target) Clients() []uuid.UUID { return t.clients }
 
+// Users are the names of a target made by User. They are not to be changed.
+func (t Target) Users() []string { return t.users }
+
 // Subscribers counts a topic's, exactly. The error is ctx's, or ErrStopped.
 func (s *Server) Subscribers(ctx context.Context, name string) (n int, err error) {
 	loops := s.concerned(Topic(name))

@@ -1,9 +1,11 @@
 package server
 
 import (
+	"context"
 	"fmt"
 	"log/slog"
 	"runtime"
+	"slices"
 	"time"
 
 	"wsd/conn"
@@ -55,6 +57,39 @@ type Config struct {
 	// Accept has the last say on a handshake, after all other checks (say, to
 	// look at a cookie). It runs on the client's loop and must not block.
 	Accept func(*conn.Request) error
+
+	// Auth says whether clients prove who they are when they connect; "" means AuthOff.
+	// Who does is asked of Authenticate if that is set, otherwise of Mux.Authenticate.
+	Auth AuthMode
+	// TokenFrom lists where a token may be, in the order in which they are looked at:
+	// TokenHeader, TokenProtocol, TokenQuery, TokenMessage. The first place that has one
+	// counts. None means header, protocol and message. With TokenMessage the mux needs
+	// the action auth (dispatch.Auth).
+	TokenFrom []string
+	// AuthTimeout is how soon a client has to send that message, when Auth is
+	// AuthRequired; 0 means 5 s.
+	AuthTimeout time.Duration
+	// AuthRefuse is RefuseStatus or RefuseClose; "" means the first. Pages in browsers
+	// see no status, but they see a close code.
+	AuthRefuse string
+	// TokenLeeway is how much longer than their tokens say clients stay, at most: what
+	// the clocks of two machines may differ by. 0 means 30 s, negative none.
+	TokenLeeway time.Duration
+	// Authenticate, if set, says who a newcomer is: after all other checks of the
+	// handshake, with or without a token. nil, nil is somebody anonymous, who is refused
+	// if Auth is AuthRequired. It refuses with a dispatch.Error, an *conn.HTTPError, or
+	// any other error, which the client does not get to read. It runs on a worker, up to
+	// 16 at once for each loop, and may block until ctx ends.
+	Authenticate func(ctx context.Context, n *Newcomer) (*Identity, error)
+	// MaxPerUser bounds the clients of one user; 0 means no bound. MaxPerUserPolicy is
+	// what happens to one more: RefuseNew (429, or close code 1008) or CloseOldest; ""
+	// means the first.
+	MaxPerUser       int
+	MaxPerUserPolicy string
+	// Actions are patterns, as in Topics, of the actions that every client may ask for;
+	// none means all. Others need a grant (Identity.Actions). heart_beat, whoami and
+	// auth are always allowed.
+	Actions []string
 
 	// Loops is how many loops own the clients, at most 1024; 0 means GOMAXPROCS.
 	Loops int
@@ -207,6 +242,17 @@ func (c *Config) complete() error {
 	if c.Mux == nil {
 		c.Mux = dispatch.NewMux()
 		dispatch.Builtins(c.Mux)
+		if c.Auth == AuthOptional || c.Auth == AuthRequired {
+			dispatch.Auth(c.Mux)
+		}
+	}
+	def(&c.Auth, AuthOff)
+	def(&c.AuthRefuse, RefuseStatus)
+	def(&c.MaxPerUserPolicy, RefuseNew)
+	def(&c.AuthTimeout, 5*time.Second)
+	def(&c.TokenLeeway, 30*time.Second)
+	if len(c.TokenFrom) == 0 {
+		c.TokenFrom = []string{TokenHeader, TokenProtocol, TokenMessage}
 	}
 	def(&c.Loops, runtime.GOMAXPROCS(0))
 	def(&c.MaxHandshakes, 4096)
@@ -256,7 +302,18 @@ func (c *Config) check() error {
 	if err := c.checkNames(); err != nil {
 		return err
 	}
+	if err := c.checkAuth(); err != nil {
+		return err
+	}
 	return c.checkRanges()
+}
+
+// proofTime is AuthTimeout where somebody has to keep it, otherwise 0.
+func (c *Config) proofTime() time.Duration {
+	if c.Auth == AuthRequired && slices.Contains(c.TokenFrom, TokenMessage) {
+		return c.AuthTimeout
+	}
+	return 0
 }
 
 // tick is how fine time-outs are: a sixteenth of the shortest one, between
@@ -264,7 +321,7 @@ func (c *Config) check() error {
 func (c *Config) tick() time.Duration {
 	shortest := 8 * time.Second
 	for _, d := range []time.Duration{c.HandshakeTimeout, c.FirstMessageTimeout, c.IdleTimeout, c.PongTimeout, c.MessageTimeout,
-		c.CloseTimeout, c.PendingAge, c.ActionTimeout, c.DrainTime} {
+		c.CloseTimeout, c.PendingAge, c.ActionTimeout, c.DrainTime, c.proofTime()} {
 		if d > 0 {
 			shortest = min(shortest, d)
 		}

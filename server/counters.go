@@ -122,6 +122,7 @@ type counters struct {
 	refusals       [refusalKinds]uint64
 	closes         [reasons]uint64
 	dropped        [DropOld + 1]uint64
+	auth           [authResults]uint64
 	refusedActions [codes]uint64 // requests that no action saw
 	actions        []actionCounters
 	turnSeconds    hist
@@ -159,6 +160,7 @@ func (c *counters) all(actions []*dispatch.Action) (groups []group, spreads []sp
 		{"refused.", c.refusals[:], func(i int) string { return refusalNames[i] }},
 		{"closed.", c.closes[:], func(i int) string { return Reason(i).String() }},
 		{"dropped.", c.dropped[:], func(i int) string { return Policy(i).String() }},
+		{"auth.", c.auth[:], func(i int) string { return authNames[i] }},
 		{"unseen.", c.refusedActions[:], strconv.Itoa},
 	}
 	spreads = []spread{{"turn_seconds.", &c.turnSeconds}, {"batch_size.", &c.batchSize}, {"publish_seconds.", &c.publishSeconds}}

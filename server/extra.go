@@ -6,11 +6,12 @@ import "math/bits"
 // their frame, a request under way, a place among those who make the server hold
 // something. Idle clients have none.
 type extra struct {
-	leftover []byte // to be presented to conn again, in a buffer of loop.buffers
-	done     int    // bytes of it that conn has taken already
-	call     *call  // the request whose answer is awaited
-	slot     uint32 // of the client
-	free     uint32 // next free one
+	leftover []byte         // to be presented to conn again, in a buffer of loop.buffers
+	done     int            // bytes of it that conn has taken already
+	call     *call          // the request whose answer is awaited
+	check    *newcomerCheck // of a client that joins, if its token takes long to look at
+	slot     uint32         // of the client
+	free     uint32         // next free one
 
 	waiting []byte // a request put off until a handover is over
 
@@ -75,7 +76,7 @@ func (x *extras) make(slot uint32, c *client) *extra {
 
 // tidy gives the client's extra back if nothing is in it.
 func (x *extras) tidy(c *client) {
-	if e := x.of(c); e != nil && e.leftover == nil && e.call == nil && e.reach == nil && e.waiting == nil && e.weight == 0 && !e.unfinished {
+	if e := x.of(c); e != nil && e.leftover == nil && e.call == nil && e.reach == nil && e.check == nil && e.waiting == nil && e.weight == 0 && !e.unfinished {
 		*e = extra{free: x.free}
 		x.free = c.extra
 		c.extra = 0

@@ -21,8 +21,9 @@ func TestEveryFieldIsConsidered(t *testing.T) {
 			"next": follows, "prev": follows, "extra": goes, "head": goes, "tail": follows, "pending": follows,
 			"messages": goes, "bytes": goes, "controls": goes, "refilled": goes, "port": goes, "flags": goes, "state": goes, "due": follows,
 		}},
-		{reflect.TypeFor[extra](), map[string]string{"leftover": goes, "done": follows, "waiting": goes, "call": "is over by then", "reach": "is over by then", "free": follows,
+		{reflect.TypeFor[extra](), map[string]string{"leftover": goes, "done": follows, "waiting": goes, "call": "is over by then", "reach": "is over by then", "check": "begins anew", "free": follows,
 			"taken": "is about the loop's own pauses", "began": goes, "unfinished": goes, "slot": follows, "before": follows, "after": follows, "since": follows, "weight": follows, "beyond": follows}},
+		{reflect.TypeFor[ident](), map[string]string{"token": goes, "user": goes, "next": follows, "prev": follows, "grants": goes, "expires": goes, "issued": goes}},
 		{reflect.TypeFor[node](), map[string]string{"data": goes, "from": goes, "next": follows, "prev": follows, "since": goes, "drop": goes, "array": follows}},
 	} {
 		for i := range c.of.NumField() {
@@ -39,8 +40,8 @@ func TestEveryFieldIsConsidered(t *testing.T) {
 		wired |= f.flag
 	}
 	// An end of the stream, too, is told again by the epoll of the new process.
-	followed := flagReadable | flagEnded | flagAgain | flagWriting | flagStuck | flagCounted | flagSubscribed | flagHungUp
-	if all := flagHungUp<<1 - 1; wired|followed != all || wired&followed != 0 {
+	followed := flagReadable | flagEnded | flagAgain | flagWriting | flagStuck | flagCounted | flagSubscribed | flagHungUp | flagKnown | flagUnproven
+	if all := flagUnproven<<1 - 1; wired|followed != all || wired&followed != 0 {
 		t.Errorf("flags %b go along, %b follow, and there are %b", wired, followed, all)
 	}
 }

@@ -59,14 +59,16 @@ func (t *taker) Client(r *handoff.Client) error {
 	return t.s.loops[t.s.loopOf(r.ID)].restore(r, t.clock.since(r.Age), fd, t.frames, t.watch)
 }
 
-// Blob is the record of what the older process's application had to say. Others
-// are not known here.
+// Blob is the record of what the older process's application had to say, or its
+// revocations. Others are not known here.
 func (t *taker) Blob(b *handoff.Blob) error {
 	switch b.Name {
 	case handoff.BlobApplication:
 		t.s.cfg.Inheritance.extra = bytes.Clone(b.Value)
 	case handoff.BlobCluster:
 		t.s.cfg.Inheritance.cluster = bytes.Clone(b.Value)
+	case handoff.BlobRevocations:
+		return t.s.revocations.read(b.Value)
 	}
 	return nil
 }
@@ -128,9 +130,12 @@ func (l *loop) restore(r *handoff.Client, since int64, fd int, frames []*deliver
 	if err := l.restoreTopics(slot, c, r.Topics); err != nil {
 		return err
 	}
+	if err := l.restoreIdentity(slot, c, r); err != nil {
+		return err
+	}
 	l.restoreQueue(slot, c, r.Queue, frames)
 	c.pinged = l.wheel.now // an answer to its ping may be late for the pause's sake
-	if which, at := l.nextLimit(c); which != noLimit {
+	if which, at := l.nextLimit(slot, c); which != noLimit {
 		l.plan(slot, c, at)
 	}
 	// The kernel will report what is there to be read, or room to write.

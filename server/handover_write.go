@@ -91,6 +91,10 @@ func (s *Server) writeDown(w *stateWriter) error {
 		b := handoff.Blob{Name: handoff.BlobCluster, Value: w.cluster}
 		w.buf = b.Append(w.buf)
 	}
+	if list := s.revocations.append(nil); len(list) > 0 {
+		b := handoff.Blob{Name: handoff.BlobRevocations, Value: list, Needed: true}
+		w.buf = b.Append(w.buf)
+	}
 	w.buf = w.end.Append(w.buf)
 	return w.flush()
 }
@@ -151,6 +155,9 @@ func (l *loop) record(slot uint32, c *client, now int64, frames map[*delivery]ui
 		if e.unfinished {
 			r.MessageAge = max(int64(l.wheel.now-e.began)*int64(l.tick), 1) // 0 is none
 		}
+	}
+	if c.is(flagKnown | flagUnproven) {
+		l.recordIdentity(slot, c, r)
 	}
 	for n := c.head; n != 0; n = l.queue.at(n).next {
 		nd := l.queue.at(n)

@@ -69,7 +69,7 @@ func (l *loop) handshake(slot uint32, c *client, in []byte) {
 	}
 	n, out, err := s.upgrader.Upgrade(in, l.out[:0], &l.req)
 	l.out = out
-	if c.is(flagProxy) && !l.forwarded(slot, c, in, n > 0) {
+	if c.is(flagProxy) && !l.lookedAt(c) && !l.forwarded(slot, c, in, n > 0) {
 		return
 	}
 	switch {
@@ -84,8 +84,26 @@ func (l *loop) handshake(slot uint32, c *client, in []byte) {
 	if s.echoes(l.req.Path) {
 		c.set(flagEcho)
 	}
+	var refused error
+	if s.auth.on {
+		who, wait, err := l.identify(slot, c, in)
+		if wait && err == nil {
+			l.keep(slot, c, in)
+			return
+		}
+		ok := false
+		if ok, refused = l.settle(slot, c, who, err); !ok {
+			e, _ := s.refusal(refused)
+			l.reject(slot, c, in, ReasonUnauthorized, e)
+			return
+		}
+	}
 	l.open(slot, c)
 	l.send(slot, c, out)
+	if refused != nil {
+		l.turnAway(slot, c, refused)
+		return
+	}
 	if c.state == stateOpen {
 		l.feedAfter(slot, c, in[n:])
 	}

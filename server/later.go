@@ -40,6 +40,7 @@ func (l *loop) beginLater(a *dispatch.Action, out []byte, fan bool) (_ []byte, h
 	l.hold(k)
 	l.expectAnswers()
 	l.feeding.ctx.Context, l.feeding.subscribed = &k.life, nil
+	l.server.precheck(a, &l.feeding.ctx)
 	a.Begin(&l.feeding.ctx, k)
 	k.topics, l.feeding.subscribed = l.feeding.subscribed, nil
 	return out, true

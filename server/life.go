@@ -35,6 +35,7 @@ func (l *loop) setState(c *client, to state) {
 	was := c.place()
 	if c.state == stateJoining {
 		l.joined(c)
+		l.dropCheck(c)
 	}
 	l.count.states.move(c.state, to)
 	c.state = to
@@ -52,12 +53,15 @@ const (
 	idleLimit               // open: silence, after which it gets a ping
 	pongLimit               // open: further silence, after the ping
 	closeLimit              // closing, lingering: for the peer to answer, or hang up
+	proofLimit              // open: from the handshake to the message that proves who it is
+	warningLimit            // open: until it is told that its token expires soon
+	expiryLimit             // open: until its token has expired
 )
 
 // nextLimit says which of the client's time limits is the next to be reached,
-// and at which tick. It looks at the record and the extra alone: a client that was
+// and at which tick. It looks at the record, the extra and the ident alone: a client that was
 // handed over has the same limits as one that was always here.
-func (l *loop) nextLimit(c *client) (which limit, at uint32) {
+func (l *loop) nextLimit(slot uint32, c *client) (which limit, at uint32) {
 	cfg := &l.server.cfg
 	switch c.state {
 	case stateJoining, stateRefused:
@@ -83,6 +87,11 @@ func (l *loop) nextLimit(c *client) (which limit, at uint32) {
 	if e := l.extras.of(c); e != nil && e.unfinished && cfg.MessageTimeout > 0 {
 		if end := e.began + l.timeout(cfg.MessageTimeout); which == noLimit || before(end, at) {
 			which, at = messageLimit, end
+		}
+	}
+	if c.is(flagKnown | flagUnproven) {
+		if auth, end := l.authLimit(slot, c); auth != noLimit && (which == noLimit || before(end, at)) {
+			which, at = auth, end
 		}
 	}
 	return which, at
@@ -118,6 +127,13 @@ func (l *loop) look(slot uint32, c *client) {
 		l.ping(slot, c)
 	case closeLimit:
 		l.kill(slot, c, ReasonNone)
+	case proofLimit:
+		l.count.auth[authTimeout]++
+		l.close(slot, c, ReasonUnauthorized, statusUnauthorized, "no token in time")
+	case warningLimit:
+		l.warnOfExpiry(slot, c)
+	case expiryLimit:
+		l.close(slot, c, ReasonExpired, statusUnauthorized, "token expired")
 	}
 }
 
@@ -137,7 +153,7 @@ func (l *loop) unfinishedTooLong(slot uint32, c *client) {
 // reached says whether the client's next limit is reached. If not, it plans the
 // look for then. The wheel may look earlier: it reaches only so far ahead.
 func (l *loop) reached(slot uint32, c *client) (which limit, yes bool) {
-	which, at := l.nextLimit(c)
+	which, at := l.nextLimit(slot, c)
 	if which == noLimit {
 		return which, false
 	}
@@ -171,7 +187,7 @@ func (l *loop) ping(slot uint32, c *client) {
 	l.count.n[nPings]++
 	l.send(slot, c, pingFrame)
 	if c.state == stateOpen {
-		_, at := l.nextLimit(c)
+		_, at := l.nextLimit(slot, c)
 		l.plan(slot, c, at)
 	}
 }
@@ -286,6 +302,7 @@ func (l *loop) unlist(slot uint32, c *client) {
 		return
 	}
 	l.byID.remove(c.id)
+	l.disown(slot, c)
 	if c.is(flagSubscribed) {
 		l.topics.Leave(slot)
 		c.clear(flagSubscribed)

@@ -40,7 +40,7 @@ func TestNextLimit(t *testing.T) {
 		if c.which != noLimit {
 			want = 1000 + l.timeout(c.after)
 		}
-		if which, at := l.nextLimit(&c.client); which != c.which || at != want {
+		if which, at := l.nextLimit(0, &c.client); which != c.which || at != want {
 			t.Errorf("%s: limit %d at tick %d, want %d at %d", name, which, at, c.which, want)
 		}
 	}

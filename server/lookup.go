@@ -23,6 +23,10 @@ type ClientInfo struct {
 	// tick: half a second, or less with short time-outs.
 	LastSeen time.Time
 	Topics   []string // sorted
+	// User is whose it is, "" if that is not known. Expires is when its token does, the
+	// zero time if it does not.
+	User    string
+	Expires time.Time
 	// QueuedBytes and QueuedMessages wait because the client does not take
 	// them. The bytes are the messages' own.
 	QueuedBytes, QueuedMessages int
@@ -36,6 +40,12 @@ func (l *loop) info(slot uint32, c *client) ClientInfo {
 	}
 	if c.is(flagEcho) {
 		in.Path = l.server.cfg.EchoPath
+	}
+	if c.is(flagKnown) {
+		id := l.idents.at(slot)
+		if in.Expires = timeOf(id.expires); id.user != 0 {
+			in.User = string(l.names.of(id.user))
+		}
 	}
 	switch a := c.remote(); {
 	case !a.IsValid():
@@ -176,18 +186,4 @@ func (s *Server) CloseClient(ctx context.Context, id uuid.UUID, code int, reason
 		}
 	})
 	return len(found) == 1
-}
-
-// CloseTopic closes every subscriber of a topic and says how many there were.
-// They get what was published before, and, as in a publish, all others are served
-// while a crowd is being closed. ctx ends the waiting, not the closing: the count
-// is then that of the loops that are done.
-func (s *Server) CloseTopic(ctx context.Context, name string, code int, reason string) (int, error) {
-	d := newDelivery(nil, Topic(name))
-	d.closing = &closing{code: ws.StatusCode(code), reason: reason}
-	if err := s.publishWhenRoom(ctx, d); err != nil {
-		return 0, err
-	}
-	r, err := publishing{s, d}.Wait(ctx)
-	return r.Matched, err
 }

@@ -45,6 +45,9 @@ type loop struct {
 	topics  topic.Table
 	wheel   wheel
 	extras  extras
+	idents  idents // of the clients that are known
+	names   names  // of their users
+	grants  grantsTable
 	buffers buffers
 	queue   queue
 	joiners joiners
@@ -74,7 +77,8 @@ type loop struct {
 		cur  *client
 		env  dispatch.Envelope
 		ctx  dispatch.Context
-		own  []byte // payload to be sent out of the client's own buffer: see sendOwn
+		code dispatch.Code // of the last answer
+		own  []byte        // payload to be sent out of the client's own buffer: see sendOwn
 		// subscribed are topics of this request that the cluster may have to hear of first.
 		subscribed []string
 	}
@@ -82,11 +86,11 @@ type loop struct {
 
 	// pooled is what workers, and others, do for clients.
 	pooled struct {
-		calls    []*call // requests under way, oldest first, and some that have ended
-		waiting  int     // clients of those that have not
-		handed   bool    // some began in this turn: see letWork
-		checks   []*job  // requests that wait for a look at their token, oldest first
-		checking bool    // a worker is at it
+		calls   []*call // requests under way, oldest first, and some that have ended
+		waiting int     // clients of those that have not
+		handed  bool    // some began in this turn: see letWork
+		checks  []check // what waits for a look at a token, oldest first
+		looking int     // workers that are at it
 	}
 
 	reaching []*reaching // answers to subscribe that wait for the cluster

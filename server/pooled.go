@@ -84,6 +84,7 @@ func (s *Server) work(k *job) {
 		return // the client left, or waited for too long, before a worker was free
 	}
 	k.began = instant()
+	s.precheck(k.action, &k.ctx)
 	out, mark := conn.BeginFrame(make([]byte, 0, frameHint+len(k.env.Data)))
 	out, k.code = k.action.Call(&k.ctx, out)
 	k.frame = conn.EndFrame(out, mark, ws.OpText)

@@ -234,7 +234,7 @@ func TestProxyHeaderTimeout(t *testing.T) {
 	s.each(func(l *loop) {
 		for _, j := range l.joiners.queue {
 			if c := l.joining(j); c != nil {
-				if which, at := l.nextLimit(c); which != handshakeLimit || at-c.stamp != l.timeout(s.cfg.HandshakeTimeout) {
+				if which, at := l.nextLimit(j.token.Slot(), c); which != handshakeLimit || at-c.stamp != l.timeout(s.cfg.HandshakeTimeout) {
 					t.Errorf("its limit is %v, %d ticks", which, at-c.stamp)
 				}
 			}

@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -31,6 +32,7 @@ type Target struct {
 	all     bool
 	topics  []string
 	clients []uuid.UUID
+	users   []string
 }
 
 // All is every client.
@@ -42,6 +44,18 @@ func Topic(names ...string) Target { return Target{topics: slices.Clone(names)} 
 
 // Client is the clients with these ids; unknown ones are skipped. ids is copied.
 func Client(ids ...uuid.UUID) Target { return Target{clients: slices.Clone(ids)} }
+
+// User is all clients of these users; who has none is skipped. names is copied.
+func User(names ...string) Target { return Target{users: slices.Clone(names)} }
+
+// ValidUser returns an error unless name can be that of a user: 1 to MaxUser bytes of
+// UTF-8.
+func ValidUser(name string) error {
+	if name == "" || len(name) > MaxUser || !utf8.ValidString(name) {
+		return fmt.Errorf("user %q: a name has 1 to %d bytes of UTF-8", name, MaxUser)
+	}
+	return nil
+}
 
 // ValidTopic returns an error unless name can be that of a topic: 1 to 128 bytes
 // of UTF-8 without control characters.
@@ -100,7 +114,7 @@ type Outcome interface {
 // publisher, each published after the last returned, arrive in order. ctx ends
 // the waiting, not the publish, unless that has still to wait for too many
 // others under way. Errors are ctx's, ErrTooLarge, ErrNotText and ErrStopped, and
-// that of ValidTopic.
+// those of ValidTopic and ValidUser.
 func (s *Server) Publish(ctx context.Context, t Target, m Message) (Result, error) {
 	outcome, err := s.Begin(ctx, t, m)
 	if err != nil {
@@ -194,6 +208,11 @@ func (m *Message) delivery(t Target) (*delivery, error) {
 			return nil, err
 		}
 	}
+	for _, name := range t.users {
+		if err := ValidUser(name); err != nil {
+			return nil, err
+		}
+	}
 	op := ws.OpText
 	if m.Binary {
 		op = ws.OpBinary
@@ -229,6 +248,8 @@ type delivery struct {
 type closing struct {
 	code   ws.StatusCode
 	reason string
+	why    Reason
+	only   func(l *loop, slot uint32, c *client) bool // if set: the others stay
 }
 
 func newDelivery(frame []byte, t Target) *delivery {
@@ -277,7 +298,7 @@ func (s *Server) over(d *delivery) {
 }
 
 // concerned are the loops that may have clients of a target: those of its ids,
-// and those that have subscribers of its topics. A client whose subscription was
+// and those that have subscribers of its topics, or clients of its users. A client whose subscription was
 // answered is among them: its loop is in topicLoops before the answer is made.
 func (s *Server) concerned(t Target) (set loopSet) {
 	switch {
@@ -288,6 +309,10 @@ func (s *Server) concerned(t Target) (set loopSet) {
 	case len(t.topics) > 0:
 		for _, name := range t.topics {
 			s.topicLoops.addTo(&set, name)
+		}
+	case len(t.users) > 0:
+		for _, name := range t.users {
+			s.users.addTo(&set, s.users.hash(name))
 		}
 	default:
 		for _, id := range t.clients {

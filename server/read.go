@@ -47,8 +47,13 @@ func (l *loop) readable(slot uint32, c *client, ended bool) {
 const mostUnread = 64 << 10
 
 // held: its bytes stay in the kernel for now, which makes the sender feel the
-// back-pressure: a handler is running for it, or it does not take its answers.
+// back-pressure: a handler is running for it, or it does not take its answers. Of a
+// newcomer, somebody looks who it is.
 func (l *loop) held(c *client) bool {
+	if c.state == stateJoining {
+		e := l.extras.of(c)
+		return e != nil && e.checking()
+	}
 	if c.state != stateOpen {
 		return false
 	}
@@ -239,7 +244,7 @@ func (l *loop) timeMessage(slot uint32, c *client, whole, all bool) {
 	}
 	e = l.extras.make(slot, c)
 	e.began, e.unfinished = l.wheel.now, true
-	if _, at := l.nextLimit(c); !l.planned(c, at) {
+	if _, at := l.nextLimit(slot, c); !l.planned(c, at) {
 		l.plan(slot, c, at)
 	}
 }

@@ -48,6 +48,13 @@ const (
 	// ReasonShutdown: the server stops. ReasonAdmin: somebody asked for it.
 	ReasonShutdown
 	ReasonAdmin
+	// ReasonUnauthorized: no token that is good, at the connect or in time.
+	ReasonUnauthorized
+	// ReasonExpired and ReasonRevoked: the token was good.
+	ReasonExpired
+	ReasonRevoked
+	// ReasonUserLimit: a newer connection of the same user took its place.
+	ReasonUserLimit
 	// ReasonInternal: an error of ours.
 	ReasonInternal
 	reasons
@@ -74,22 +81,30 @@ var reasonNames = [reasons]string{
 	ReasonMemory:           "memory",
 	ReasonShutdown:         "shutdown",
 	ReasonAdmin:            "admin",
+	ReasonUnauthorized:     "unauthorized",
+	ReasonExpired:          "expired",
+	ReasonRevoked:          "revoked",
+	ReasonUserLimit:        "user_limit",
 	ReasonInternal:         "internal",
 }
 
 func (r Reason) String() string { return reasonNames[r] }
 
-// What Message and Control return when a client sends too much: the protocol
-// closes with it, and reasonOf knows it again.
+// What Message and Control return when a client sends too much, or does not prove who
+// it is: the protocol closes with it, and reasonOf knows it again.
 var (
 	errMessageRate = &conn.CloseError{Code: ws.StatusPolicyViolation, Reason: "too many messages per second"}
 	errControlRate = &conn.CloseError{Code: ws.StatusPolicyViolation, Reason: "too many control frames per second"}
+	errUnproven    = &conn.CloseError{Code: statusUnauthorized, Reason: "the token is no good"}
 )
 
 // reasonOf tells why the protocol closed.
 func reasonOf(ce *conn.CloseError) Reason {
 	if errors.Is(ce, errMessageRate) || errors.Is(ce, errControlRate) {
 		return ReasonRate
+	}
+	if errors.Is(ce, errUnproven) {
+		return ReasonUnauthorized
 	}
 	switch ce.Code {
 	case ws.StatusProtocolError:

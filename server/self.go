@@ -20,11 +20,38 @@ func (h *here) RemoteAddr() netip.AddrPort { return h.feeding.cur.remote() }
 func (h *here) Topics() []string           { return h.topics.Of(h.feeding.slot) }
 
 func (h *here) Subscribe(topics ...string) error {
-	err := (*loop)(h).subscribe(h.feeding.slot, h.feeding.cur, topics)
-	if err == nil && h.server.cluster != nil && len(topics) > 0 {
-		h.feeding.subscribed = append(h.feeding.subscribed, topics...)
+	err := (*loop)(h).subscribe(h.feeding.slot, h.feeding.cur, topics, false)
+	if err == nil {
+		h.subscribed(topics)
 	}
 	return err
+}
+
+func (h *here) Identity() any {
+	return known((*loop)(h).identity(h.feeding.slot, h.feeding.cur))
+}
+
+func (h *here) SetIdentity(who any) error {
+	err := (*loop)(h).reidentify(h.feeding.slot, h.feeding.cur, who)
+	if err == nil {
+		h.subscribed(identityOf(who).Topics)
+	}
+	return err
+}
+
+// subscribed has the answer wait until the cluster knows of the topics.
+func (h *here) subscribed(topics []string) {
+	if h.server.cluster != nil && len(topics) > 0 {
+		h.feeding.subscribed = append(h.feeding.subscribed, topics...)
+	}
+}
+
+// known is nobody as nil.
+func known(who *Identity) any {
+	if who == nil {
+		return nil
+	}
+	return who
 }
 
 func (h *here) Unsubscribe(topics ...string) error {
@@ -56,9 +83,22 @@ func (t *there) Topics() (topics []string) {
 }
 
 func (t *there) Subscribe(topics ...string) error {
-	err := t.do(func(l *loop, c *client) error { return l.subscribe(t.slot, c, topics) })
+	err := t.do(func(l *loop, c *client) error { return l.subscribe(t.slot, c, topics, false) })
 	if err == nil {
 		t.loop.server.reachNow(topics)
+	}
+	return err
+}
+
+func (t *there) Identity() (who any) {
+	_ = t.do(func(l *loop, c *client) error { who = known(l.identity(t.slot, c)); return nil })
+	return who
+}
+
+func (t *there) SetIdentity(who any) error {
+	err := t.do(func(l *loop, c *client) error { return l.reidentify(t.slot, c, who) })
+	if err == nil {
+		t.loop.server.reachNow(identityOf(who).Topics)
 	}
 	return err
 }
@@ -91,12 +131,13 @@ func (t *there) do(f func(*loop, *client) error) error {
 	}
 }
 
-func (l *loop) subscribe(slot uint32, c *client, topics []string) error {
+// subscribe adds topics to the client's, all or none. granted: they are its token's.
+func (l *loop) subscribe(slot uint32, c *client, topics []string, granted bool) error {
 	for _, name := range topics {
 		if err := topic.ValidName(name); err != nil {
 			return &dispatch.Error{Code: dispatch.InvalidParams, Msg: err.Error()}
 		}
-		if !topic.Allowed(l.server.cfg.Topics, name) {
+		if !granted && !l.maySubscribe(slot, c, name) {
 			return &dispatch.Error{Code: dispatch.PermissionDenied}
 		}
 	}

@@ -42,6 +42,7 @@ type Server struct {
 	constants [][]byte // compiled frames of constant answers, by action index
 	protocol  conn.Protocol
 	upgrader  conn.Upgrader
+	auth      authRules
 	limits    Limits
 	addrs     []string
 	// proxies speak the PROXY protocol, forwarders write X-Forwarded-For.
@@ -65,10 +66,14 @@ type Server struct {
 	publishes  atomic.Uint64
 	unmatched  atomic.Uint64 // those of them that concerned no loop
 	topicLoops *topicLoops
-	cluster    Cluster       // nil: the server is in none; set before it starts
+	cluster    Cluster // nil: the server is in none; set before it starts
+	users      *users
 	panics     atomic.Uint64 // in what the application has run on loops
 	backlog    backlog
 	ids        ids
+
+	revocations revocations
+	wall        func() time.Time // by which tokens expire
 
 	// handoverLock is locked while the clients are being handed over, and open
 	// to any number of publishers otherwise.
@@ -94,20 +99,21 @@ func New(cfg Config) (*Server, error) {
 	s := &Server{cfg: cfg, log: cfg.Logger, mux: cfg.Mux, began: time.Now(), made: time.Now(),
 		swept: make(chan struct{}), ended: make(chan struct{}), stopped: make(chan struct{}),
 		backlog: backlog{room: make(chan struct{}, 1)}, population: population{empty: make(chan struct{}, 1)},
-		topicLoops: newTopicLoops(), proxies: trustOf(cfg.ProxyFrom), forwarders: trustOf(cfg.ForwardedFrom)}
+		topicLoops: newTopicLoops(), users: newUsers(), wall: time.Now, proxies: trustOf(cfg.ProxyFrom), forwarders: trustOf(cfg.ForwardedFrom)}
 	s.debug = s.log.Enabled(context.Background(), slog.LevelDebug)
 	s.memory.limit.Store(cfg.PendingTotal)
 	s.backlog.most = min(publishBytes, s.memory.share())
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.protocol = conn.Protocol{MaxMessage: cfg.MaxMessage, MaxFragments: cfg.MaxFragments, Frames: framesAtOnce}
 	s.upgrader = conn.Upgrader{MaxHeader: cfg.MaxHeader, Hosts: cfg.Hosts, Origins: cfg.Origins,
-		Protocols: cfg.Subprotocols, Route: s.route, Date: appendDate}
+		Protocols: cfg.Subprotocols, TokenProtocol: tokenPrefix, Route: s.route, Date: appendDate}
 	for _, c := range cfg.Conflicts() {
 		c.Log(s.log)
 	}
 	if cfg.Accept != nil {
 		s.upgrader.Accept = s.accept
 	}
+	s.auth = s.authRules()
 	s.compileConstants()
 	if err := s.build(); err != nil {
 		s.discard()

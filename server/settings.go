@@ -4,8 +4,10 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 
 	"wsd/conn"
+	"wsd/dispatch"
 	"wsd/netpoll"
 	"wsd/topic"
 )
@@ -47,6 +49,7 @@ func (c *Config) checkNames() (err error) {
 		{"Hosts", &c.Hosts, conn.CanonicalHost},
 		{"Subprotocols", &c.Subprotocols, checked(conn.CheckProtocol)},
 		{"Topics", &c.Topics, checked(topic.CheckPattern)},
+		{"Actions", &c.Actions, checked(topic.CheckPattern)},
 		{"ProxyFrom", &c.ProxyFrom, canonicalTrust},
 		{"ForwardedFrom", &c.ForwardedFrom, canonicalTrust},
 	} {
@@ -96,6 +99,46 @@ func canonical(field string, list []string, form func(string) (string, error)) (
 		out = append(out, one)
 	}
 	return out, nil
+}
+
+// checkAuth refuses what cannot be meant of who clients are.
+func (c *Config) checkAuth() error {
+	for _, one := range []struct {
+		field, value string
+		of           []string
+	}{
+		{"Auth", string(c.Auth), []string{string(AuthOff), string(AuthOptional), string(AuthRequired)}},
+		{"AuthRefuse", c.AuthRefuse, []string{RefuseStatus, RefuseClose}},
+		{"MaxPerUserPolicy", c.MaxPerUserPolicy, []string{RefuseNew, CloseOldest}},
+	} {
+		if !slices.Contains(one.of, one.value) {
+			return &ConfigError{one.field, one.value, "want one of " + strings.Join(one.of, ", ")}
+		}
+	}
+	for i, place := range c.TokenFrom {
+		if !slices.Contains(tokenPlaces, place) {
+			return &ConfigError{"TokenFrom", place, "want one of " + strings.Join(tokenPlaces, ", ")}
+		}
+		if slices.Contains(c.TokenFrom[:i], place) {
+			return &ConfigError{"TokenFrom", place, "it is there already: leave one out"}
+		}
+	}
+	for _, pattern := range c.Actions {
+		if pattern != "none" && !slices.ContainsFunc(c.Mux.Actions(), func(a *dispatch.Action) bool { return allows([]string{pattern}, a.Name) }) {
+			return &ConfigError{"Actions", pattern, "no action matches it"}
+		}
+	}
+	switch {
+	case c.Auth == AuthOff && c.MaxPerUser > 0:
+		return &ConfigError{"MaxPerUser", c.MaxPerUser, "nobody is a user while Auth is off"}
+	case c.Auth == AuthOff && c.Authenticate != nil:
+		return &ConfigError{"Auth", string(c.Auth), "Authenticate is never asked: want optional or required"}
+	case c.Auth != AuthOff && c.Authenticate == nil && c.Mux.Authenticate == nil:
+		return &ConfigError{"Auth", string(c.Auth), "there is nobody to ask about tokens: set Authenticate, or Mux.Authenticate"}
+	case c.Auth != AuthOff && slices.Contains(c.TokenFrom, TokenMessage) && c.Mux.Lookup([]byte(dispatch.AuthAction)) == nil:
+		return &ConfigError{"TokenFrom", TokenMessage, "the mux has no such action: add dispatch.Auth"}
+	}
+	return nil
 }
 
 func (c *Config) checkListen() error {

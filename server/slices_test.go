@@ -83,7 +83,7 @@ func TestSlices(t *testing.T) {
 		s.each(func(l *loop) {
 			for slot := range l.clients.size() {
 				if c := l.clients.at(slot); c.state == stateOpen && !c.is(flagSubscribed) {
-					_ = l.subscribe(slot, c, []string{"t"})
+					_ = l.subscribe(slot, c, []string{"t"}, false)
 				}
 			}
 		})

@@ -87,6 +87,11 @@ type Stats struct {
 	// ProxyUnnamed came through a proxy that did not tell whose connection that is:
 	// they have the proxy's address, and count in nobody's share.
 	ProxyUnnamed uint64 `json:"proxy_unnamed"`
+	// Auth has how often newcomers, and the action auth, came to each result.
+	Auth map[string]uint64 `json:"auth"`
+	// Users have known clients, and Revocations are in force.
+	Users       int64 `json:"users"`
+	Revocations int64 `json:"revocations"`
 }
 
 // statsTimeout is how long Stats waits for a loop. It is a variable for the
@@ -172,9 +177,10 @@ func (s *Server) ask(f func(*loop)) {
 func (s *Server) describe(sum *counters) Stats {
 	st := Stats{
 		Uptime: time.Since(s.began).Seconds(), Loops: len(s.loops),
-		Refused: map[string]uint64{}, Closed: map[string]uint64{}, Dropped: map[string]uint64{},
+		Auth: map[string]uint64{}, Refused: map[string]uint64{}, Closed: map[string]uint64{}, Dropped: map[string]uint64{},
 		Actions: map[string]map[int]uint64{}, ActionSeconds: map[string]Histogram{},
 		PendingBytes: s.memory.held.Load(), PendingMax: s.memory.limit.Load(), Publishes: s.publishes.Load(), PublishesUnderWay: s.backlog.count.Load(),
+		Users: s.users.known.Load(), Revocations: s.revocations.count.Load(),
 	}
 	for k, c := range counterTable {
 		*c.stat(&st) = sum.n[k]
@@ -191,6 +197,9 @@ func (s *Server) describe(sum *counters) Stats {
 	st.Clients.Max = s.limits.MaxClients
 	for i, n := range sum.refusals {
 		st.Refused[refusalNames[i]] = n
+	}
+	for i, n := range sum.auth {
+		st.Auth[authNames[i]] = n
 	}
 	for r := ReasonPeer; r < reasons; r++ {
 		st.Closed[r.String()] = sum.closes[r]

@@ -6,20 +6,50 @@ import (
 	"wsd/dispatch"
 )
 
-// The way of a request whose token takes long to look at (dispatch.Mux.Recall):
+// The way of a request, or a handshake (newcomer.go), whose token takes long to look
+// at (dispatch.Mux.Recall):
 //
 //  1. verify: its client is held, and it waits in loop.pooled.checks.
 //  2. nextCheck: a worker gets the first of them. Each loop has one at a time with
 //     the workers: more would take processors from loops, and workers from handlers.
-//  3. verified: the request goes on where it stopped, and the next is begun.
+//     A Config.Authenticate, which may wait for others, has several.
+//  3. looked: the request goes on where it stopped, and the next is begun.
 
-// checksAtOnce bounds the requests of a loop that wait for this: beyond it the
-// answer is code 10. It is some tenths of a second's work.
-const checksAtOnce = 4096
+const (
+	// checksAtOnce bounds the requests and handshakes of a loop that wait for this:
+	// beyond it the answer is code 10, or 503. It is some tenths of a second's work.
+	checksAtOnce = 4096
+	// hooksAtOnce is how many of them are with the workers if that may take long.
+	hooksAtOnce = 16
+)
+
+// check is something that waits for a worker's look. The loop calls all of these but
+// look.
+type check interface {
+	over(*loop) bool // nobody waits for it any more
+	drop(*loop)      // it is not begun: it is over
+	look(*Server)    // in a worker
+	looked(*loop)    // afterwards
+	noWorker(*loop)  // nobody has time for it
+}
 
 // mustVerify says whether the request in l.feeding.ctx has to wait for its token.
 func (l *loop) mustVerify(a *dispatch.Action, fan bool) bool {
-	return (a.NeedsToken || fan && !l.server.cfg.ClientFanout) && !l.server.mux.Quick(&l.feeding.ctx)
+	return (a.NeedsToken || fan && !l.server.cfg.ClientFanout) && !l.server.quick(&l.feeding.ctx)
+}
+
+// quick is Mux.Quick for the loop, which must outlive a panic in Mux.Recall: that is
+// an answer, too.
+func (s *Server) quick(ctx *dispatch.Context) (known bool) {
+	var panicked error
+	defer func() {
+		if panicked != nil {
+			ctx.Checked(panicked)
+			known = true
+		}
+	}()
+	defer s.caught("Recall", &panicked)
+	return s.mux.Quick(ctx)
 }
 
 // verify holds the client until a worker has looked at its request's token.
@@ -38,34 +68,45 @@ func (l *loop) verify(a *dispatch.Action, out []byte) (_ []byte, held bool) {
 	return out, true
 }
 
-// nextCheck has a worker look at the next token, unless one is at it.
+// nextCheck has workers look at the next tokens, unless enough are at it.
 func (l *loop) nextCheck() {
-	for !l.pooled.checking && len(l.pooled.checks) > 0 {
+	most := 1
+	if l.server.cfg.Authenticate != nil {
+		most = hooksAtOnce
+	}
+	for l.pooled.looking < most && len(l.pooled.checks) > 0 {
 		k := l.pooled.checks[0]
 		l.pooled.checks[0] = nil
 		l.pooled.checks = l.pooled.checks[1:]
-		if k.ended.Load() { // the client left, or waited for too long
-			l.server.endCall(&k.call)
+		if k.over(l) {
+			k.drop(l)
 			continue
 		}
 		s := l.server
-		l.expectAnswers()
-		l.pooled.checking = s.workers.Submit(func() {
-			k.ctx.Checked(s.identify(&k.ctx))
+		l.yield = true
+		l.pooled.looking++
+		if s.workers.Submit(func() {
+			k.look(s)
 			l.post(func(l *loop) {
-				l.pooled.checking = false
-				l.verified(k)
+				l.pooled.looking--
+				k.looked(l)
 				l.nextCheck()
 			})
-		}) == nil
-		if !l.pooled.checking { // in its turn: its client may be the one that is being fed
-			l.post(func(l *loop) { l.noWorker(k) })
+		}) != nil { // in its turn: its client may be the one that is being fed
+			l.pooled.looking--
+			l.post(func(l *loop) { k.noWorker(l) })
 		}
 	}
 }
 
+func (k *job) over(*loop) bool { return k.ended.Load() } // the client left, or waited for too long
+
+func (k *job) drop(l *loop) { l.server.endCall(&k.call) }
+
+func (k *job) look(s *Server) { k.ctx.Checked(s.identify(&k.ctx)) }
+
 // noWorker answers a request whose token nobody has time for.
-func (l *loop) noWorker(k *job) {
+func (k *job) noWorker(l *loop) {
 	l.server.endCall(&k.call)
 	if k.ended.Load() {
 		return
@@ -74,8 +115,8 @@ func (l *loop) noWorker(k *job) {
 	l.resume(&k.call, l.clients.at(k.slot), l.busy10(&k.call))
 }
 
-// verified goes on with a request as if it had just come.
-func (l *loop) verified(k *job) {
+// looked goes on with a request as if it had just come.
+func (k *job) looked(l *loop) {
 	l.server.endCall(&k.call)
 	if k.ended.Load() {
 		l.count.n[nLate]++
@@ -91,6 +132,9 @@ func (l *loop) verified(k *job) {
 	l.out = out
 	if len(out) > 0 {
 		l.send(k.slot, c, out)
+	}
+	if l.unproven(c, held) {
+		l.fail(k.slot, c, ReasonUnauthorized, errUnproven.Code, errUnproven.Reason)
 	}
 	if !held && c.state == stateOpen {
 		l.readLater(k.slot, c)

@@ -115,9 +115,9 @@ func TestVerifyBusy(t *testing.T) {
 	holder.expect(good("1", "wait"))
 	p.ask(whoBob, good(`"bob"`, "who"))
 
-	s.each(func(l *loop) { l.pooled.checks, l.pooled.checking = make([]*job, checksAtOnce), true })
+	s.each(func(l *loop) { l.pooled.checks, l.pooled.looking = make([]check, checksAtOnce), 1 })
 	p.ask(whoBob, answer(10, "busy", "null", "who", ""))
-	s.each(func(l *loop) { l.pooled.checks, l.pooled.checking = nil, false })
+	s.each(func(l *loop) { l.pooled.checks, l.pooled.looking = nil, 0 })
 	p.ask(whoBob, good(`"bob"`, "who"))
 	if st := s.Stats(); st.ActionsBusy != 2 || st.Actions["who"][10] != 2 {
 		t.Errorf("%d busy, %v", st.ActionsBusy, st.Actions["who"])

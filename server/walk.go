@@ -63,6 +63,9 @@ func (l *loop) matching(t Target) slots {
 		return &someSlots{}
 	}
 	var found someSlots
+	for _, name := range t.users {
+		found = l.appendUser(found, name)
+	}
 	for _, id := range t.clients {
 		if l.server.loopOf(id) != l.number {
 			continue
@@ -122,12 +125,12 @@ func (l *loop) walk(walks []*walk) []*walk {
 func (l *loop) stride(w *walk, n int, limit uint32) {
 	late := w.d.deadline != 0 && instant() >= w.d.deadline
 	for looks := 16 * n; n > 0 && looks > 0 && w.more && w.at < limit; looks-- {
-		if c := l.clients.at(w.at); c.state == stateOpen && c.since <= w.began {
+		if c := l.clients.at(w.at); c.state == stateOpen && c.since <= w.began && w.concerns(l, c) {
 			n--
 			w.matched++
 			switch {
 			case w.d.closing != nil:
-				l.close(w.at, c, ReasonAdmin, w.d.closing.code, w.d.closing.reason)
+				l.close(w.at, c, w.d.closing.why, w.d.closing.code, w.d.closing.reason)
 			case late:
 				w.expired++
 			default:
@@ -136,6 +139,27 @@ func (l *loop) stride(w *walk, n int, limit uint32) {
 		}
 		w.advance()
 	}
+}
+
+// concerns says whether the walk is for a client that it meets: who has still to
+// prove who they are gets nothing, and can be closed.
+func (w *walk) concerns(l *loop, c *client) bool {
+	if w.d.closing == nil {
+		return !c.is(flagUnproven)
+	}
+	return w.d.closing.only == nil || w.d.closing.only(l, w.at, c)
+}
+
+// appendUser adds the slots of a user's clients.
+func (l *loop) appendUser(found []uint32, name string) []uint32 {
+	for next := l.server.users.first(l.server.users.hash(name), l.number); next != 0; {
+		id := l.idents.at(next - 1)
+		if string(l.names.of(id.user)) == name {
+			found = append(found, next-1)
+		}
+		next = id.next
+	}
+	return found
 }
 
 // offer writes the frame to one client.

@@ -31,6 +31,7 @@ var groups = []kong.Group{
 	{Key: "Slow consumers", Title: "Slow consumers"},
 	{Key: "Timeouts", Title: "Timeouts"},
 	{Key: "Actions", Title: "Actions"},
+	{Key: "Identity", Title: "Identity"},
 	{Key: "Stop", Title: "Stop"},
 	{Key: "Log", Title: "Log"},
 	{Key: "Admin", Title: "Admin"},

@@ -59,6 +59,15 @@ func (f *serveFlags) serverConfig() server.Config {
 		Workers:       int(f.Actions.Workers),
 		ActionTimeout: time.Duration(f.Actions.ActionTimeout),
 		DrainTime:     time.Duration(orNone(f.Stop.DrainTime)),
+
+		Actions:          f.Actions.Actions,
+		Auth:             server.AuthMode(f.Identity.Auth),
+		TokenFrom:        f.Identity.TokenFrom,
+		AuthTimeout:      time.Duration(f.Identity.AuthTimeout),
+		AuthRefuse:       f.Identity.AuthRefuse,
+		TokenLeeway:      time.Duration(orNone(f.Identity.TokenLeeway)),
+		MaxPerUser:       int(f.Identity.MaxPerUser),
+		MaxPerUserPolicy: f.Identity.MaxPerUserPolicy,
 	}
 	if t := f.Timeouts.UserTimeout; t != nil {
 		cfg.UserTimeout = time.Duration(orNone(*t))
@@ -104,7 +113,12 @@ func (f *serveFlags) Validate() error {
 	if err := f.checkPresent(); err != nil {
 		return err
 	}
-	full, err := f.serverConfig().Complete()
+	if err := f.Identity.check(); err != nil {
+		return err
+	}
+	cfg := f.serverConfig()
+	cfg.Mux = newMux(new(tokens), f.Identity.Auth, nil) // as it will be, as far as that counts here
+	full, err := cfg.Complete()
 	if err != nil {
 		return named(err, serverFlagNames)
 	}
@@ -153,6 +167,8 @@ func (f *serveFlags) checkPresent() error {
 		{"close-timeout", f.Timeouts.CloseTimeout == 0},
 		{"workers", f.Actions.Workers == 0},
 		{"action-timeout", f.Actions.ActionTimeout == 0},
+		{"auth-timeout", f.Identity.AuthTimeout == 0},
+		{"token-jwks-refresh", f.Identity.TokenJwksRefresh == 0},
 		{"max-publish", f.Admin.MaxPublish == 0},
 		{"idempotency-window", f.Admin.IdempotencyWindow == 0},
 	} {
@@ -163,6 +179,8 @@ func (f *serveFlags) checkPresent() error {
 	switch {
 	case f.Listen.Path == "":
 		return errors.New("--path is empty: write one, as in /ws")
+	case len(f.Identity.TokenFrom) == 0:
+		return errors.New("--token-from is empty: write where tokens may be, as in header")
 	case len(f.Listen.Listen) == 0:
 		return errors.New("--listen is empty: write an address, as in :8066")
 	}

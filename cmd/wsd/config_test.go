@@ -153,7 +153,7 @@ func TestEveryFieldIsAFlag(t *testing.T) {
 		flags[flag.Name] = flag
 	}
 	humps := regexp.MustCompile(`([a-z])([A-Z])`)
-	code := map[string]bool{"Mux": true, "Logger": true, "Accept": true, "Inherited": true, "Inheritance": true}
+	code := map[string]bool{"Mux": true, "Logger": true, "Accept": true, "Inherited": true, "Inheritance": true, "Authenticate": true}
 	for field := range reflect.TypeFor[server.Config]().Fields() {
 		name := strings.ToLower(humps.ReplaceAllString(field.Name, "$1-$2"))
 		if flags[name] == nil && !code[field.Name] {
@@ -165,7 +165,8 @@ func TestEveryFieldIsAFlag(t *testing.T) {
 	for name, flag := range flags {
 		other := map[string]string{"slow-consumer": "drop-new", "client-fanout": "true", "reuse-port": "true",
 			"path": "/7", "echo-path": "/7", "listen": ":7", "origins": "https://a7", "hosts": "a7", "max-header": "7KiB",
-			"pending-limit": "7KiB", "pending-total": "7MiB"}[name]
+			"pending-limit": "7KiB", "pending-total": "7MiB", "auth": "optional", "token-from": "query",
+			"auth-refuse": "close", "max-per-user-policy": "close-oldest", "actions": "echo"}[name]
 		if other == "" {
 			other = "7"
 		}
@@ -179,13 +180,17 @@ func TestEveryFieldIsAFlag(t *testing.T) {
 		case "forwarded-from":
 			other = "192.0.2.7"
 		case "help", "config", "print-config", "restart", "strict", "log-level", "log-format", "admin", "admin-token-file", "max-publish", "token-key-file",
-			"idempotency-window", "idempotency-keys":
+			"idempotency-window", "idempotency-keys", "token-jwks", "token-jwks-refresh", "token-issuer", "token-audience":
 			continue // not the server's
 		}
 		if flag.Group != nil && flag.Group.Key == "Cluster" {
 			continue
 		}
-		if got := mapped(mustParse(t, "--"+name+"="+other)); got == base {
+		args := []string{"--" + name + "=" + other}
+		if name == "auth" || name == "max-per-user" {
+			args = append(args, "--auth=optional", "--token-key-file=key")
+		}
+		if got := mapped(mustParse(t, args...)); got == base || name == "max-per-user" && !strings.Contains(got, "MaxPerUser:7") {
 			t.Errorf("--%s=%s changes nothing", name, other)
 		}
 	}

@@ -11,6 +11,7 @@ type serveFlags struct {
 	Slow      slowFlags      `embed:"" group:"Slow consumers"`
 	Timeouts  timeoutFlags   `embed:"" group:"Timeouts"`
 	Actions   actionFlags    `embed:"" group:"Actions"`
+	Identity  identityFlags  `embed:"" group:"Identity"`
 	Stop      stopFlags      `embed:"" group:"Stop"`
 	Log       logFlags       `embed:"" group:"Log"`
 	Admin     adminFlags     `embed:"" group:"Admin"`
@@ -71,10 +72,25 @@ type timeoutFlags struct {
 
 type actionFlags struct {
 	ClientFanout  bool     `negatable:"" help:"Let every client address the others (is_broadcast, client_ids); else only a token does."`
-	TokenKeyFile  string   `placeholder:"FILE" help:"Key that verifies clients' JSON Web Tokens: a PEM public key alone (RS256, ES256, EdDSA), or else the secret of HS256, at least 32 bytes. Keys in other forms are refused."`
 	Topics        []string `placeholder:"PATTERN" help:"Topics that clients may subscribe to, as in news or room.*; none given, or *: all."`
 	Workers       count    `default:"256" help:"Handlers that may block, run at once; further ones are answered busy."`
 	ActionTimeout span     `default:"10s" help:"For such a handler, until its client is answered busy."`
+	Actions       []string `placeholder:"PATTERN" help:"Actions that every client may ask for, as in echo or vote_*; others need a grant in the client's token. None given, or *: all; none: only heart_beat, whoami and auth, which are always allowed."`
+}
+
+type identityFlags struct {
+	Auth             string   `default:"off" enum:"off,optional,required" placeholder:"MODE" help:"Whether clients prove who they are when they connect: off, optional (a token that comes has to be good) or required."`
+	TokenFrom        []string `default:"header,protocol,message" placeholder:"PLACE" help:"Where a client's token may be, in the order in which they are looked at: header (Authorization), protocol (a subprotocol wsd.token.TOKEN), query (?token=TOKEN), message (the first, of the action auth)."`
+	AuthTimeout      span     `default:"5s" help:"For the message that proves who a client is, from the handshake on, if it has to."`
+	AuthRefuse       string   `default:"status" enum:"status,close" placeholder:"HOW" help:"How clients are refused: by an HTTP status, which pages in browsers cannot see, or by a close frame (3000, 3003) after the handshake."`
+	TokenKeyFile     []string `placeholder:"FILE" help:"Keys that verify clients' JSON Web Tokens: PEM public keys alone (RS256, ES256, EdDSA), or else the secret of HS256, at least 32 bytes; repeatable. Keys in other forms are refused."`
+	TokenJwks        []string `placeholder:"URL" help:"JSON Web Key Set with keys that verify tokens: an https URL, or a file; repeatable."`
+	TokenJwksRefresh span     `default:"1h" help:"How often those are read again, beside once in five minutes at most when a token names a key that is in none."`
+	TokenIssuer      []string `placeholder:"ISSUER" help:"What a token's iss may be; none given: anything."`
+	TokenAudience    []string `placeholder:"AUDIENCE" help:"What a token's aud may be, or have among others; none given: anything."`
+	TokenLeeway      span     `default:"30s" help:"How much the clocks of issuers may differ from this host's; clients stay up to so much longer than their tokens."`
+	MaxPerUser       count    `default:"0" help:"Clients of one user; 0: no limit. The limit in a client's token takes its place."`
+	MaxPerUserPolicy string   `default:"refuse" enum:"refuse,close-oldest" placeholder:"POLICY" help:"What happens to one more: refuse it, or close-oldest."`
 }
 
 type stopFlags struct {

@@ -33,7 +33,7 @@ const programPatience = 8 * time.Minute
 
 // program returns wsd with these arguments and this environment, and no other
 // WSD_ variable.
-func program(t *testing.T, env []string, args ...string) *exec.Cmd {
+func program(t testing.TB, env []string, args ...string) *exec.Cmd {
 	t.Helper()
 	self, err := os.Executable()
 	if err != nil {

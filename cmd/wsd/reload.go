@@ -2,6 +2,8 @@ package main
 
 import (
 	"os"
+	"slices"
+	"strings"
 	"syscall"
 )
 
@@ -15,8 +17,8 @@ func (d *daemon) reload() {
 		}
 		d.log.Info("key read again", "file", file)
 	}
-	if d.key != nil {
-		again(d.key.file, d.key.load)
+	if d.keys != nil {
+		again(strings.Join(append(slices.Clone(d.keys.cfg.Files), d.keys.cfg.KeySets...), ", "), d.keys.reload)
 	}
 	if d.admin != nil && d.admin.TokenFile() != "" {
 		again(d.admin.TokenFile(), d.admin.LoadToken)

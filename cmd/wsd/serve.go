@@ -74,7 +74,7 @@ func isDefault(command *kong.Node, name string) bool {
 // daemon is the server and its admin side, if it has one.
 type daemon struct {
 	log    serveLog
-	key    *tokenKey
+	keys   *tokens
 	super  supervisor
 	server *server.Server
 	admin  *admin.Server
@@ -94,11 +94,11 @@ type daemon struct {
 func newDaemon(f *serveFlags, log serveLog, passed []int, e *server.Inheritance) (*daemon, error) {
 	cfg := f.serverConfig()
 	cfg.Logger = log.Logger
-	key, err := loadTokenKey(f.Actions.TokenKeyFile, log.Logger)
+	keys, err := openTokens(&f.Identity, log.Logger)
 	if err != nil {
 		return nil, err
 	}
-	cfg.Mux = newMux(key, log.Logger)
+	cfg.Mux = newMux(keys, f.Identity.Auth, log.Logger)
 	cfg.Inherited, cfg.Inheritance = passed, e
 	tellMemory := f.budgetMemory(log.Logger, &cfg)
 	// Without a number, as many as the host holds are welcome: nothing to check.
@@ -108,7 +108,7 @@ func newDaemon(f *serveFlags, log serveLog, passed []int, e *server.Inheritance)
 			return nil, err
 		}
 	}
-	d := &daemon{log: log, key: key, super: supervisor{log.Logger}, adminEnded: make(chan error, 1), inheritance: e, tellMemory: tellMemory}
+	d := &daemon{log: log, keys: keys, super: supervisor{log.Logger}, adminEnded: make(chan error, 1), inheritance: e, tellMemory: tellMemory}
 	if d.program, err = upgrade.Program(); err != nil {
 		return nil, err
 	}
@@ -126,6 +126,9 @@ func newDaemon(f *serveFlags, log serveLog, passed []int, e *server.Inheritance)
 	}
 	side := f.adminConfig(log.Logger, d.server.Limits().Spare())
 	side.LogDropped = log.queue.dropped.Load
+	if keys != nil && len(keys.cfg.KeySets) > 0 {
+		side.KeySetReads = keys.verifier.Fetches
+	}
 	side.Inherited = e.File(adminFile(f))
 	if d.cluster != nil {
 		side.Cluster = d.cluster
