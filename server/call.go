@@ -1,15 +1,14 @@
 package server
 
 import (
+	"context"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/gobwas/ws"
 
-	"context"
-	"sync/atomic"
 	"wsd/conn"
-
 	"wsd/dispatch"
 )
 
