@@ -21,7 +21,7 @@ func TestWire(t *testing.T) {
 		b := p.append(nil)
 		stamp(b, 12, time.Time{})
 		got, err := readPublish(b)
-		if got.m.Data == nil || len(got.m.Data) == 0 {
+		if len(got.m.Data) == 0 {
 			got.m.Data = p.m.Data
 		}
 		if p.number = 12; err != nil || !reflect.DeepEqual(got, p) {
