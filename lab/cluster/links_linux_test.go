@@ -111,7 +111,7 @@ func TestLoss(t *testing.T) {
 // would take as long again to find out that the link is there.
 func TestHostAway(t *testing.T) {
 	t.Parallel()
-	s := found(t, false)
+	s := found(t, false, "--idle-timeout=10m", "--user-timeout=10m")
 	s.under(func() {
 		s.nodes[1].host.Link().Cut()
 		time.Sleep(form(5*time.Second, 15*time.Second))
