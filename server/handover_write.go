@@ -156,7 +156,7 @@ func (l *loop) record(slot uint32, c *client, now int64, frames map[*delivery]ui
 			r.MessageAge = max(int64(l.wheel.now-e.began)*int64(l.tick), 1) // 0 is none
 		}
 	}
-	if c.is(flagKnown | flagUnproven) {
+	if c.state == stateOpen && c.is(flagKnown|flagUnproven) {
 		l.recordIdentity(slot, c, r)
 	}
 	for n := c.head; n != 0; n = l.queue.at(n).next {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"net/netip"
 	"runtime"
 	"strings"
 	"testing"
@@ -244,7 +245,14 @@ func TestIdentityHandover(t *testing.T) {
 	warned := s.connect()
 	warned.write(request("/ws?token_expires=warn", bearer("bob;exp=1000")))
 	warned.response()
-	nobody, unproven := s.dialAs(";iat=-5"), s.dial()
+	nobody, unproven, closing := s.dialAs(";iat=-5"), s.dial(), s.dial()
+	s.each(func(l *loop) {
+		for slot := range l.clients.size() {
+			if c := l.clients.at(slot); c.is(flagUnproven) && c.remote() == netip.MustParseAddrPort(closing.LocalAddr().String()) {
+				l.close(slot, c, ReasonAdmin, 4001, "")
+			}
+		}
+	})
 	until := time.Now().Add(time.Hour).Truncate(time.Second).UTC()
 	if _, err := s.Revoke(t.Context(), Revocation{Token: "gone", Until: until}); err != nil {
 		t.Fatal(err)
@@ -274,6 +282,7 @@ func TestIdentityHandover(t *testing.T) {
 	if flags != 1 {
 		t.Errorf("%d are to be warned", flags)
 	}
+	closing.closedWith(4001)
 	if n, err := young.Revoke(t.Context(), Revocation{Token: "t1"}); n != 1 || err != nil {
 		t.Errorf("%d, %v", n, err)
 	}
