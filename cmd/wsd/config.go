@@ -60,15 +60,9 @@ func (f *serveFlags) serverConfig() server.Config {
 		ActionTimeout: time.Duration(f.Actions.ActionTimeout),
 		DrainTime:     time.Duration(orNone(f.Stop.DrainTime)),
 
-		Actions:          f.Actions.Actions,
-		Auth:             server.AuthMode(f.Identity.Auth),
-		TokenFrom:        f.Identity.TokenFrom,
-		AuthTimeout:      time.Duration(f.Identity.AuthTimeout),
-		AuthRefuse:       f.Identity.AuthRefuse,
-		TokenLeeway:      time.Duration(orNone(f.Identity.TokenLeeway)),
-		MaxPerUser:       int(f.Identity.MaxPerUser),
-		MaxPerUserPolicy: f.Identity.MaxPerUserPolicy,
+		Actions: f.Actions.Actions,
 	}
+	f.Identity.configure(&cfg)
 	if t := f.Timeouts.UserTimeout; t != nil {
 		cfg.UserTimeout = time.Duration(orNone(*t))
 	}
@@ -77,6 +71,15 @@ func (f *serveFlags) serverConfig() server.Config {
 	}
 	_ = cfg.SlowConsumer.UnmarshalText([]byte(f.Slow.SlowConsumer)) // it is one of the flag's enum
 	return cfg
+}
+
+// configure is serverConfig for who clients are.
+func (f *identityFlags) configure(cfg *server.Config) {
+	cfg.Auth, cfg.AuthRefuse = server.AuthMode(f.Auth), f.AuthRefuse
+	cfg.TokenFrom = f.TokenFrom
+	cfg.AuthTimeout = time.Duration(f.AuthTimeout)
+	cfg.TokenLeeway = time.Duration(orNone(f.TokenLeeway))
+	cfg.MaxPerUser, cfg.MaxPerUserPolicy = int(f.MaxPerUser), f.MaxPerUserPolicy
 }
 
 // orNone turns the 0 of a flag into the server's word for no limit.

@@ -136,9 +136,9 @@ func TestIdentity(t *testing.T) {
 	if code, body := r.http("POST", "/v1/revocations", `{"token":"id-ada"}`); code != 200 || body != `{"closed":1}`+"\n" {
 		t.Errorf("%d %s", code, body)
 	}
-	var closed wsutil.ClosedError
-	if _, _, err := wsutil.ReadServerData(ada); !errors.As(err, &closed) || closed.Code != 3000 {
-		t.Errorf("she was closed with %v", err)
+	_, err := wsutil.ReadServerText(ada)
+	if closed := new(wsutil.ClosedError); !errors.As(err, closed) || closed.Code != 3000 {
+		t.Error(err)
 	}
 	if code, body := r.http("GET", "/v1/users/bob", ""); code != 200 || !strings.Contains(body, `"user":"bob"`) {
 		t.Errorf("%d %s", code, body)
