@@ -27,5 +27,5 @@ fi
 /usr/bin/python3 -c 'import websockets.version as v; print("e2e: websockets", v.version)'
 echo "e2e: ws $(node -p 'require("ws/package.json").version'), node $(node --version)"
 chromium --version
-haproxy -v | head -1
+haproxy -v | sed -n 1p
 nginx -v

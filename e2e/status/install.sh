@@ -14,5 +14,5 @@ if [ ${#packages[@]} -gt 0 ]; then
 	# RUNLEVEL=1: nothing is to be started, only unpacked.
 	"${root[@]}" env DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 apt-get install -y -qq --no-install-recommends "${packages[@]}" >/dev/null
 fi
-curl --version | head -1
-promtool --version 2>&1 | head -1
+curl --version | sed -n 1p
+promtool --version 2>&1 | sed -n 1p
