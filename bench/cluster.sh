@@ -114,7 +114,7 @@ cpu() {
 idle() {
   fleet plain 0 && fleet single 1 && fleet four 4
   sleep 5 # what starting takes is over
-  local i who kind
+  local i who
   for ((i = 0; i < rounds; i++)); do
     for who in plain single four; do
       local -n all=pids_$who
