@@ -54,17 +54,14 @@ func (u *Upgrader) accept(r *Request) *HTTPError {
 	return errRefused
 }
 
+const protocolField = "Sec-WebSocket-Protocol"
+
 // choose picks a subprotocol. All of the client's lists are checked, also
 // behind the one that was taken.
 func (u *Upgrader) choose(r *Request) *HTTPError {
-	for fields := r.fields; len(fields) > 0; {
-		var line []byte
-		line, fields = cutLine(fields)
-		const name = "Sec-WebSocket-Protocol"
-		if len(line) <= len(name) || line[len(name)] != ':' || !equalFold(line[:len(name)], name) {
-			continue
-		}
-		for list := line[len(name)+1:]; list != nil; {
+	list, fields, ok := nextField(r.fields, protocolField)
+	for ; ok; list, fields, ok = nextField(fields, protocolField) {
+		for list != nil {
 			var item []byte
 			item, list = cutItem(list)
 			if len(item) > 0 && !isToken(item) {

@@ -11,14 +11,10 @@ import "bytes"
 func (r *Request) Bearer() (token []byte, single bool) {
 	const name, scheme = "Authorization", "Bearer"
 	n := 0
-	for fields := r.fields; len(fields) > 0; {
-		var line []byte
-		line, fields = cutLine(fields)
-		if len(line) <= len(name) || line[len(name)] != ':' || !equalFold(line[:len(name)], name) {
-			continue
-		}
+	value, fields, ok := nextField(r.fields, name)
+	for ; ok; value, fields, ok = nextField(fields, name) {
 		n++
-		value := trim(line[len(name)+1:])
+		value = trim(value)
 		if len(value) > len(scheme) && value[len(scheme)] == ' ' && equalFold(value[:len(scheme)], scheme) {
 			token = bytes.TrimLeft(value[len(scheme):], " ")
 		}
@@ -28,15 +24,10 @@ func (r *Request) Bearer() (token []byte, single bool) {
 
 // ProtocolToken is what follows prefix in a subprotocol that the client offers.
 func (r *Request) ProtocolToken(prefix string) (token []byte, single bool) {
-	const name = "Sec-WebSocket-Protocol"
 	n := 0
-	for fields := r.fields; len(fields) > 0; {
-		var line []byte
-		line, fields = cutLine(fields)
-		if len(line) <= len(name) || line[len(name)] != ':' || !equalFold(line[:len(name)], name) {
-			continue
-		}
-		for list := line[len(name)+1:]; list != nil; {
+	list, fields, ok := nextField(r.fields, protocolField)
+	for ; ok; list, fields, ok = nextField(fields, protocolField) {
+		for list != nil {
 			var item []byte
 			item, list = cutItem(list)
 			if bytes.HasPrefix(item, []byte(prefix)) {

@@ -65,7 +65,7 @@ func (r *Request) field(name, value []byte) *HTTPError {
 	case len("Sec-WebSocket-Key"):
 		return r.field17(name, value)
 	case len("Sec-WebSocket-Protocol"):
-		if equalFold(name, "Sec-WebSocket-Protocol") {
+		if equalFold(name, protocolField) {
 			r.seen |= seenProtocol
 		}
 	case len("Sec-WebSocket-Extensions"):

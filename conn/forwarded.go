@@ -54,10 +54,11 @@ func (r *Request) ForwardedFor(trusted Networks) (client netip.AddrPort, found b
 		begin := bytes.LastIndexByte(fields[:len(fields)-2], '\n') + 1
 		line := fields[begin : len(fields)-2]
 		fields = fields[:begin]
-		if len(line) <= len(forwardedFor) || line[len(forwardedFor)] != ':' || !equalFold(line[:len(forwardedFor)], forwardedFor) {
+		list, ok := fieldValue(line, forwardedFor)
+		if !ok {
 			continue
 		}
-		for list := line[len(forwardedFor)+1:]; len(list) > 0; {
+		for len(list) > 0 {
 			comma := bytes.LastIndexByte(list, ',')
 			item := trim(list[comma+1:])
 			list = list[:max(comma, 0)]

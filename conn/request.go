@@ -22,14 +22,29 @@ type Request struct {
 // Header returns the value of the first field of that name, in whatever case,
 // without surrounding white space; nil if there is none.
 func (r *Request) Header(name string) []byte {
-	for fields := r.fields; len(fields) > 0; {
+	value, _, _ := nextField(r.fields, name)
+	return trim(value)
+}
+
+// nextField looks for the next field of that name, in whatever case. value has still
+// its white space; rest is the lines behind.
+func nextField(fields []byte, name string) (value, rest []byte, ok bool) {
+	for len(fields) > 0 {
 		var line []byte
 		line, fields = cutLine(fields)
-		if colon := bytes.IndexByte(line, ':'); colon >= 0 && equalFold(line[:colon], name) {
-			return trim(line[colon+1:])
+		if value, ok = fieldValue(line, name); ok {
+			return value, fields, true
 		}
 	}
-	return nil
+	return nil, nil, false
+}
+
+// fieldValue is the value in a line, if it is of a field of that name.
+func fieldValue(line []byte, name string) (value []byte, ok bool) {
+	if len(line) <= len(name) || line[len(name)] != ':' || !equalFold(line[:len(name)], name) {
+		return nil, false
+	}
+	return line[len(name)+1:], true
 }
 
 // HeaderEnd returns the length of the request at the front of in, up to and

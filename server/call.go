@@ -93,19 +93,6 @@ func (l *loop) cancel(k *call, why error) {
 	}
 }
 
-// giveBack posts an answered call to its loop. It reports false once that is over.
-func (k *call) giveBack() bool {
-	l := k.loop
-	l.inbox.mu.Lock()
-	defer l.inbox.mu.Unlock()
-	if l.inbox.closed {
-		return false
-	}
-	l.inbox.answers = append(l.inbox.answers, k)
-	l.rouse()
-	return true
-}
-
 // answer sends what came back, and lets the client go on.
 func (l *loop) answer(k *call) {
 	count := &l.count.actions[k.action.Index]

@@ -63,7 +63,7 @@ func (k *call) Answer(build func(out, seq []byte) ([]byte, dispatch.Code)) error
 		k.frame = conn.EndFrame(out, mark, ws.OpText)
 	}
 	k.took = instant() - k.began
-	if !k.giveBack() || gone {
+	if !k.loop.giveBack(k) || gone {
 		return dispatch.ErrGone
 	}
 	return nil

@@ -16,7 +16,7 @@ import (
 //  1. begin: its client is held, and the request, in memory of its own, goes to
 //     the pool.
 //  2. work: a worker runs the handler and posts the answer back.
-//  3. letWork (loop.go): at the end of its turn the loop lets the workers run.
+//  3. letWork (inbox.go): at the end of its turn the loop lets the workers run.
 //     What they answer by then costs no wake-up of anybody.
 //  4. answer (call.go): the loop sends it, and the client is read on.
 
@@ -89,7 +89,7 @@ func (s *Server) work(k *job) {
 	out, k.code = k.action.Call(&k.ctx, out)
 	k.frame = conn.EndFrame(out, mark, ws.OpText)
 	k.took = instant() - k.began
-	k.giveBack()
+	k.loop.giveBack(&k.call)
 	k.life.end(context.Canceled)
 }
 
