@@ -114,7 +114,7 @@ func TestHostAway(t *testing.T) {
 	s := found(t, false, "--idle-timeout=10m", "--user-timeout=10m")
 	s.under(func() {
 		s.nodes[1].host.Link().Cut()
-		time.Sleep(form(5*time.Second, 15*time.Second))
+		time.Sleep(lab.Form(5*time.Second, 15*time.Second))
 		s.missed(0, 1)
 		s.missed(2, 1)
 		served(t, append(s.nodes[0].clients, s.nodes[2].clients...)...)

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"wsd/lab"
 	"wsd/lab/checker"
 )
 
@@ -56,7 +57,7 @@ func TestTwoClusters(t *testing.T) {
 	b.populate()
 	a.publishers()
 	b.publishers()
-	time.Sleep(form(2*time.Second, 20*time.Second))
+	time.Sleep(lab.Form(2*time.Second, 20*time.Second))
 	a.verdict()
 	b.verdict()
 }
@@ -102,7 +103,7 @@ func TestPublisherDies(t *testing.T) {
 		n.clients, n.logs = nil, nil
 		s.fill(n)
 	}
-	s.under(func() { time.Sleep(form(time.Second, 20*time.Second)) })
+	s.under(func() { time.Sleep(lab.Form(time.Second, 20*time.Second)) })
 	if s.Tally().Unanswered == 0 {
 		t.Error("no publisher died")
 	}

@@ -4,6 +4,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"wsd/lab"
 )
 
 // A node that stands still is missed, holds nobody up, and closes no client when it
@@ -34,7 +36,7 @@ func TestKilled(t *testing.T) {
 	t.Parallel()
 	both(t, func(t *testing.T, s *site) {
 		s.under(func() {
-			for range form(1, 10) {
+			for range lab.Form(1, 10) {
 				victim := s.nodes[2]
 				s.lose(victim)
 				victim.kill(t)
@@ -43,7 +45,7 @@ func TestKilled(t *testing.T) {
 				s.start(victim)
 				s.healed()
 				s.fill(victim)
-				time.Sleep(form(200*time.Millisecond, 2*time.Second))
+				time.Sleep(lab.Form(200*time.Millisecond, 2*time.Second))
 			}
 		})
 	})

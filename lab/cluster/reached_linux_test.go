@@ -5,6 +5,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"wsd/lab"
 )
 
 // A client that has the answer to its subscribe gets what is published afterwards, at
@@ -13,7 +15,7 @@ func TestSubscribedMeansReached(t *testing.T) {
 	t.Parallel()
 	both(t, func(t *testing.T, s *site) {
 		const workers = 4
-		each := form(100, 10_000) / workers
+		each := lab.Form(100, 10_000) / workers
 		var all sync.WaitGroup
 		clients := make([]*client, workers)
 		for w := range clients {

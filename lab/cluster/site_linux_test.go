@@ -177,7 +177,7 @@ func (s *site) hostName(node string) string {
 // fill connects clients to a node, which subscribe and send heartbeats.
 func (s *site) fill(n *node) {
 	s.t.Helper()
-	for i := range form(5, 20) {
+	for i := range lab.Form(5, 20) {
 		c := connect(s.t, s.crowd, n.host.Addr(port))
 		c.subscribe(s.t, "news")
 		l := s.Client(fmt.Sprintf("%d", i), n.name, "news")
@@ -262,7 +262,7 @@ func (s *site) publish(at int, query, key, text string) (checker.Answer, error) 
 // publishers begins publishing at each node: to all and to a topic, with keys and
 // without.
 func (s *site) publishers() {
-	pause := form(50*time.Millisecond, 20*time.Millisecond)
+	pause := lab.Form(50*time.Millisecond, 20*time.Millisecond)
 	for i, n := range s.nodes {
 		s.Publish(checker.Publisher{Name: s.cluster + "-all-" + n.name, Node: i, Query: "all", Pause: pause, Again: 3})
 		s.Publish(checker.Publisher{Name: s.cluster + "-news-" + n.name, Node: i, Query: "topic=news", Pause: pause})
@@ -320,9 +320,9 @@ func (s *site) settle(what string) {
 func (s *site) under(fault func()) {
 	s.t.Helper()
 	s.publishers()
-	time.Sleep(form(500*time.Millisecond, 3*time.Second))
+	time.Sleep(lab.Form(500*time.Millisecond, 3*time.Second))
 	fault()
 	s.healed()
-	time.Sleep(form(500*time.Millisecond, 3*time.Second))
+	time.Sleep(lab.Form(500*time.Millisecond, 3*time.Second))
 	s.verdict()
 }

@@ -41,7 +41,7 @@ func waiting(t *testing.T, host *lab.Host, secret string, ahead time.Duration) *
 			t.Logf("the log of the agent on %s:\n%s", host.Name(), read(t, log))
 		}
 	})
-	within(t, 0, "the agent listens", func() bool { return strings.Contains(read(t, log), "waiting for runs") })
+	lab.Within(t, 0, "the agent listens", func() bool { return strings.Contains(read(t, log), "waiting for runs") })
 	return log
 }
 
@@ -67,7 +67,7 @@ type agentsNet struct {
 func newAgentsNet(t *testing.T) *agentsNet {
 	t.Helper()
 	n := lab.New(t)
-	a := &agentsNet{one: n.Host("one"), two: n.Host("two"), secret: filepath.Join(t.TempDir(), "secret"), clients: form(200, 5000)}
+	a := &agentsNet{one: n.Host("one"), two: n.Host("two"), secret: filepath.Join(t.TempDir(), "secret"), clients: lab.Form(200, 5000)}
 	if err := os.WriteFile(a.secret, []byte("only for those of this lab"), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -82,15 +82,15 @@ func (a *agentsNet) run(t *testing.T, during func(said string) (done bool), args
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "report")
 	cmd := a.server.host.Command(wsd, append([]string{"bench", "run", "--url=ws://" + a.server.host.Addr(port) + "/ws", fmt.Sprintf("--clients=%d", a.clients),
-		"--agents=" + a.one.IP() + "," + a.two.IP(), "--agents-secret-file=" + a.secret, "--grace=" + slack.String(),
-		"--handshake-timeout=" + slack.String(), "--publish=" + admin + "/v1/publish?all", "--json=" + file}, args...)...)
+		"--agents=" + a.one.IP() + "," + a.two.IP(), "--agents-secret-file=" + a.secret, "--grace=" + lab.Slack.String(),
+		"--handshake-timeout=" + lab.Slack.String(), "--publish=" + admin + "/v1/publish?all", "--json=" + file}, args...)...)
 	var said text
 	cmd.Stdout, cmd.Stderr = &said, &said
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
 	if during != nil {
-		within(t, 0, "the run gets so far", func() bool { return during(said.String()) })
+		lab.Within(t, 0, "the run gets so far", func() bool { return during(said.String()) })
 	}
 	err := cmd.Wait()
 	f, openErr := os.Open(file)
@@ -113,19 +113,19 @@ func TestBenchAgents(t *testing.T) {
 	a := newAgentsNet(t)
 	a.two.Link().Delay(20 * time.Millisecond)
 	a.two.Link().Loss(2)
-	r, said, err := a.run(t, nil, "--hold=0s", "--rate=200", "--duration="+form("3s", "60s"), "--publishes=5", "--assert=loss=0,closes=0,failed=0")
+	r, said, err := a.run(t, nil, "--hold=0s", "--rate=200", "--duration="+lab.Form("3s", "60s"), "--publishes=5", "--assert=loss=0,closes=0,failed=0")
 	if err != nil {
 		t.Fatalf("%v\n%s", err, said)
 	}
 	open, fan := &r.Phases[1], &r.Phases[2]
-	if sent := uint64(form(600, 12000)); open.Messages != sent || open.Agents[0].Events != sent/2 || open.Agents[1].Events != sent/2 {
+	if sent := uint64(lab.Form(600, 12000)); open.Messages != sent || open.Agents[0].Events != sent/2 || open.Agents[1].Events != sent/2 {
 		t.Errorf("%d answers, by agent %+v", open.Messages, open.Agents)
 	}
 	if fan.Deliveries != uint64(5*a.clients) || fan.ToLast.Count() != 5 || fan.Weakest == "" {
 		t.Errorf("%d deliveries, %d messages, weakest %q", fan.Deliveries, fan.ToLast.Count(), fan.Weakest)
 	}
 	// A clock taken for another would be a thousand seconds off.
-	if last := time.Duration(fan.ToLast.Max()); last <= 20*time.Millisecond || last > 5*time.Minute || fan.ClockError <= 0 || fan.ClockError > float64(slack.Microseconds()) {
+	if last := time.Duration(fan.ToLast.Max()); last <= 20*time.Millisecond || last > 5*time.Minute || fan.ClockError <= 0 || fan.ClockError > float64(lab.Slack.Microseconds()) {
 		t.Errorf("to the last client: %v, with clocks ± %v µs", last, fan.ClockError)
 	}
 	if len(r.Agents) != 2 || r.Agents[1].Name != a.two.IP() || r.Agents[1].Clients != a.clients/2 {
@@ -148,7 +148,7 @@ func TestBenchAgentCutOff(t *testing.T) {
 			cut = true
 		}
 		return strings.Contains(said, "agent "+a.two.IP()+" is lost")
-	}, "--hold=0s", "--rate=100", "--duration="+form("8s", "60s"), "--publishes=2")
+	}, "--hold=0s", "--rate=100", "--duration="+lab.Form("8s", "60s"), "--publishes=2")
 	if err == nil || !strings.Contains(said, "was lost after") {
 		t.Fatalf("%v\n%s", err, said)
 	}
@@ -157,14 +157,14 @@ func TestBenchAgentCutOff(t *testing.T) {
 		t.Fatalf("lost: %+v\n%s", lost, said)
 	}
 	open, fan := &r.Phases[1], &r.Phases[2]
-	if told := open.Agents[1]; !told.Missing || told.Events == 0 || open.Agents[0].Events != uint64(form(400, 3000)) {
+	if told := open.Agents[1]; !told.Missing || told.Events == 0 || open.Agents[0].Events != uint64(lab.Form(400, 3000)) {
 		t.Errorf("by agent: %+v", open.Agents)
 	}
 	if fan.Deliveries != uint64(a.clients) || fan.Up != a.clients/2 || !strings.Contains(fan.Unreached, "is missing") {
 		t.Errorf("%d up, %d deliveries, %q", fan.Up, fan.Deliveries, fan.Unreached)
 	}
 	a.two.Link().Heal()
-	within(t, 0, "the agent has given the run up", func() bool { return strings.Contains(read(t, a.logs[1]), "ended before its time") })
+	lab.Within(t, 0, "the agent has given the run up", func() bool { return strings.Contains(read(t, a.logs[1]), "ended before its time") })
 	if _, said, err := a.run(t, nil, "--hold=0s", "--closed=10", "--duration=100ms", "--publishes=1"); err != nil {
 		t.Errorf("the next run: %v\n%s", err, said)
 	}

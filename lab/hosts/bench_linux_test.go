@@ -18,10 +18,10 @@ func TestBench(t *testing.T) {
 	load := n.Host("load")
 	load.Link().Delay(20 * time.Millisecond)
 	load.Link().Loss(2)
-	clients := form(200, 2000)
+	clients := lab.Form(200, 2000)
 	cmd := load.Command(wsd, "bench", "run", "--url=ws://"+s.host.Addr(port)+"/ws", fmt.Sprintf("--clients=%d", clients),
-		"--hold=0s", "--interval=1s", "--duration="+form("5s", "60s"), "--storm=50%", "--grace="+slack.String(),
-		"--handshake-timeout="+slack.String(), "--pid=0", "--assert=loss=0,closes=0,failed=0")
+		"--hold=0s", "--interval=1s", "--duration="+lab.Form("5s", "60s"), "--storm=50%", "--grace="+lab.Slack.String(),
+		"--handshake-timeout="+lab.Slack.String(), "--pid=0", "--assert=loss=0,closes=0,failed=0")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Errorf("wsd bench: %v\n%s", err, out)
 	}

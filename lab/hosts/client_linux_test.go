@@ -142,7 +142,7 @@ func gather(t *testing.T, from, to *lab.Host, n int) crowd {
 	var wg sync.WaitGroup
 	for i := range all {
 		wg.Go(func() {
-			for end := time.Now().Add(slack); all[i] == nil && time.Now().Before(end); {
+			for end := time.Now().Add(lab.Slack); all[i] == nil && time.Now().Before(end); {
 				var err error
 				if all[i], err = connect(from, to); err != nil {
 					time.Sleep(wait(err))
@@ -161,7 +161,7 @@ func gather(t *testing.T, from, to *lab.Host, n int) crowd {
 	})
 	for _, c := range all {
 		if c == nil {
-			t.Fatalf("not all clients got in from %s within %v", from.Name(), slack)
+			t.Fatalf("not all clients got in from %s within %v", from.Name(), lab.Slack)
 		}
 	}
 	return all
@@ -200,7 +200,7 @@ func (all crowd) beat(every time.Duration) (stop func()) {
 // has come, and then looks whether each came once and in order.
 func (all crowd) check(t *testing.T, messages []string, patience time.Duration) {
 	t.Helper()
-	within(t, patience, "all answers and messages", func() bool {
+	lab.Within(t, patience, "all answers and messages", func() bool {
 		for _, c := range all {
 			c.mu.Lock()
 			there := len(c.answers) >= c.sent && len(c.messages) >= len(messages) || c.err != nil

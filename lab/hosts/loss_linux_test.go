@@ -20,9 +20,9 @@ func TestLoss(t *testing.T) {
 		pace              time.Duration // of the messages, and of each client's heartbeats
 		patience          time.Duration // for the kernel to send something again and again
 	}{
-		{1, form(50, 200), form(20, 200), 200 * time.Millisecond, 20 * time.Second},
-		{10, form(50, 200), form(20, 200), 200 * time.Millisecond, 60 * time.Second},
-		{30, form(10, 50), form(4, 40), 3 * time.Second, 300 * time.Second},
+		{1, lab.Form(50, 200), lab.Form(20, 200), 200 * time.Millisecond, 20 * time.Second},
+		{10, lab.Form(50, 200), lab.Form(20, 200), 200 * time.Millisecond, 60 * time.Second},
+		{30, lab.Form(10, 50), lab.Form(4, 40), 3 * time.Second, 300 * time.Second},
 	} {
 		t.Run(fmt.Sprintf("%v %%", c.percent), func(t *testing.T) {
 			t.Parallel()

@@ -47,7 +47,7 @@ func serve(t *testing.T, host *lab.Host, args ...string) *server {
 			t.Logf("the server's log:\n%s", text)
 		}
 	})
-	within(t, 0, "the server is ready", func() bool {
+	lab.Within(t, 0, "the server is ready", func() bool {
 		r, err := host.HTTP().Get(admin + "/readyz")
 		if err != nil {
 			return false
@@ -134,7 +134,7 @@ func (s *server) closed(want map[string]int) {
 // of their sockets.
 func (s *server) found(n int, reason string, timeout time.Duration) {
 	s.t.Helper()
-	within(s.t, timeout, fmt.Sprintf("%d clients are found: %s", n, reason), func() bool {
+	lab.Within(s.t, timeout, fmt.Sprintf("%d clients are found: %s", n, reason), func() bool {
 		c := s.counts()
 		return c.Closed[reason] >= n && c.Clients.Connected == c.Clients.Open
 	})

@@ -13,7 +13,7 @@ import (
 func TestStorm(t *testing.T) {
 	t.Parallel()
 	n := lab.New(t)
-	idle, pong := form(3*time.Second, 10*time.Second), form(20*time.Second, 60*time.Second)
+	idle, pong := lab.Form(3*time.Second, 10*time.Second), lab.Form(20*time.Second, 60*time.Second)
 	s := serve(t, n.Host("server"), "--handshake-rate=100", "--retry-after=1s",
 		"--idle-timeout="+idle.String(), "--pong-timeout="+pong.String(), "--user-timeout=2m")
 	host := n.Host("crowd")
@@ -21,8 +21,8 @@ func TestStorm(t *testing.T) {
 	host.Link().Rate(1_000_000)
 	well := gather(t, n.Host("well"), s.host, 30)
 	defer well.beat(200 * time.Millisecond)()
-	size := form(250, 1000)
-	for range form(1, 5) {
+	size := lab.Form(250, 1000)
+	for range lab.Form(1, 5) {
 		before := gather(t, host, s.host, size)
 		host.Link().Cut()
 		for _, c := range before {
@@ -32,7 +32,7 @@ func TestStorm(t *testing.T) {
 	}
 	back := gather(t, host, s.host, size)
 	// The host answers the pings to the connections it does not know.
-	within(t, idle+pong, "the old connections are found", func() bool { return s.counts().Clients.Connected == len(well)+len(back) })
+	lab.Within(t, idle+pong, "the old connections are found", func() bool { return s.counts().Clients.Connected == len(well)+len(back) })
 	messages := numbered(3, 100)
 	for _, message := range messages {
 		if o := s.publish(message); o.Matched != len(well)+len(back) {

@@ -15,14 +15,14 @@ import (
 func TestUpgradeDuringCut(t *testing.T) {
 	t.Parallel()
 	n := lab.New(t)
-	age := form(20*time.Second, 90*time.Second)
+	age := lab.Form(20*time.Second, 90*time.Second)
 	s := serve(t, n.Host("server"), "--idle-timeout=4s", "--pong-timeout="+age.String(), "--pending-age="+age.String())
 	hosts := map[string]*lab.Host{"well": n.Host("well"), "back": n.Host("back"), "gone": n.Host("gone")}
-	size := form(20, 200)
+	size := lab.Form(20, 200)
 	well, back, gone := gather(t, hosts["well"], s.host, size), gather(t, hosts["back"], s.host, size), gather(t, hosts["gone"], s.host, size)
 	stop := well.beat(100 * time.Millisecond)
 	n.Cut(s.host, hosts["gone"])
-	messages := numbered(form(6, 30), 120_000)
+	messages := numbered(lab.Form(6, 30), 120_000)
 	for i, message := range messages {
 		hosts["back"].Link().Cut()
 		for _, c := range back {
@@ -39,7 +39,7 @@ func TestUpgradeDuringCut(t *testing.T) {
 			s.upgrade()
 		}
 		hosts["back"].Link().Heal()
-		time.Sleep(form(200*time.Millisecond, time.Second))
+		time.Sleep(lab.Form(200*time.Millisecond, time.Second))
 	}
 	s.found(size, "slow", age)
 	stop()
@@ -53,7 +53,7 @@ func TestUpgradeDuringCut(t *testing.T) {
 	again := gather(t, hosts["gone"], s.host, size)
 	s.publish("after")
 	again.check(t, []string{"after"}, 0)
-	within(t, 0, "the old connections end", func() bool { return gone.ended() })
+	lab.Within(t, 0, "the old connections end", func() bool { return gone.ended() })
 	for i, c := range gone {
 		if !equal(c.messages, messages[:len(c.messages)]) {
 			t.Errorf("client %d that was gone got other messages: %d", i, len(c.messages))
