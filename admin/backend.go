@@ -77,6 +77,9 @@ type Cluster interface {
 	// of them and counts them.
 	UserClients(ctx context.Context, user string, limit int) (list []server.ClientInfo, reach server.Reach, err error)
 	CloseUser(ctx context.Context, user string, code int, reason string) (closed int, reach server.Reach, err error)
+	// Revoke and Unrevoke are Backend's at all nodes, which have the same revocations.
+	Revoke(ctx context.Context, r server.Revocation) (closed int, reach server.Reach, err error)
+	Unrevoke(ctx context.Context, user, token string) (found bool, reach server.Reach)
 	// Topic counts a topic's subscribers, by node.
 	Topic(ctx context.Context, topic string) (clients int, byNode map[string]int, reach server.Reach, err error)
 	// Stats are the totals of each node, as JSON, by name.

@@ -84,6 +84,15 @@ func (f *fakeCluster) UserClients(ctx context.Context, user string, limit int) (
 	return list, *f.reach(), err
 }
 
+func (f *fakeCluster) Revoke(ctx context.Context, r server.Revocation) (int, server.Reach, error) {
+	n, err := f.fake.Revoke(ctx, r)
+	return n, *f.reach(), err
+}
+
+func (f *fakeCluster) Unrevoke(_ context.Context, user, token string) (bool, server.Reach) {
+	return f.fake.Unrevoke(user, token), *f.reach()
+}
+
 func (f *fakeCluster) Topic(context.Context, string) (int, map[string]int, server.Reach, error) {
 	return 7, map[string]int{"n1": 3, "n2": 4}, *f.reach(), nil
 }

@@ -66,7 +66,7 @@ func (a *api) revoke(w http.ResponseWriter, r *http.Request) {
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), askTimeout)
 	defer cancel()
-	n, err := a.backend.Revoke(ctx, given)
+	n, reach, err := a.revokeAll(ctx, given)
 	switch {
 	case errors.Is(err, server.ErrRevocation):
 		problem(w, http.StatusBadRequest, err.Error())
@@ -75,8 +75,18 @@ func (a *api) revoke(w http.ResponseWriter, r *http.Request) {
 	case err != nil:
 		problem(w, http.StatusServiceUnavailable, fmt.Sprintf("it is in force, and %d were closed so far: %v", n, err))
 	default:
-		answer(w, http.StatusOK, closed{Closed: n})
+		answer(w, http.StatusOK, closed{n, reach})
 	}
+}
+
+// revokeAll revokes here, in a cluster at all nodes.
+func (a *api) revokeAll(ctx context.Context, r server.Revocation) (n int, reach *reached, err error) {
+	if a.cluster == nil {
+		n, err = a.backend.Revoke(ctx, r)
+		return n, nil, err
+	}
+	n, all, err := a.cluster.Revoke(ctx, r)
+	return n, reach.and(all), err
 }
 
 // readRevocation takes an object of the four fields, each once and by its exact name.
@@ -150,7 +160,20 @@ func (a *api) unrevoke(w http.ResponseWriter, r *http.Request) {
 		problem(w, http.StatusBadRequest, err.Error())
 		return
 	}
-	if !a.backend.Unrevoke(q["user"], q["token"]) {
+	found := false
+	if a.cluster == nil {
+		found = a.backend.Unrevoke(q["user"], q["token"])
+	} else {
+		ctx, cancel := context.WithTimeout(r.Context(), askTimeout)
+		defer cancel()
+		var all server.Reach
+		if found, all = a.cluster.Unrevoke(ctx, q["user"], q["token"]); !all.Complete {
+			m := all.Missing[0]
+			problem(w, http.StatusServiceUnavailable, "it is taken back but for node "+m.Node+", which does not answer ("+m.Why+"), and will come back with it: ask again then")
+			return
+		}
+	}
+	if !found {
 		problem(w, http.StatusNotFound, "there is no such revocation")
 		return
 	}

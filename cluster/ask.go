@@ -19,10 +19,13 @@ type question struct {
 	Client uuid.UUID `json:"client,omitzero"`
 	Topic  string    `json:"topic,omitempty"`
 	User   string    `json:"user,omitempty"`
+	Token  string    `json:"token,omitempty"`
 	Code   int       `json:"code,omitempty"`
 	Reason string    `json:"reason,omitempty"`
 	Cursor string    `json:"cursor,omitempty"`
 	Limit  int       `json:"limit,omitempty"`
+
+	Revocation server.Revocation `json:"revocation,omitzero"`
 }
 
 // What can be asked. What closes clients waits for the publishes that came before it.
@@ -36,6 +39,10 @@ const (
 	askUser       = "user"
 	askCloseUser  = "close_user"
 	askStats      = "stats"
+
+	askRevoke      = "revoke"
+	askUnrevoke    = "unrevoke"
+	askRevocations = "revocations" // those behind one
 )
 
 // reply is the answer to a question.
@@ -49,8 +56,11 @@ type reply struct {
 	List   []server.ClientInfo `json:"list,omitempty"`
 	Next   string              `json:"next,omitempty"`
 	Stats  json.RawMessage     `json:"stats,omitempty"`
-	took   time.Duration       // there and back
-	peer   *peer               // who answered
+
+	Revocations []server.Revocation `json:"revocations,omitempty"`
+
+	took time.Duration // there and back
+	peer *peer         // who answered
 }
 
 // Bounds of questions.
@@ -163,13 +173,14 @@ func (n *Node) asked(m *nats.Msg) {
 		n.count.unknown.Add(1)
 		return
 	}
-	if q.What == askClose || q.What == askCloseTopic || q.What == askCloseUser {
+	switch q.What {
+	case askClose, askCloseTopic, askCloseUser, askRevoke:
 		if !n.inbox.put(arrival{m: m, at: time.Now(), ask: q}) {
 			n.count.dropped.Add(1) // who asks will see that there is no answer
 		}
-		return
+	default:
+		n.reply(m.Reply, q)
 	}
-	n.reply(m.Reply, q)
 }
 
 // reply answers on a goroutine of its own. Beyond so many at once there is no answer.
@@ -218,6 +229,12 @@ func (n *Node) find(ctx context.Context, q *question) *reply {
 		r.List, err = n.server.UserClients(ctx, q.User, q.Limit)
 	case askCloseUser:
 		r.Count, err = n.server.CloseUser(ctx, q.User, q.Code, q.Reason)
+	case askRevoke:
+		r.Count, err = n.server.Revoke(ctx, q.Revocation)
+	case askUnrevoke:
+		r.Found = n.server.Unrevoke(q.User, q.Token)
+	case askRevocations:
+		r.Revocations = n.revocations(q.Revocation)
 	case askTopic:
 		r.Count, err = n.server.Subscribers(ctx, q.Topic)
 	case askStats:

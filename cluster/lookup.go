@@ -53,38 +53,30 @@ func (n *Node) withTopic(topic string) (list []*peer) {
 
 // CloseTopic closes a topic's subscribers on all nodes, and counts them.
 func (n *Node) CloseTopic(ctx context.Context, topic string, code int, reason string) (closed int, reach server.Reach, err error) {
-	return n.closeAll(ctx, n.withTopic(topic), question{What: askCloseTopic, Topic: topic, Code: code, Reason: reason})
+	here := func() (int, error) { return n.server.CloseTopic(ctx, topic, code, reason) }
+	return n.closeAll(ctx, n.withTopic(topic), question{What: askCloseTopic, Topic: topic, Code: code, Reason: reason}, here)
 }
 
 // CloseUser closes a user's clients on all nodes, and counts them.
 func (n *Node) CloseUser(ctx context.Context, user string, code int, reason string) (closed int, reach server.Reach, err error) {
-	return n.closeAll(ctx, n.members.all(), question{What: askCloseUser, User: user, Code: code, Reason: reason})
+	here := func() (int, error) { return n.server.CloseUser(ctx, user, code, reason) }
+	return n.closeAll(ctx, n.members.all(), question{What: askCloseUser, User: user, Code: code, Reason: reason}, here)
 }
 
 // closeAll closes here and at some peers at once.
-func (n *Node) closeAll(ctx context.Context, to []*peer, q question) (closed int, reach server.Reach, err error) {
-	type here struct {
-		n   int
-		err error
-	}
-	mine := make(chan here, 1)
+func (n *Node) closeAll(ctx context.Context, to []*peer, q question, here func() (int, error)) (closed int, reach server.Reach, err error) {
+	done := make(chan struct{})
 	go func() {
-		var h here
-		if q.What == askCloseUser {
-			h.n, h.err = n.server.CloseUser(ctx, q.User, q.Code, q.Reason)
-		} else {
-			h.n, h.err = n.server.CloseTopic(ctx, q.Topic, q.Code, q.Reason)
-		}
-		mine <- h
+		defer close(done)
+		closed, err = here()
 	}()
 	answers, o := n.ask(ctx, to, q, closeWithin)
-	h := <-mine
-	closed = h.n
+	<-done
 	answers = o.failures(answers)
 	for _, r := range answers {
 		closed += r.Count
 	}
-	return closed, n.reach(o, 1+len(n.members.all())-len(to)+len(answers)), h.err
+	return closed, n.reach(o, 1+len(n.members.all())-len(to)+len(answers)), err
 }
 
 // UserClients lists up to limit clients of a user, those here first.

@@ -170,6 +170,9 @@ func (n *Node) heard(subject string, body []byte) {
 	case wasLost:
 		n.log.Info("a node is back", "node", h.Node)
 	}
+	if isNew || wasLost {
+		go n.learn(p)
+	}
 	if h.Answer || isNew {
 		_ = n.send(subject, n.heartbeat(false)) // if it does not arrive, the next one will
 	}

@@ -29,6 +29,10 @@ type Server interface {
 	CloseTopic(ctx context.Context, topic string, code int, reason string) (int, error)
 	UserClients(ctx context.Context, user string, limit int) ([]server.ClientInfo, error)
 	CloseUser(ctx context.Context, user string, code int, reason string) (int, error)
+	Revoke(ctx context.Context, r server.Revocation) (int, error)
+	RevokeAll(ctx context.Context, list []server.Revocation) (int, error)
+	Unrevoke(user, token string) bool
+	Revocations() []server.Revocation
 	Subscribers(ctx context.Context, topic string) (int, error)
 	Stats() server.Stats
 	Connected() int

@@ -221,6 +221,29 @@ func TestRevocation(t *testing.T) {
 	}
 }
 
+// TestRevokeAll: many revocations at a time close whom each of them would, and end at
+// the first that is none.
+func TestRevokeAll(t *testing.T) {
+	s, clock := knowing(t, Config{Loops: 2, TokenFrom: []string{TokenHeader, TokenMessage}})
+	old, younger, byID, other := s.dialAs("ada;iat=-10"), s.dialAs("ada;iat=10"), s.dialAs("eve;id=t1"), s.dialAs("bob;id=t2")
+	now := time.Unix(clock.Load(), 0)
+	list := []Revocation{{User: "ada", IssuedBefore: now}, {Token: "t1"}, {Token: "none"}, {}, {Token: "t2"}}
+	if n, err := s.RevokeAll(t.Context(), list); n != 2 || !errors.Is(err, ErrRevocation) {
+		t.Errorf("closed %d, %v", n, err)
+	}
+	old.closedWith(3000)
+	byID.closedWith(3000)
+	younger.alive()
+	other.alive()
+	if got := s.Revocations(); len(got) != 3 {
+		t.Errorf("%+v", got)
+	}
+	if n, err := s.RevokeAll(t.Context(), list[4:]); n != 1 || err != nil {
+		t.Errorf("closed %d, %v", n, err)
+	}
+	other.closedWith(3000)
+}
+
 // TestRevocationDuringHandshake: whoever is being looked at when a revocation comes is
 // found by the one or by the other.
 func TestRevocationDuringHandshake(t *testing.T) {

@@ -160,20 +160,22 @@ func (v *revocations) sweepLocked(now int64) {
 
 // covers says whether a token is revoked. Without revocations it costs one load.
 func (v *revocations) covers(who *Identity) bool {
-	if v.count.Load() == 0 {
-		return false
-	}
+	return v.count.Load() > 0 && v.match(tokenHash(who.TokenID), who.Subject, int64(seconds(who.Issued)))
+}
+
+// match is covers for a token by its hash, 0 if it has no id.
+func (v *revocations) match(token uint64, user string, issued int64) bool {
 	v.mu.RLock()
 	defer v.mu.RUnlock()
 	now := time.Now().Unix()
-	if who.TokenID != "" {
-		if r, ok := v.tokens[tokenHash(who.TokenID)]; ok && (r.until == 0 || r.until > now) {
+	if token != 0 {
+		if r, ok := v.tokens[token]; ok && (r.until == 0 || r.until > now) {
 			return true
 		}
 	}
-	if who.Subject != "" {
-		if r, ok := v.users[who.Subject]; ok && (r.until == 0 || r.until > now) {
-			return int64(seconds(who.Issued)) < r.before
+	if user != "" {
+		if r, ok := v.users[user]; ok && (r.until == 0 || r.until > now) {
+			return issued < r.before
 		}
 	}
 	return false
@@ -207,18 +209,45 @@ func (s *Server) Revoke(ctx context.Context, r Revocation) (closed int, err erro
 	if err := s.addRevocation(r); err != nil {
 		return 0, err
 	}
-	d := newDelivery(nil, All())
-	d.closing = &closing{code: statusUnauthorized, reason: errRevoked.Error(), why: ReasonRevoked}
 	if r.User != "" {
-		d.target = User(r.User)
 		before := r.IssuedBefore.Add(time.Second - 1).Unix()
-		d.closing.only = func(l *loop, slot uint32, _ *client) bool { return int64(l.idents.at(slot).issued) < before }
-	} else {
-		token := tokenHash(r.Token)
-		d.closing.only = func(l *loop, slot uint32, c *client) bool {
-			return c.is(flagKnown) && l.idents.at(slot).token == token
+		return s.closeRevoked(ctx, User(r.User), func(l *loop, slot uint32, _ *client) bool { return int64(l.idents.at(slot).issued) < before })
+	}
+	token := tokenHash(r.Token)
+	return s.closeRevoked(ctx, All(), func(l *loop, slot uint32, c *client) bool {
+		return c.is(flagKnown) && l.idents.at(slot).token == token
+	})
+}
+
+// RevokeAll is Revoke for many at a time, with one look at the clients. It ends at the
+// first that is not taken; those before it are in force.
+func (s *Server) RevokeAll(ctx context.Context, list []Revocation) (closed int, err error) {
+	for _, r := range list {
+		if err = r.check(); err == nil {
+			err = s.addRevocation(r)
+		}
+		if err != nil {
+			break
 		}
 	}
+	n, failed := s.closeRevoked(ctx, All(), func(l *loop, slot uint32, c *client) bool {
+		if !c.is(flagKnown) {
+			return false
+		}
+		id := l.idents.at(slot)
+		user := ""
+		if id.user != 0 {
+			user = string(l.names.of(id.user))
+		}
+		return s.revocations.match(id.token, user, int64(id.issued))
+	})
+	return n, cmp.Or(err, failed)
+}
+
+// closeRevoked closes those of a target whose token counts no more, and counts them.
+func (s *Server) closeRevoked(ctx context.Context, t Target, only func(*loop, uint32, *client) bool) (closed int, err error) {
+	d := newDelivery(nil, t)
+	d.closing = &closing{code: statusUnauthorized, reason: errRevoked.Error(), why: ReasonRevoked, only: only}
 	if err := s.publishWhenRoom(ctx, d); err != nil {
 		return 0, err
 	}
