@@ -21,7 +21,7 @@ type acceptor struct {
 	warned         time.Time
 	warnedStranger time.Time
 	sweeping       bool    // the server stops
-	rounds         int     // of the sweep
+	swept          int     // by the sweep, so far
 	tokens         float64 // of the handshake rate
 	refilled       time.Time
 	dealt          [][]newcomer // by loop, of the present batch
@@ -253,11 +253,11 @@ func (a *acceptor) tick(l *loop) {
 	l.server.backingOff.Store(false)
 }
 
-// sweepRounds bounds the batches that are accepted from each listener when the
-// server stops: as many as the longest queue holds. Closing a listener resets
-// those in its queue. A queue is served in order: after so many batches all who
-// were in it before the stop have their 503, however many come behind them.
-const sweepRounds = (1<<16)/acceptBatch + 1
+// longestQueue bounds how many are accepted for each listener when the server
+// stops. Closing a listener resets those in its queue. A queue is served in order:
+// after so many all who were in it before the stop have their 503, however many
+// come behind them.
+const longestQueue = 1 << 16
 
 // sweep refuses a batch of those in the queues. Once these are empty, or the
 // bound is reached, it closes the listeners.
@@ -266,7 +266,7 @@ func (a *acceptor) sweep(l *loop) {
 	for i := range a.listeners {
 		accepted += a.ready(l, i)
 	}
-	if a.rounds++; accepted == 0 || a.rounds >= sweepRounds {
+	if a.swept += accepted; accepted == 0 || a.swept >= len(a.listeners)*longestQueue {
 		a.close(l)
 	}
 }

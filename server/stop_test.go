@@ -102,7 +102,7 @@ func TestSweepEnds(t *testing.T) {
 	s.loops[0].post(func(l *loop) {
 		close(held)
 		<-release
-		l.accept.rounds = sweepRounds - 3 // the storm began long ago
+		l.accept.swept = longestQueue - 3*acceptBatch // the storm began long ago
 	})
 	<-held
 	queued := make([]*peer, 12*acceptBatch)
