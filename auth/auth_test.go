@@ -146,3 +146,46 @@ func FuzzVerify(f *testing.F) {
 		}
 	})
 }
+
+// TestHeaderKept: the header of the last good token is not read again for one that
+// begins with the same bytes, decides nothing else, and is not replaced by bad tokens.
+func TestHeaderKept(t *testing.T) {
+	stranger := []byte("another secret of enough bytes, but another")
+	v := newVerifier(Rules{}, key{id: "a", key: secret, method: jwtHS256}, key{id: "b", key: stranger, method: jwtHS256})
+	of := func(kid, subject string, key []byte) []byte {
+		token := jwt.NewWithClaims(jwt.SigningMethodHS256, jwt.MapClaims{"sub": subject})
+		token.Header["kid"] = kid
+		text, err := token.SignedString(key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return []byte(text)
+	}
+	for i, c := range []struct {
+		token []byte
+		kid   string // of the header that is kept afterwards
+		good  bool
+	}{
+		{of("b", "mallory", secret), "", false},
+		{of("a", "ada", secret), "a", true},
+		{of("a", "bob", secret), "a", true},
+		{of("a", "mallory", stranger), "a", false},
+		{of("b", "mallory", secret), "a", false},
+		{of("b", "cleo", stranger), "b", true},
+		{of("a", "mallory", stranger), "b", false},
+		{of("c", "mallory", secret), "b", false},
+		{of("a", "dora", secret), "a", true},
+	} {
+		before := v.header.Load()
+		if claims, err := v.Verify(c.token); (err == nil) != c.good {
+			t.Errorf("%d: %+v, %v; good: %v", i, claims, err, c.good)
+		}
+		kept := v.header.Load()
+		if kept != nil && kept.kid != c.kid || kept == nil && c.kid != "" {
+			t.Errorf("%d: header %+v is kept, want %q", i, kept, c.kid)
+		}
+		if before != nil && before.kid == c.kid && kept != before {
+			t.Errorf("%d: the header was read again", i)
+		}
+	}
+}

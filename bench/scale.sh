@@ -57,13 +57,15 @@ E
     echo "- {name: beats$i, kind: open, interval: $interval, duration: $beats}"
   done
 } >"$work/scale.yaml"
-# publish waits until all clients are connected, and then publishes once.
+# publish waits until all clients are connected, and some seconds for the processes to
+# come to rest, and then publishes once.
 publish() {
   local n=0
   until [ "$n" -ge "$clients" ]; do
     sleep 1
     n=$(curl -s "http://$admin/v1/nodes" | grep -o '"clients":[0-9]*' | awk -F: '{ n += $2 } END { print n + 0 }')
   done
+  sleep 5
   curl -s -d 'to all' "http://$admin/v1/publish?all" >"$work/publish"
 }
 if [ "$cluster" = 1 ]; then publish & fi

@@ -43,7 +43,7 @@ func (l *loop) authLimit(slot uint32, c *client) (which limit, at uint32) {
 // that, so that those whose tokens end together do not all come back together.
 func (s *Server) timeLeft(c *client, id *ident) time.Duration {
 	leeway := max(s.cfg.TokenLeeway, 0)
-	part := time.Duration(le.Uint16(c.id[10:])) * (leeway >> 16)
+	part := time.Duration(le.Uint16(c.id[tagAt+2:])) * (leeway >> 16) // of what is random in an id
 	return time.Unix(int64(id.expires), 0).Sub(s.wall()) + part
 }
 

@@ -80,6 +80,28 @@ func TestExpiryIsSpread(t *testing.T) {
 	}
 }
 
+// TestExpiryOfMany: of 100,000 clients whose tokens end in one second, as many go in each
+// second of the leeway, at a node of a cluster as well.
+func TestExpiryOfMany(t *testing.T) {
+	const n, seconds = 100_000, 30
+	for _, tagged := range []bool{false, true} {
+		var made ids
+		if tagged {
+			made.setTag(0xbeef)
+		}
+		s := &Server{cfg: Config{TokenLeeway: seconds * time.Second}, wall: func() time.Time { return time.Unix(0, 0) }}
+		var goes [seconds]int
+		for range n {
+			goes[s.timeLeft(&client{id: made.next()}, &ident{})/time.Second]++
+		}
+		for i, got := range goes { // 3,333, give or take 57
+			if got < 2900 || got > 3800 {
+				t.Errorf("tagged: %v; in second %d go %d of %d", tagged, i, got, n)
+			}
+		}
+	}
+}
+
 // TestUsers: a publish to users reaches all their clients and nobody else, over all
 // loops, and the books are right whatever comes and goes.
 func TestUsers(t *testing.T) {

@@ -10,15 +10,19 @@ import (
 // at (dispatch.Mux.Recall):
 //
 //  1. verify: its client is held, and it waits in loop.pooled.checks.
-//  2. nextCheck: a worker gets the first of them. Each loop has one at a time with
-//     the workers: more would take processors from loops, and workers from handlers.
-//     A Config.Authenticate, which may wait for others, has several.
-//  3. looked: the request goes on where it stopped, and the next is begun.
+//  2. nextCheck: a worker gets the first of them, some at once, for waking it and being
+//     woken by it costs a third of a look. Each loop has one worker at a time: more
+//     would take processors from loops, and workers from handlers. A
+//     Config.Authenticate, which may wait for others, has several, with one each.
+//  3. looked: the requests go on where they stopped, and the next are begun.
 
 const (
 	// checksAtOnce bounds the requests and handshakes of a loop that wait for this:
 	// beyond it the answer is code 10, or 503. It is some tenths of a second's work.
 	checksAtOnce = 4096
+	// checksTogether is how many a worker gets: the first of them waits for the last, for
+	// less than a millisecond.
+	checksTogether = 8
 	// hooksAtOnce is how many of them are with the workers if that may take long.
 	hooksAtOnce = 16
 )
@@ -70,11 +74,43 @@ func (l *loop) verify(a *dispatch.Action, out []byte) (_ []byte, held bool) {
 
 // nextCheck has workers look at the next tokens, unless enough are at it.
 func (l *loop) nextCheck() {
-	most := 1
+	most, together := 1, checksTogether
 	if l.server.cfg.Authenticate != nil {
-		most = hooksAtOnce
+		most, together = hooksAtOnce, 1
 	}
-	for l.pooled.looking < most && len(l.pooled.checks) > 0 {
+	for l.pooled.looking < most {
+		some := l.takeChecks(together)
+		if len(some) == 0 {
+			return
+		}
+		s := l.server
+		l.yield = true
+		l.pooled.looking++
+		if s.workers.Submit(func() {
+			for _, k := range some {
+				k.look(s)
+			}
+			l.post(func(l *loop) {
+				l.pooled.looking--
+				for _, k := range some {
+					k.looked(l)
+				}
+				l.nextCheck()
+			})
+		}) != nil { // in its turn: its client may be the one that is being fed
+			l.pooled.looking--
+			l.post(func(l *loop) {
+				for _, k := range some {
+					k.noWorker(l)
+				}
+			})
+		}
+	}
+}
+
+// takeChecks takes up to n of those that wait, and drops those that are over.
+func (l *loop) takeChecks(n int) (some []check) {
+	for len(some) < n && len(l.pooled.checks) > 0 {
 		k := l.pooled.checks[0]
 		l.pooled.checks[0] = nil
 		l.pooled.checks = l.pooled.checks[1:]
@@ -82,21 +118,9 @@ func (l *loop) nextCheck() {
 			k.drop(l)
 			continue
 		}
-		s := l.server
-		l.yield = true
-		l.pooled.looking++
-		if s.workers.Submit(func() {
-			k.look(s)
-			l.post(func(l *loop) {
-				l.pooled.looking--
-				k.looked(l)
-				l.nextCheck()
-			})
-		}) != nil { // in its turn: its client may be the one that is being fed
-			l.pooled.looking--
-			l.post(func(l *loop) { k.noWorker(l) })
-		}
+		some = append(some, k)
 	}
+	return some
 }
 
 func (k *job) over(*loop) bool { return k.ended.Load() } // the client left, or waited for too long
