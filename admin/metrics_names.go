@@ -80,6 +80,7 @@ var (
 	clusterUntold      = describe("wsd_cluster_untold_total", "Messages of clients to others that did not go to a node, once for each.")
 	clusterRefused     = describe("wsd_cluster_publishes_refused_total", "Messages of publishers over NATS that were wrong, and nobody waited for the answer.")
 	clusterDisconnects = describe("wsd_cluster_disconnects_total", "Times that the connection to NATS was lost.")
+	clusterUncounted   = describe("wsd_cluster_users_uncounted_total", "Times that the limit of a user was looked at without the clients of a node, since it did not answer.")
 	clusterSameName    = describe("wsd_cluster_same_name_total", "Heartbeats of other nodes with this node's name.")
 	clusterBehind      = describe("wsd_cluster_behind_messages", "Publishes of other nodes that have come and not begun.")
 	clusterBehindBytes = describe("wsd_cluster_behind_bytes", "Their bytes.")

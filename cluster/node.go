@@ -27,6 +27,9 @@ type Server interface {
 	Clients(ctx context.Context, cursor string, limit int) ([]server.ClientInfo, string, error)
 	CloseClient(ctx context.Context, id uuid.UUID, code int, reason string) bool
 	CloseTopic(ctx context.Context, topic string, code int, reason string) (int, error)
+	UserCount(name string) int
+	OldestOfUser(ctx context.Context, name string) (id uuid.UUID, age time.Duration, ok bool, err error)
+	Displace(ctx context.Context, id uuid.UUID) bool
 	UserClients(ctx context.Context, user string, limit int) ([]server.ClientInfo, error)
 	CloseUser(ctx context.Context, user string, code int, reason string) (int, error)
 	Revoke(ctx context.Context, r server.Revocation) (int, error)
@@ -68,6 +71,8 @@ type Node struct {
 	keys      keys
 	questions questions
 	door      door
+	counting  crew[counting]
+	thinning  crew[thinning]
 
 	requests requests
 	tags     tags

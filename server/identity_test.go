@@ -489,7 +489,7 @@ func TestUserMemory(t *testing.T) {
 	}
 	before := measure()
 	for slot := range uint32(n) {
-		if err := l.enroll(slot, l.clients.at(slot), &Identity{Subject: uuid.NewString(), Expires: time.Unix(2_000_000_000, 0)}); err != nil {
+		if _, err := l.enroll(slot, l.clients.at(slot), &Identity{Subject: uuid.NewString(), Expires: time.Unix(2_000_000_000, 0)}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -515,7 +515,7 @@ func BenchmarkEnroll(b *testing.B) {
 	who := &Identity{Subject: uuid.NewString(), TokenID: "t", Issued: time.Now(), Expires: time.Unix(2_000_000_000, 0)}
 	b.ReportAllocs()
 	for b.Loop() {
-		if err := l.enroll(slot, c, who); err != nil {
+		if _, err := l.enroll(slot, c, who); err != nil {
 			b.Fatal(err)
 		}
 		l.disown(slot, c)
