@@ -209,7 +209,7 @@ func (n *Node) reply(to string, q *question) {
 		if err != nil {
 			panic(err) // it is our own struct
 		}
-		if int64(len(body)) > n.link.most-1024 {
+		if int64(len(body)) > n.link.most.Load()-1024 {
 			return // it is not carried
 		}
 		_ = n.send(to, append(head(kindTold), body...)) // who asks sees that there is none
