@@ -7,6 +7,7 @@ package embed
 
 import (
 	"cmp"
+	"context"
 	"crypto/rand"
 	"crypto/tls"
 	"encoding/hex"
@@ -17,6 +18,7 @@ import (
 	"net/url"
 	"slices"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
@@ -33,8 +35,8 @@ type Config struct {
 	// there are none, and this server is for Clients alone.
 	Listen string
 	// Peers are addresses of other nodes, "host:port", of which one is enough: it tells
-	// of the others. A name is looked up again at each attempt, and one of its addresses
-	// taken that is not this server's own, as that of a headless service needs it.
+	// of the others. A name stands for all its addresses but this server's own, and is
+	// looked up again and again, as that of a headless service needs it.
 	Peers []string
 	// Known are further addresses of other nodes. A process that has taken over knows
 	// them from the older one, and need not wait until the others try again.
@@ -54,6 +56,10 @@ type Config struct {
 	WriteDeadline time.Duration
 	// Logger gets what goes wrong; nil means slog.Default().
 	Logger *slog.Logger
+
+	// For tests: where names are looked up, and how often.
+	lookup      func(ctx context.Context, host string) ([]string, error)
+	lookupEvery time.Duration
 }
 
 // user is the name that goes with the secret.
@@ -76,8 +82,13 @@ const (
 type Server struct {
 	cfg      Config
 	nats     *server.Server
+	base     *server.Options // as configured
 	log      *logger
 	password string
+	stopped  chan struct{}
+	stop     sync.Once
+
+	found []string // addresses of names that are routes; of follow
 }
 
 // Error says what kept the server from starting, or from finding others. Field is
@@ -95,7 +106,11 @@ func (e *Error) Unwrap() error { return e.Err }
 // Start starts a server and returns when it takes connections. Errors are of type
 // *Error.
 func Start(cfg Config) (*Server, error) {
-	s := &Server{cfg: cfg, log: &logger{log: cfg.Logger}, password: cfg.Secret}
+	s := &Server{cfg: cfg, log: &logger{log: cfg.Logger}, password: cfg.Secret, stopped: make(chan struct{})}
+	s.cfg.lookupEvery = cmp.Or(s.cfg.lookupEvery, lookupEvery)
+	if s.cfg.lookup == nil {
+		s.cfg.lookup = net.DefaultResolver.LookupHost
+	}
 	if s.log.log == nil {
 		s.log.log = slog.Default()
 	}
@@ -106,6 +121,7 @@ func Start(cfg Config) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
+	s.base = o.Clone()
 	if s.nats, err = server.NewServer(o); err != nil {
 		return nil, s.wrong(err)
 	}
@@ -125,6 +141,9 @@ func Start(cfg Config) (*Server, error) {
 	if err := s.failure(); err != nil {
 		s.nats.Shutdown()
 		return nil, err
+	}
+	if len(s.cfg.names()) > 0 {
+		go s.follow()
 	}
 	return s, nil
 }
@@ -211,11 +230,7 @@ func (s *Server) routes() ([]*url.URL, error) {
 		if _, _, err := split(address); err != nil {
 			return nil, &Error{"Peers", address, err}
 		}
-		u := &url.URL{Scheme: "nats", Host: address}
-		if s.cfg.Secret != "" {
-			u.User = url.UserPassword(user, s.cfg.Secret)
-		}
-		list = append(list, u)
+		list = append(list, s.route(address))
 	}
 	return list, nil
 }
@@ -273,5 +288,6 @@ func (s *Server) Refused() error { return s.log.refusal() }
 
 // Stop ends the server. What it has taken from inside the process is sent first.
 func (s *Server) Stop() {
+	s.stop.Do(func() { close(s.stopped) })
 	s.nats.Shutdown()
 }
