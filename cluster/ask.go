@@ -47,6 +47,7 @@ const (
 
 	askUsers    = "users"    // how many clients each of some users has
 	askOldest   = "oldest"   // of a user's clients, and how many there are
+	askThin     = "thin"     // have a user's clients be no more than so many
 	askDisplace = "displace" // close one for a newer one of its user
 )
 
@@ -247,6 +248,8 @@ func (n *Node) find(ctx context.Context, q *question) *reply {
 		r.Counts = n.userCounts(q.Users)
 	case askOldest:
 		r.Oldest, r.Count = n.oldestHere(ctx, q.User), n.server.UserCount(q.User)
+	case askThin:
+		n.thin(thinning{q.User, q.Limit, true})
 	case askDisplace:
 		r.Found = n.server.Displace(ctx, q.Client)
 	case askTopic:

@@ -72,7 +72,7 @@ type Node struct {
 	questions questions
 	door      door
 	counting  crew[counting]
-	thinning  crew[thinning]
+	thinning  [thinsAt]crew[thinning] // by user
 
 	requests requests
 	tags     tags

@@ -1,11 +1,12 @@
 package cluster
 
 import (
-	"bytes"
 	"context"
+	"encoding/binary"
 	"sync"
 	"time"
 
+	"github.com/cespare/xxhash/v2"
 	"github.com/google/uuid"
 )
 
@@ -16,7 +17,9 @@ import (
 //
 // With RefuseNew the handshake waits for the answers (CountUser). With CloseOldest it
 // does not: if there are too many, the oldest of all is looked for and closed, again
-// and again until there are not (ThinUser). Both cost who has no such limit nothing.
+// and again until there are not (ThinUser). For each user one node does that, the same
+// for all: two at a time, which do not see the ages alike, could close each other's and
+// leave none. Both cost who has no such limit nothing.
 //
 // A node that does not answer within Config.SubscribeWait is left out, and that is
 // counted: its clients of the user may be too many until the user comes again.
@@ -27,8 +30,8 @@ const (
 	usersAt   = 1000
 	userBytes = 64 << 10
 	// countsAt is how many such questions are under way at a time: one as soon as
-	// there is a user, and a second when it is a crowd. thinsAt is how many users'
-	// oldest clients are looked for.
+	// there is a user, and a second when it is a crowd. thinsAt is for how many users a
+	// node looks for the oldest client.
 	countsAt = 2
 	thinsAt  = 8
 	// usersWaiting bounds how many users wait for either. Who comes then is not counted
@@ -36,9 +39,6 @@ const (
 	usersWaiting = 1 << 16
 	// thinRounds is how many clients of a user are closed for one newcomer.
 	thinRounds = 64
-	// alike is how far ages have to differ for one client to be the older: two nodes
-	// that look at the same time have to find the same one.
-	alike = 100 * time.Millisecond
 )
 
 // counting is a user whose clients at other nodes are to be counted.
@@ -51,6 +51,7 @@ type counting struct {
 type thinning struct {
 	user  string
 	limit int
+	asked bool // by another node: it is not passed on
 }
 
 // crew does what is put to it on goroutines that end when there is nothing left.
@@ -153,14 +154,38 @@ func (n *Node) ThinUser(user string, limit int) {
 		if elsewhere == 0 || elsewhere+n.server.UserCount(user) <= limit {
 			return
 		}
-		if !n.thinning.put(thinning{user, limit}, thinsAt, func([]thinning) int { return 1 }, n.thinUsers) {
-			n.count.uncounted.Add(1)
-		}
+		n.thin(thinning{user: user, limit: limit})
 	})
+}
+
+// thinnerOf is the node that looks for the oldest client of a user; nil: this one.
+func (n *Node) thinnerOf(user string) (first *peer) {
+	score := func(life uint64) uint64 {
+		return xxhash.Sum64(append(binary.LittleEndian.AppendUint64(nil, life), user...))
+	}
+	most := score(n.life)
+	for _, p := range n.members.all() {
+		if s := score(p.life); s > most && n.standing(p) == fine {
+			first, most = p, s
+		}
+	}
+	return first
+}
+
+// thin closes the oldest clients of a user, one after the other, or has that done. What
+// is for one user is done one after the other, too.
+func (n *Node) thin(t thinning) {
+	c := &n.thinning[xxhash.Sum64String(t.user)%thinsAt]
+	if !c.put(t, 1, func(list []thinning) int { return len(list) }, n.thinUsers) {
+		n.count.uncounted.Add(1)
+	}
 }
 
 func (n *Node) thinUsers(list []thinning) {
 	for _, t := range list {
+		if !t.asked && n.passOn(t) {
+			continue
+		}
 		for range thinRounds {
 			if !n.thinOnce(n.alive(), t.user, t.limit) {
 				break
@@ -169,22 +194,21 @@ func (n *Node) thinUsers(list []thinning) {
 	}
 }
 
+// passOn has the node do it whose user that is. It reports false if that is this one,
+// or does not answer.
+func (n *Node) passOn(t thinning) bool {
+	p := n.thinnerOf(t.user)
+	if p == nil {
+		return false
+	}
+	answers, _ := n.ask(n.alive(), []*peer{p}, question{What: askThin, User: t.user, Limit: t.limit}, n.cfg.SubscribeWait)
+	return len(answers) > 0 && answers[0].Error == ""
+}
+
 // oldest is the client of a user that came first to a node.
 type oldest struct {
 	Client uuid.UUID     `json:"client"`
 	Age    time.Duration `json:"age_ns"`
-}
-
-// before says that o came before other, or, if that cannot be told, that its id does:
-// all nodes have to say the same.
-func (o *oldest) before(other *oldest) bool {
-	switch {
-	case other == nil:
-		return true
-	case o.Age > other.Age+alike, other.Age > o.Age+alike:
-		return o.Age > other.Age
-	}
-	return bytes.Compare(o.Client[:], other.Client[:]) < 0
 }
 
 // thinOnce closes the oldest client of a user who has more than limit at all nodes
@@ -196,7 +220,7 @@ func (n *Node) thinOnce(ctx context.Context, user string, limit int) bool {
 	first, at := n.oldestHere(ctx, user), (*peer)(nil)
 	for _, r := range answers {
 		total += r.Count
-		if r.Oldest != nil && r.Oldest.before(first) {
+		if r.Oldest != nil && (first == nil || r.Oldest.Age > first.Age) {
 			first, at = r.Oldest, r.peer
 		}
 	}
