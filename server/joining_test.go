@@ -168,3 +168,18 @@ func TestDisplace(t *testing.T) {
 	}
 	s.closed(ReasonUserLimit, uint64(len(peers)))
 }
+
+// TestHandshakeWaitsInVain: a newcomer whose time is over while it waits is not known
+// any more, nor are its topics; an answer that comes later is nobody's.
+func TestHandshakeWaitsInVain(t *testing.T) {
+	f, s := knowingCluster(t, Config{HandshakeTimeout: time.Second})
+	p := s.join("ada;topics=a")
+	f.waits(t, 1)
+	if r := p.response(); r.StatusCode != 408 {
+		t.Errorf("after its time: %s", r.Status)
+	}
+	s.until("nobody is left", func(st Stats) bool { return st.Users == 0 && st.Topics == 0 })
+	f.letKnow()
+	p.Close()
+	s.until("it is gone", func(st Stats) bool { return st.Clients.Connected == 0 })
+}
