@@ -172,7 +172,7 @@ func TestDisplace(t *testing.T) {
 // TestHandshakeWaitsInVain: a newcomer whose time is over while it waits is not known
 // any more, nor are its topics; an answer that comes later is nobody's.
 func TestHandshakeWaitsInVain(t *testing.T) {
-	f, s := knowingCluster(t, Config{HandshakeTimeout: time.Second})
+	f, s := knowingCluster(t, Config{HandshakeTimeout: time.Second, CloseTimeout: 5 * time.Minute})
 	p := s.join("ada;topics=a")
 	f.waits(t, 1)
 	if r := p.response(); r.StatusCode != 408 {
