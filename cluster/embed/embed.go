@@ -218,6 +218,11 @@ func (s *Server) mesh() (c server.ClusterOpts, err error) {
 	if s.cfg.Secret != "" {
 		c.Username, c.Password, c.AuthTimeout = user, s.cfg.Secret, 5
 	}
+	if ip := net.ParseIP(host); ip != nil && !ip.IsUnspecified() {
+		// Else the others tell of this server by the address that its connections come
+		// from, where it may not listen.
+		c.Advertise = net.JoinHostPort(host, "0") // the port is where it listens
+	}
 	return c, nil
 }
 

@@ -104,6 +104,17 @@ func testNames(t *testing.T, secured bool) {
 	routes(t, a, 2)
 }
 
+// TestAdvertise: a server is found by hearsay where it listens, wherever its own
+// connections come from.
+func TestAdvertise(t *testing.T) {
+	a := start(t, Config{Listen: "127.0.9.1:0"})
+	for range 3 {
+		start(t, Config{Listen: "127.0.9.2:0", Peers: []string{a.Addr()}})
+	}
+	b := start(t, Config{Listen: "127.0.9.3:0", Peers: []string{a.Addr()}})
+	routes(t, b, 4)
+}
+
 // routeIDs are the servers that s is connected to.
 func routeIDs(t *testing.T, s *Server) (list []string) {
 	t.Helper()
