@@ -73,7 +73,7 @@ var (
 	clusterNodes       = describe("wsd_cluster_nodes", "Other nodes of the cluster, by state: ready, joining, draining, moving, suspect (not heard of for 3 s), dead (6 s).", "state")
 	clusterConnected   = describe("wsd_cluster_connected", "Whether there is a connection to NATS.")
 	clusterMissing     = describe("wsd_cluster_missing_total", "Answers of other nodes that did not come, by why: no_answer, behind, moving, gone, partitioned.", "why")
-	clusterLate        = describe("wsd_cluster_interest_late_total", "Subscribes that were answered before all nodes knew of them.")
+	clusterLate        = describe("wsd_cluster_interest_late_total", "Subscribes, and handshakes with topics, that were answered before all nodes knew of them.")
 	clusterStale       = describe("wsd_cluster_stale_messages_total", "Publishes of other nodes that came twice, or after younger ones, and were left out.")
 	clusterUnknown     = describe("wsd_cluster_unknown_messages_total", "Messages of other nodes that this version does not know.")
 	clusterDropped     = describe("wsd_cluster_dropped_total", "Messages of other nodes, or for them, that were dropped for want of room here.")
