@@ -166,6 +166,7 @@ func (n *Node) heard(subject string, body []byte) {
 	n.checkVersion(p, h.Interest) // before it counts as reached
 	n.heardFrom(p)
 	p.heard.Store(true)
+	n.heardBeat()
 	switch {
 	case isNew:
 		n.log.Info("a node is here", "node", h.Node, "version", h.Version)

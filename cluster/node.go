@@ -77,6 +77,7 @@ type Node struct {
 	requests requests
 	tags     tags
 	state    atomic.Int32
+	beats    chan struct{} // holds a token when another node's has come
 	count    counts
 }
 
@@ -96,6 +97,7 @@ func New(cfg Config, s Server) (*Node, error) {
 	n.subject = n.subjectOf(n.name, n.life)
 	n.tags.draw(binary.LittleEndian.Uint16(b[8:]))
 	n.session.Store(newSession())
+	n.beats = make(chan struct{}, 1)
 	n.members.init()
 	n.requests.init()
 	n.inbox.init()

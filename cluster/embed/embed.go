@@ -66,9 +66,10 @@ type Config struct {
 const user = "wsd"
 
 // How a peer that is not there is noticed, and what a slow one may have pending.
-// With NATS's own values a cut is noticed after minutes.
+// With NATS's own values a cut is noticed after minutes. Each ping wakes two idle
+// processes, and so does its answer.
 const (
-	pingInterval  = 2 * time.Second
+	pingInterval  = 3 * time.Second
 	pingsOut      = 2
 	writeDeadline = 2 * time.Second
 	maxPending    = 16 << 20
@@ -179,7 +180,6 @@ func (s *Server) options() (*server.Options, error) {
 	o := &server.Options{
 		ServerName: s.cfg.Name + "-" + random()[:8], Host: "127.0.0.1", Port: server.RANDOM_PORT, Username: user, Password: s.password,
 		NoSigs: true, NoSystemAccount: true, NoLog: true, MaxPayload: int32(s.cfg.MaxPayload), MaxPending: maxPending, WriteDeadline: cmp.Or(s.cfg.WriteDeadline, writeDeadline),
-		PingInterval: pingInterval, MaxPingsOut: pingsOut,
 		// A slow node must not slow down those who send to it.
 		NoFastProducerStall: true,
 	}
@@ -212,7 +212,9 @@ func (s *Server) mesh() (c server.ClusterOpts, err error) {
 	if err != nil {
 		return c, &Error{"Listen", s.cfg.Listen, err}
 	}
-	c = server.ClusterOpts{Name: s.cfg.Cluster, Host: host, Port: port, PoolSize: 1, ConnectRetries: routeRetries,
+	// One connection to each other server: with a pool, even of one, there is a second
+	// for an account that nobody uses, with pings of its own.
+	c = server.ClusterOpts{Name: s.cfg.Cluster, Host: host, Port: port, PoolSize: -1, ConnectRetries: routeRetries,
 		PingInterval: pingInterval, MaxPingsOut: pingsOut, WriteDeadline: writeDeadline, TLSConfig: s.cfg.TLS, TLSTimeout: 5,
 		Compression: server.CompressionOpts{Mode: server.CompressionOff}}
 	if s.cfg.Secret != "" {
