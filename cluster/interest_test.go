@@ -148,6 +148,7 @@ func TestInterestMemory(t *testing.T) {
 // TestStaleSnapshot: what a node said of its interest before it was asked again is not
 // taken for the answer, however late it comes.
 func TestStaleSnapshot(t *testing.T) {
+	t.Parallel()
 	shop := startShop(t, 2)
 	p, i := shop[0].members.all()[0], &shop[1].interest
 	eventually(t, "the interest is known", func() bool { return p.view.Load() != nil })
@@ -173,6 +174,7 @@ func TestStaleSnapshot(t *testing.T) {
 // TestOlderWant: a program that does not number what it wants gets an answer that it
 // reads, and one that does not know of numbers is read.
 func TestOlderWant(t *testing.T) {
+	t.Parallel()
 	shop := startShop(t, 2)
 	p, n := shop[0].members.all()[0], shop[1].Node
 	eventually(t, "the interest is known", func() bool { return p.view.Load() != nil })

@@ -25,6 +25,7 @@ func external(t *testing.T, address string, most int) *embed.Server {
 // One that takes the place of a better one ends nothing: clients are served on, and
 // what fits is published.
 func TestSmallPayload(t *testing.T) {
+	t.Parallel()
 	small := external(t, "127.0.0.1:0", 64<<10)
 	_, err := tryNode(t, Config{Node: "n0", URL: "nats://" + small.ClientsAddr()}, server.Config{})
 	var e *PayloadError

@@ -77,6 +77,7 @@ func everywhere(list []*member, user string) (n int) {
 // TestRefuseOverAll: one more than a user may have, over all nodes, is refused at
 // whatever node it comes, and let in when another one has left.
 func TestRefuseOverAll(t *testing.T) {
+	t.Parallel()
 	shop := startKnowing(t, 3, byQuery(3, server.RefuseNew))
 	var conns []net.Conn
 	for _, m := range shop {
@@ -109,6 +110,7 @@ func TestRefuseOverAll(t *testing.T) {
 // TestRefuseRace: however many come at one moment at all nodes, no more are let in
 // than may.
 func TestRefuseRace(t *testing.T) {
+	t.Parallel()
 	shop := startKnowing(t, 3, byQuery(4, server.RefuseNew))
 	for round := range 5 {
 		user := fmt.Sprint("u", round)
@@ -126,6 +128,7 @@ func TestRefuseRace(t *testing.T) {
 // TestCloseOldestOverAll: the newest wins, at whatever node it comes, and the oldest of
 // all nodes goes.
 func TestCloseOldestOverAll(t *testing.T) {
+	t.Parallel()
 	shop := startKnowing(t, 3, byQuery(2, server.CloseOldest))
 	var conns []net.Conn
 	for i := range 9 {
@@ -152,6 +155,7 @@ func TestCloseOldestOverAll(t *testing.T) {
 // TestCloseOldestRace: those that come at one moment at all nodes are thinned to as
 // many as may be, and not to none.
 func TestCloseOldestRace(t *testing.T) {
+	t.Parallel()
 	shop := startKnowing(t, 3, byQuery(1, server.CloseOldest))
 	var wg sync.WaitGroup
 	for i := range 30 {
@@ -170,6 +174,7 @@ func TestCloseOldestRace(t *testing.T) {
 // TestLimitWithoutAnswer: a node that does not answer holds nobody up for longer than
 // SubscribeWait, and is counted.
 func TestLimitWithoutAnswer(t *testing.T) {
+	t.Parallel()
 	shop := startKnowing(t, 2, byQuery(1, server.RefuseNew))
 	shop[0].cfg.SubscribeWait = 100 * time.Millisecond
 	if _, status := enter(t, shop[1], "user=ada"); status != 101 {
@@ -192,6 +197,7 @@ func TestLimitWithoutAnswer(t *testing.T) {
 // TestTokenTopicsReached: once the handshake is answered, a message published at
 // another node arrives at a client whose token has the topic, each time.
 func TestTokenTopicsReached(t *testing.T) {
+	t.Parallel()
 	shop := startKnowing(t, 3, byQuery(0, ""))
 	for i := range 200 {
 		topic := fmt.Sprint("topic-", i)
