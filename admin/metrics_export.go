@@ -135,7 +135,7 @@ func (e export) cluster(c server.ClusterStats) {
 		e.gauge(clusterRTT, seconds, name)
 	}
 	for d, n := range map[*prometheus.Desc]uint64{clusterLate: c.Late, clusterStale: c.Stale, clusterUnknown: c.Unknown, clusterDropped: c.Dropped,
-		clusterUntold: c.Untold, clusterRefused: c.Refused, clusterDisconnects: c.Disconnects, clusterSameName: c.SameName} {
+		clusterUntold: c.Untold, clusterRefused: c.Refused, clusterDisconnects: c.Disconnects, clusterSameName: c.SameName, clusterUncounted: c.Uncounted} {
 		e.counter(d, n)
 	}
 	e.gauge(clusterConnected, float64(bit(c.Connected)))

@@ -19,6 +19,7 @@ type question struct {
 	Client uuid.UUID `json:"client,omitzero"`
 	Topic  string    `json:"topic,omitempty"`
 	User   string    `json:"user,omitempty"`
+	Users  []string  `json:"users,omitempty"`
 	Token  string    `json:"token,omitempty"`
 	Code   int       `json:"code,omitempty"`
 	Reason string    `json:"reason,omitempty"`
@@ -43,6 +44,11 @@ const (
 	askRevoke      = "revoke"
 	askUnrevoke    = "unrevoke"
 	askRevocations = "revocations" // those behind one
+
+	askUsers    = "users"    // how many clients each of some users has
+	askOldest   = "oldest"   // of a user's clients, and how many there are
+	askThin     = "thin"     // have a user's clients be no more than so many
+	askDisplace = "displace" // close one for a newer one of its user
 )
 
 // reply is the answer to a question.
@@ -58,6 +64,9 @@ type reply struct {
 	Stats  json.RawMessage     `json:"stats,omitempty"`
 
 	Revocations []server.Revocation `json:"revocations,omitempty"`
+
+	Counts []int   `json:"counts,omitempty"`
+	Oldest *oldest `json:"oldest,omitempty"`
 
 	took time.Duration // there and back
 	peer *peer         // who answered
@@ -174,7 +183,7 @@ func (n *Node) asked(m *nats.Msg) {
 		return
 	}
 	switch q.What {
-	case askClose, askCloseTopic, askCloseUser, askRevoke:
+	case askClose, askCloseTopic, askCloseUser, askRevoke, askDisplace:
 		if !n.inbox.put(arrival{m: m, at: time.Now(), ask: q}) {
 			n.count.dropped.Add(1) // who asks will see that there is no answer
 		}
@@ -201,7 +210,7 @@ func (n *Node) reply(to string, q *question) {
 		if err != nil {
 			panic(err) // it is our own struct
 		}
-		if int64(len(body)) > n.link.most-1024 {
+		if int64(len(body)) > n.link.most.Load()-1024 {
 			return // it is not carried
 		}
 		_ = n.send(to, append(head(kindTold), body...)) // who asks sees that there is none
@@ -235,6 +244,14 @@ func (n *Node) find(ctx context.Context, q *question) *reply {
 		r.Found = n.server.Unrevoke(q.User, q.Token)
 	case askRevocations:
 		r.Revocations = n.revocations(q.Revocation)
+	case askUsers:
+		r.Counts = n.userCounts(q.Users)
+	case askOldest:
+		r.Oldest, r.Count = n.oldestHere(ctx, q.User), n.server.UserCount(q.User)
+	case askThin:
+		n.thin(thinning{q.User, q.Limit, true})
+	case askDisplace:
+		r.Found = n.server.Displace(ctx, q.Client)
 	case askTopic:
 		r.Count, err = n.server.Subscribers(ctx, q.Topic)
 	case askStats:

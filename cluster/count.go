@@ -12,6 +12,7 @@ type counts struct {
 	untold      atomic.Uint64 // times that what a client said did not go to a node
 	refused     atomic.Uint64 // messages over NATS that were wrong, and nobody waited for the answer
 	late        atomic.Uint64 // subscribes that were answered before all others knew
+	uncounted   atomic.Uint64 // times that a user's limit was looked at without the clients of all nodes
 	sameName    atomic.Uint64 // heartbeats of another node with this one's name
 
 	noAnswer, behind, moving, gone, partitioned atomic.Uint64 // answers of others that did not come

@@ -41,8 +41,8 @@
 //	           last client, nanoseconds from its arrival to this answer
 //	delta      u64 life, u64 version before, u64 version after, and to the end: uvarint 2·bucket + opened
 //	seen       u64 life of the sender, u64 version: a delta or a snapshot has come
-//	snapshot   u64 life, u64 version, u8 bits; the rest is the bitmap
-//	want       u64 life: send me your snapshot
+//	snapshot   u64 life, u64 version, u8 bits, the bitmap; u64 number of the want, if it had one
+//	want       u64 life, u64 number: send me your snapshot
 //	ask, told  JSON (ask.go): questions that are not in a hurry, and their answers
 //
 // A node drops what has a version or a kind that it does not know. A new field of JSON,

@@ -73,11 +73,43 @@ func (n *Node) join(ctx context.Context) error {
 // tend does what time brings: heartbeats, and an end for what is over.
 func (n *Node) tend() {
 	for n.alive().Err() == nil {
-		wait(n.alive(), heartbeatEvery*4/5+rand.N(heartbeatEvery*2/5))
+		wait(n.alive(), heartbeatEvery*4/5)
+		n.awaitBeat(heartbeatEvery/10 + rand.N(heartbeatEvery*3/10))
 		n.beat(false)
 		n.forget()
 		n.closeIdle()
 		n.requests.checkAll()
+	}
+}
+
+// togetherUpTo is how many other nodes there may be for heartbeats to come together.
+const togetherUpTo = 8
+
+// awaitBeat waits for the time of the next heartbeat, which is that of another node's if
+// there are few: waking costs an idle process more than what it does then. Of many,
+// a burst would be in the way of what else there is to do.
+func (n *Node) awaitBeat(most time.Duration) {
+	select {
+	case <-n.beats: // it came long ago
+	default:
+	}
+	late := time.NewTimer(most)
+	defer late.Stop()
+	select {
+	case <-late.C:
+	case <-n.beats:
+	case <-n.alive().Done():
+	}
+}
+
+// heardBeat is for a heartbeat of another node.
+func (n *Node) heardBeat() {
+	if len(n.members.all()) > togetherUpTo {
+		return
+	}
+	select {
+	case n.beats <- struct{}{}:
+	default:
 	}
 }
 

@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"encoding/binary"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -44,7 +45,14 @@ type interest struct {
 	since   map[uint32]uint64 // version that opens a bucket which not all others know of
 	known   uint64            // version that all others knew when somebody looked last
 	waiters []waiter          // in the order of their versions
-	wanted  []string          // subjects of nodes that want a snapshot
+	wanted  []wanted          // snapshots that other nodes want
+}
+
+// wanted is a snapshot that a node wants. The number tells it which want was answered.
+type wanted struct {
+	subject  string
+	number   uint64
+	numbered bool // older programs do not number them
 }
 
 type closing struct {
@@ -162,8 +170,12 @@ func (n *Node) announceNow() {
 		_ = n.send(n.all, delta) // who does not get it sees it by the heartbeat's version
 	}
 	i.sent.Store(version)
-	for _, subject := range to {
-		_ = n.send(subject, snapshot) // it asks again
+	for _, w := range to {
+		body := snapshot
+		if w.numbered {
+			body = binary.LittleEndian.AppendUint64(slices.Clip(snapshot), w.number)
+		}
+		_ = n.send(w.subject, body) // it asks again
 	}
 }
 

@@ -1,12 +1,15 @@
 package cluster
 
 import (
+	"encoding/binary"
 	"fmt"
 	"os"
 	"runtime"
 	"strconv"
 	"testing"
 	"time"
+
+	"github.com/nats-io/nats.go"
 
 	"wsd/server"
 )
@@ -140,4 +143,58 @@ func TestInterestMemory(t *testing.T) {
 		t.Errorf("a million topics take %d bytes more", grown)
 	}
 	runtime.KeepAlive(names)
+}
+
+// TestStaleSnapshot: what a node said of its interest before it was asked again is not
+// taken for the answer, however late it comes.
+func TestStaleSnapshot(t *testing.T) {
+	t.Parallel()
+	shop := startShop(t, 2)
+	p, i := shop[0].members.all()[0], &shop[1].interest
+	eventually(t, "the interest is known", func() bool { return p.view.Load() != nil })
+	i.mu.Lock()
+	data := binary.LittleEndian.AppendUint64(i.snapshotLocked(shop[1].life), p.wanted.Load())
+	stale := &nats.Msg{Subject: shop[0].subject, Reply: shop[1].subject, Data: data}
+	i.mu.Unlock()
+	dial(t, shop[1], "late")
+	eventually(t, "it is told", func() bool { return i.unreached.Load() == 0 })
+	i.mu.Lock() // it does not answer
+	shop[0].doubt(p)
+	shop[0].whole(stale)
+	if !shop[0].wants(p, []string{"late"}) {
+		t.Error("the old snapshot was taken for the answer: what is published does not go there")
+	}
+	i.mu.Unlock()
+	eventually(t, "the answer has come", func() bool { v := p.view.Load(); return v != nil && v.version.Load() == i.sent.Load() })
+	if shop[0].wants(p, []string{"nobody has it"}) || !shop[0].wants(p, []string{"late"}) {
+		t.Error("the interest is not what it was")
+	}
+}
+
+// TestOlderWant: a program that does not number what it wants gets an answer that it
+// reads, and one that does not know of numbers is read.
+func TestOlderWant(t *testing.T) {
+	t.Parallel()
+	shop := startShop(t, 2)
+	p, n := shop[0].members.all()[0], shop[1].Node
+	eventually(t, "the interest is known", func() bool { return p.view.Load() != nil })
+	sub, err := shop[0].link.conn.Load().SubscribeSync(shop[0].prefix + "older")
+	if err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the subscription is known at the other node", func() bool {
+		n.want(&nats.Msg{Reply: sub.Subject, Data: binary.LittleEndian.AppendUint64(head(kindWant), 7)})
+		_, err = sub.NextMsg(50 * time.Millisecond)
+		return err == nil
+	})
+	n.want(&nats.Msg{Reply: sub.Subject, Data: binary.LittleEndian.AppendUint64(head(kindWant), 7)})
+	m, err := sub.NextMsg(10 * time.Second)
+	if err != nil || len(m.Data) != 2+8+8+1+buckets/8 {
+		t.Fatalf("the older program gets %d bytes, %v", len(m.Data), err)
+	}
+	p.view.Store(nil)
+	shop[0].whole(&nats.Msg{Reply: shop[1].subject, Data: m.Data})
+	if p.view.Load() == nil {
+		t.Error("the snapshot of an older program is not taken")
+	}
 }

@@ -21,12 +21,9 @@ type link struct {
 	embed Embedded // nil: an external server
 	stop  func()   // ends it, once
 	in    chan *nats.Msg
-	most  int64                     // bytes that one message may have
+	most  atomic.Int64              // bytes that one message may have
 	taken atomic.Pointer[heartbeat] // of a node that had our name when we came
 }
-
-// overhead is what a message has beside its data, at most: a thousand topics, or so.
-const overhead = 256 << 10
 
 // connect makes the connection, whose later ends are repaired by itself.
 func (n *Node) connect() error {
@@ -50,16 +47,21 @@ func (n *Node) connect() error {
 	}
 	conn, err := nats.Connect(url, append(options, n.cfg.Options...)...)
 	if err == nil {
-		err = n.subscribe(conn)
+		if err = n.subscribe(conn); err == nil {
+			err = n.checkPayload(conn)
+		}
 	}
 	if err != nil {
 		if conn != nil {
 			conn.Close()
 		}
 		l.stopEmbedded()
+		if small, ok := errors.AsType[*PayloadError](err); ok {
+			return small
+		}
 		return &ConnectError{URL: n.cfg.URL, Err: err}
 	}
-	l.most = conn.MaxPayload()
+	n.notePayload(conn)
 	l.conn.Store(conn)
 	l.up.Store(true)
 	return nil
@@ -86,7 +88,7 @@ func (n *Node) options() []nats.Option {
 		nats.Timeout(2 * time.Second),
 		nats.CustomInboxPrefix(n.prefix + "r"),
 		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) { n.parted(err) }),
-		nats.ReconnectHandler(func(*nats.Conn) { n.rejoined() }),
+		nats.ReconnectHandler(n.rejoined),
 		nats.ErrorHandler(n.failed),
 	}
 }
@@ -156,7 +158,8 @@ func (n *Node) parted(err error) {
 
 // rejoined notes that NATS is back. What was said meanwhile went past us: everybody's
 // interest has to be asked for.
-func (n *Node) rejoined() {
+func (n *Node) rejoined(conn *nats.Conn) {
+	n.notePayload(conn)
 	n.link.up.Store(true)
 	n.log.Info("connected to NATS again")
 	n.doubtAll()

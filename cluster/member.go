@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"encoding/json"
+	"math/rand/v2"
 	"slices"
 	"strings"
 	"sync"
@@ -58,8 +59,9 @@ type peer struct {
 	warned atomic.Bool // the log knows that it is gone
 	heard  atomic.Bool // since this node is connected
 
-	view  atomic.Pointer[view] // what it is interested in; nil: perhaps in everything
-	acked atomic.Uint64        // version of our interest that it knows
+	view   atomic.Pointer[view] // what it is interested in; nil: perhaps in everything
+	wanted atomic.Uint64        // number of the want whose answer counts
+	acked  atomic.Uint64        // version of our interest that it knows
 
 	moved atomic.Int64 // Node.now when it said that it moves
 
@@ -164,6 +166,7 @@ func (n *Node) heard(subject string, body []byte) {
 	n.checkVersion(p, h.Interest) // before it counts as reached
 	n.heardFrom(p)
 	p.heard.Store(true)
+	n.heardBeat()
 	switch {
 	case isNew:
 		n.log.Info("a node is here", "node", h.Node, "version", h.Version)
@@ -189,6 +192,7 @@ func (n *Node) meet(h *heartbeat, subject string) (p *peer, isNew bool) {
 	p = &peer{name: h.Node, life: h.Life, subject: subject}
 	p.seen.Store(int64(n.now()))
 	p.told.Store(h)
+	p.wanted.Store(rand.Uint64())         // an older process of this life may have wanted something, too
 	p.acked.Store(n.interest.sent.Load()) // what was said before it came does not matter: it has no view of us
 	m.of[h.Life] = p
 	m.publishLocked()

@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"fmt"
 	"slices"
 	"testing"
 	"time"
@@ -99,5 +100,31 @@ func TestForget(t *testing.T) {
 		if r := publishAt(t, shop[0], server.All(), "x"); r.Reach.Complete != c.gone {
 			t.Errorf("silent for %v: %+v", c.silent, r.Reach)
 		}
+	}
+}
+
+// TestBeatsTogether: the heartbeat of another node brings this one's, if there are few.
+func TestBeatsTogether(t *testing.T) {
+	n := startNode(t, Config{Node: "n1", Embed: embedOn("127.0.0.1:0")}, server.Config{}).Node
+	n.session.Load().end() // nobody else waits
+	n.working.Wait()
+	n.session.Store(newSession())
+	beaten := make(chan struct{})
+	go func() { defer close(beaten); n.awaitBeat(time.Hour) }()
+	eventually(t, "it beats with the other", func() bool {
+		n.heardBeat()
+		select {
+		case <-beaten:
+			return true
+		default:
+			return false
+		}
+	})
+	for life := range uint64(togetherUpTo + 1) {
+		n.meet(&heartbeat{Node: fmt.Sprint("other", life), Life: life + 1}, "nowhere")
+	}
+	n.awaitBeat(0)
+	if n.heardBeat(); len(n.beats) != 0 {
+		t.Error("of many, all beat together")
 	}
 }

@@ -27,6 +27,9 @@ type Server interface {
 	Clients(ctx context.Context, cursor string, limit int) ([]server.ClientInfo, string, error)
 	CloseClient(ctx context.Context, id uuid.UUID, code int, reason string) bool
 	CloseTopic(ctx context.Context, topic string, code int, reason string) (int, error)
+	UserCount(name string) int
+	OldestOfUser(ctx context.Context, name string) (id uuid.UUID, age time.Duration, ok bool, err error)
+	Displace(ctx context.Context, id uuid.UUID) bool
 	UserClients(ctx context.Context, user string, limit int) ([]server.ClientInfo, error)
 	CloseUser(ctx context.Context, user string, code int, reason string) (int, error)
 	Revoke(ctx context.Context, r server.Revocation) (int, error)
@@ -68,10 +71,13 @@ type Node struct {
 	keys      keys
 	questions questions
 	door      door
+	counting  crew[counting]
+	thinning  [thinsAt]crew[thinning] // by user
 
 	requests requests
 	tags     tags
 	state    atomic.Int32
+	beats    chan struct{} // holds a token when another node's has come
 	count    counts
 }
 
@@ -91,6 +97,7 @@ func New(cfg Config, s Server) (*Node, error) {
 	n.subject = n.subjectOf(n.name, n.life)
 	n.tags.draw(binary.LittleEndian.Uint16(b[8:]))
 	n.session.Store(newSession())
+	n.beats = make(chan struct{}, 1)
 	n.members.init()
 	n.requests.init()
 	n.inbox.init()

@@ -3,7 +3,6 @@ package cluster
 import (
 	"context"
 	"errors"
-	"fmt"
 	"sync"
 	"time"
 
@@ -54,14 +53,6 @@ func (n *Node) Post(t server.Target, m server.Message) error {
 		return err
 	}
 	n.spread(&publish{life: n.life, to: t, m: m}, nil, false)
-	return nil
-}
-
-// fits refuses a message that NATS would not carry.
-func (n *Node) fits(m *server.Message) error {
-	if most := n.link.most - overhead; int64(len(m.Data)) > most && n.link.most > 0 {
-		return fmt.Errorf("%w: NATS takes messages of %d bytes here (max_payload), which leaves %d", server.ErrTooLarge, n.link.most, max(most, 0))
-	}
 	return nil
 }
 

@@ -18,7 +18,7 @@ func (n *Node) Totals() server.ClusterStats {
 		Missing: map[string]uint64{whyNoAnswer: c.noAnswer.Load(), whyBehind: c.behind.Load(), whyMoving: c.moving.Load(),
 			whyGone: c.gone.Load(), whyPartitioned: c.partitioned.Load()},
 		Late: c.late.Load(), Stale: c.stale.Load(), Unknown: c.unknown.Load(), Dropped: c.dropped.Load(), Untold: c.untold.Load(), Refused: c.refused.Load(),
-		Disconnects: c.disconnects.Load(), SameName: c.sameName.Load(),
+		Disconnects: c.disconnects.Load(), SameName: c.sameName.Load(), Uncounted: c.uncounted.Load(),
 		UnderWay: n.reports.under(), Awaited: n.requests.count(), Keys: n.keys.count(), RTT: map[string]float64{},
 	}
 	s.BehindMessages, s.BehindBytes = n.inbox.behind()

@@ -14,15 +14,25 @@ type view struct {
 	open    []atomic.Uint64 // changed by read alone, read by all
 }
 
-// doubt has p get everything until it has told all its interest.
+// doubt has p get everything until it has told all its interest. What it has told
+// before does not count any more, even if it comes later: the number changes first.
 func (n *Node) doubt(p *peer) {
+	p.wanted.Add(1)
 	p.view.Store(nil)
-	_ = n.send(p.subject, binary.LittleEndian.AppendUint64(head(kindWant), n.life))
+	n.wantWhole(p)
+}
+
+func (n *Node) wantWhole(p *peer) {
+	b := binary.LittleEndian.AppendUint64(head(kindWant), n.life)
+	_ = n.send(p.subject, binary.LittleEndian.AppendUint64(b, p.wanted.Load())) // asked again with the next heartbeat
 }
 
 // checkVersion compares what p says with what this node knows.
 func (n *Node) checkVersion(p *peer, version uint64) {
-	if v := p.view.Load(); v == nil || v.version.Load() < version {
+	switch v := p.view.Load(); {
+	case v == nil:
+		n.wantWhole(p) // the answer may be on its way
+	case v.version.Load() < version:
 		n.doubt(p)
 	}
 }
@@ -74,12 +84,13 @@ func (n *Node) seen(to string, version uint64) {
 	_ = n.send(to, binary.LittleEndian.AppendUint64(b, version)) // else its subscribers wait in vain, for a while
 }
 
-// whole takes in a snapshot.
+// whole takes in a snapshot, if it is the answer to what was asked last. Older programs
+// do not tell.
 func (n *Node) whole(m *nats.Msg) {
 	r := reader{b: m.Data[2:]}
 	p := n.members.find(r.u64())
 	version, bits := r.u64(), r.byte()
-	if r.bad || p == nil || bits < 6 || bits > 24 || len(r.b) != 1<<bits/8 {
+	if r.bad || p == nil || bits < 6 || bits > 24 || len(r.b) != 1<<bits/8 && len(r.b) != 1<<bits/8+8 {
 		return
 	}
 	v := &view{mask: 1<<bits - 1, open: make([]atomic.Uint64, 1<<bits/64)}
@@ -87,7 +98,15 @@ func (n *Node) whole(m *nats.Msg) {
 		v.open[k].Store(r.u64())
 	}
 	v.version.Store(version)
+	wanted := p.wanted.Load()
+	if len(r.b) > 0 && r.u64() != wanted {
+		return
+	}
 	p.view.Store(v)
+	if p.wanted.Load() != wanted { // doubted meanwhile, by another goroutine
+		p.view.CompareAndSwap(v, nil)
+		return
+	}
 	n.seen(m.Reply, version)
 }
 
@@ -114,9 +133,14 @@ func (n *Node) acknowledged(body []byte) {
 
 // want is for a node that asks for all interest.
 func (n *Node) want(m *nats.Msg) {
+	w := wanted{subject: m.Reply}
+	if r := (reader{b: m.Data[2:]}); len(r.b) >= 16 { // a newer program, that wants its number back
+		r.u64()
+		w.number, w.numbered = r.u64(), true
+	}
 	i := &n.interest
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	i.wanted = append(i.wanted, m.Reply)
+	i.wanted = append(i.wanted, w)
 	i.wake()
 }

@@ -45,14 +45,23 @@ func ReadUsage(root string) Usage {
 	if err != nil {
 		return u
 	}
-	if self, ok := read(proc.Self); ok {
-		if m, ok := read(self.Statm); ok {
-			u.Resident = int64(m.ResidentBytes())
-		}
+	if resident, ok := read(func() (uint64, error) { return residentOf(proc) }); ok {
+		u.Resident = int64(resident)
 	}
 	u.memory(t, proc)
 	u.sockets(proc)
 	return u
+}
+
+// residentOf is no reader of its own: with read[procfs.Proc] the program would have
+// all that procfs can read.
+func residentOf(proc procfs.FS) (bytes uint64, err error) {
+	self, err := proc.Self()
+	if err != nil {
+		return 0, err
+	}
+	m, err := self.Statm()
+	return m.ResidentBytes(), err
 }
 
 // memory takes the hard limit that binds first, and what is left to the process:

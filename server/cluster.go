@@ -33,6 +33,14 @@ type Cluster interface {
 	// subscribers here. If not, it calls done once, on any goroutine, when that is so
 	// or it has waited for as long as it may. It is called on a loop.
 	Reached(topics []string, done func()) bool
+	// CountUser counts the clients of a user at the other nodes, and calls done once
+	// with that, on any goroutine: when they have answered, or it has waited for as long
+	// as it may. Those of nodes that do not answer are not in it. It reports false, and
+	// will not call done, if no other node is known. It is called on a loop.
+	CountUser(user string, done func(elsewhere int)) bool
+	// ThinUser has the clients of a user that came first closed, at whatever node they
+	// are, until there are limit. It does not wait for that. It is called on a loop.
+	ThinUser(user string, limit int)
 }
 
 // Reach tells which nodes an answer is about.
@@ -99,7 +107,10 @@ type ClusterStats struct {
 	Refused     uint64            `json:"refused"` // publishers' messages over NATS that were wrong, and nobody waited for the answer
 	Untold      uint64            `json:"untold"`  // what clients said to others, for each node that it did not go to
 	Disconnects uint64            `json:"disconnects"`
-	SameName    uint64            `json:"same_name"` // heartbeats of others with this node's name
+	// Uncounted is how often the limit of a user was looked at without the clients of a
+	// node that did not answer.
+	Uncounted uint64 `json:"users_uncounted"`
+	SameName  uint64 `json:"same_name"` // heartbeats of others with this node's name
 	// BehindMessages and BehindBytes wait for the loops; UnderWay are begun.
 	BehindMessages int `json:"behind_messages"`
 	BehindBytes    int `json:"behind_bytes"`
@@ -237,11 +248,13 @@ func (s *Server) fanoutFull() bool {
 	return s.backlog.full() || s.cluster != nil && s.cluster.Full()
 }
 
-// reaching is an answer to a subscribe that waits for the cluster. It is the loop's.
+// reaching is an answer to a subscribe, or to a handshake, that waits for the cluster.
+// It is the loop's.
 type reaching struct {
-	slot  uint32
-	frame []byte
-	ended bool // the client has it, or is gone
+	slot     uint32
+	frame    []byte
+	newcomer *newcomerCheck // if it is a handshake
+	ended    bool           // the client has it, or is gone
 }
 
 // awaitReach holds the client of an inline action that has subscribed it to topics,
@@ -260,7 +273,12 @@ func (l *loop) awaitReach(topics []string, answer []byte) bool {
 
 // answerReached gives a client the answer that waited for the cluster.
 func (l *loop) answerReached(r *reaching) {
-	if !r.ended {
+	switch {
+	case r.ended:
+	case r.newcomer != nil:
+		r.ended = true
+		l.goOnNewcomer(r.newcomer)
+	default:
 		c := l.clients.at(r.slot)
 		l.abandonReach(c)
 		l.count.n[nMessagesOut]++

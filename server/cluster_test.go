@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"fmt"
 	"strings"
 	"sync"
 	"testing"
@@ -21,6 +22,9 @@ type fakeCluster struct {
 	known   bool
 	told    []string
 	full    bool
+
+	elsewhere func(user string, done func(int)) bool // CountUser
+	thinned   []string
 }
 
 func (f *fakeCluster) Begin(ctx context.Context, t Target, m Message) (Outcome, error) {
@@ -59,6 +63,16 @@ func (f *fakeCluster) Reached(_ []string, done func()) bool {
 		f.waiting = append(f.waiting, done)
 	}
 	return f.known
+}
+
+func (f *fakeCluster) CountUser(user string, done func(int)) bool {
+	return f.elsewhere != nil && f.elsewhere(user, done)
+}
+
+func (f *fakeCluster) ThinUser(user string, limit int) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.thinned = append(f.thinned, fmt.Sprint(user, " ", limit))
 }
 
 // letKnow has all who wait hear that the others know.

@@ -81,9 +81,9 @@ type Config struct {
 	// any other error, which the client does not get to read. It runs on a worker, up to
 	// 16 at once for each loop, and may block until ctx ends.
 	Authenticate func(ctx context.Context, n *Newcomer) (*Identity, error)
-	// MaxPerUser bounds the clients of one user; 0 means no bound. MaxPerUserPolicy is
-	// what happens to one more: RefuseNew (429, or close code 1008) or CloseOldest; ""
-	// means the first.
+	// MaxPerUser bounds the clients of one user, at all nodes of a cluster together; 0
+	// means no bound. MaxPerUserPolicy is what happens to one more: RefuseNew (429, or
+	// close code 1008) or CloseOldest; "" means the first.
 	MaxPerUser       int
 	MaxPerUserPolicy string
 	// Actions are patterns, as in Topics, of the actions that every client may ask for;

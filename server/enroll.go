@@ -3,9 +3,6 @@ package server
 import (
 	"encoding/binary"
 	"errors"
-	"sync"
-
-	"github.com/gobwas/ws"
 
 	"wsd/dispatch"
 	"wsd/topic"
@@ -40,40 +37,31 @@ type refusalReason string
 func (r refusalReason) Error() string { return string(r) }
 
 // enroll makes a client one that the server knows. It is joining, or open and not
-// known yet.
-func (l *loop) enroll(slot uint32, c *client, who *Identity) error {
+// known yet. total is how many clients its user has at this node, with it.
+func (l *loop) enroll(slot uint32, c *client, who *Identity) (total int, err error) {
 	if len(who.Subject) > MaxUser {
-		return errUserName
-	}
-	limit := l.server.cfg.MaxPerUser
-	if who.Limit > 0 {
-		limit = who.Limit
-	}
-	closeOldest := l.server.cfg.MaxPerUserPolicy == CloseOldest
-	if closeOldest {
-		limit = min(limit, 0)
+		return 0, errUserName
 	}
 	id := l.idents.make(slot)
-	if !l.addUser(slot, id, who.Subject, limit) {
-		return errUserLimit
+	total, ok := l.addUser(slot, id, who.Subject, l.server.refuseBeyond(who))
+	if !ok {
+		return total, errUserLimit
 	}
 	c.set(flagKnown)
 	l.fill(id, who)
 	// From here on a revocation finds the client; one that was earlier is found here.
 	if l.server.revocations.covers(who) {
 		l.disown(slot, c)
-		return errRevoked
+		return total, errRevoked
 	}
 	if len(who.Topics) > 0 {
 		if err := l.subscribe(slot, c, who.Topics, true); err != nil {
 			l.disown(slot, c)
-			return errUserTopics
+			return total, errUserTopics
 		}
 	}
-	if closeOldest && who.Subject != "" {
-		l.server.thin(who.Subject, who.Limit)
-	}
-	return nil
+	l.server.closeBeyond(who)
+	return total, nil
 }
 
 // fill writes down what a token says beside the user.
@@ -85,13 +73,14 @@ func (l *loop) fill(id *ident, who *Identity) {
 }
 
 // addUser enters the client into the lists of its user, unless that has limit clients.
-func (l *loop) addUser(slot uint32, id *ident, name string, limit int) bool {
+// total is how many there are then.
+func (l *loop) addUser(slot uint32, id *ident, name string, limit int) (total int, ok bool) {
 	if name == "" {
-		return true
+		return 0, true
 	}
-	before, _, ok := l.server.users.enter(l.server.users.hash(name), l.number, slot, limit)
+	before, total, ok := l.server.users.enter(l.server.users.hash(name), l.number, slot, limit)
 	if !ok {
-		return false
+		return total, false
 	}
 	id.next = before
 	if before != 0 {
@@ -99,11 +88,11 @@ func (l *loop) addUser(slot uint32, id *ident, name string, limit int) bool {
 		first.prev = slot + 1
 		if string(l.names.of(first.user)) == name && l.names.share(first.user) {
 			id.user = first.user
-			return true
+			return total, true
 		}
 	}
 	id.user = l.names.add(name)
-	return true
+	return total, true
 }
 
 // disown makes a client one that the server does not know.
@@ -185,7 +174,8 @@ func (l *loop) identifyLate(slot uint32, c *client, who *Identity) error {
 		l.count.auth[authForbidden]++
 		return &dispatch.Error{Code: dispatch.PermissionDenied, Msg: "a token has to come with the handshake"}
 	}
-	if err := l.enroll(slot, c, who); err != nil {
+	total, err := l.enroll(slot, c, who)
+	if err != nil {
 		l.count.auth[resultOf(err)]++
 		if errors.Is(err, errRevoked) {
 			return dispatch.ErrTokenInvalid
@@ -195,6 +185,7 @@ func (l *loop) identifyLate(slot uint32, c *client, who *Identity) error {
 	c.clear(flagUnproven)
 	l.count.auth[authOK]++
 	l.replan(slot, c)
+	l.countLate(slot, c, who, total)
 	return nil
 }
 
@@ -203,61 +194,6 @@ func (l *loop) replan(slot uint32, c *client) {
 	if _, at := l.nextLimit(slot, c); !l.planned(c, at) {
 		l.plan(slot, c, at)
 	}
-}
-
-// thin closes the oldest client of a user who has one more than MaxPerUser, or limit
-// if that is not 0. It asks all loops that have clients of the user.
-func (s *Server) thin(user string, limit int) {
-	if limit == 0 {
-		limit = s.cfg.MaxPerUser
-	}
-	var set loopSet
-	hash := s.users.hash(user)
-	if limit == 0 || s.users.addTo(&set, hash) <= limit {
-		return
-	}
-	search := &oldestSearch{left: set.len(), limit: limit}
-	for i := range set.all {
-		s.loops[i].post(func(l *loop) { l.searchOldest(search, user, hash) })
-	}
-}
-
-// oldestSearch is for a user's client that came first, over several loops.
-type oldestSearch struct {
-	limit int
-
-	mu    sync.Mutex
-	left  int
-	loop  *loop
-	slot  uint32
-	gen   uint32
-	since int64
-}
-
-func (l *loop) searchOldest(o *oldestSearch, user string, hash uint64) {
-	slot, found := uint32(0), false
-	var since int64
-	for next := l.server.users.first(hash, l.number); next != 0; next = l.idents.at(next - 1).next {
-		c := l.clients.at(next - 1)
-		if c.state == stateOpen && (!found || c.since < since) && string(l.names.of(l.idents.at(next-1).user)) == user {
-			slot, since, found = next-1, c.since, true
-		}
-	}
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	if found && (o.loop == nil || since < o.since) {
-		o.loop, o.slot, o.gen, o.since = l, slot, l.clients.at(slot).generation, since
-	}
-	if o.left--; o.left > 0 || o.loop == nil {
-		return
-	}
-	slot, gen, limit := o.slot, o.gen, o.limit
-	o.loop.post(func(l *loop) {
-		if c := l.clients.at(slot); c.generation == gen && c.state == stateOpen {
-			l.close(slot, c, ReasonUserLimit, ws.StatusPolicyViolation, "a newer connection of this user took its place")
-		}
-		l.server.thin(user, limit) // two searches may have found the same one
-	})
 }
 
 // mayDo says whether a client may ask for an action. It is for servers that guard

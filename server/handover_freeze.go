@@ -46,6 +46,7 @@ func (l *loop) quiesce() {
 		switch <-b.orders[l.number] {
 		case orderFinish:
 			l.takeInbox()
+			l.reachAll()
 			for l.walking() > 0 {
 				l.fans, l.walks = l.walk(l.fans), l.walk(l.walks)
 			}

@@ -36,7 +36,7 @@ func (l *loop) restoreIdentity(slot uint32, c *client, r *handoff.Client) error 
 		return nil
 	}
 	id := l.idents.make(slot)
-	if !l.addUser(slot, id, r.User, 0) {
+	if _, ok := l.addUser(slot, id, r.User, 0); !ok {
 		return garbled("too many clients of one user")
 	}
 	c.set(flagKnown)

@@ -84,24 +84,27 @@ func (l *loop) handshake(slot uint32, c *client, in []byte) {
 	if s.echoes(l.req.Path) {
 		c.set(flagEcho)
 	}
-	var refused error
+	var why error
 	if s.auth.on {
 		who, wait, err := l.identify(slot, c, in)
-		if wait && err == nil {
+		v := awaiting
+		if !wait || err != nil {
+			v, why = l.settle(slot, c, who, err)
+		}
+		switch v {
+		case awaiting:
 			l.keep(slot, c, in)
 			return
-		}
-		ok := false
-		if ok, refused = l.settle(slot, c, who, err); !ok {
-			e, _ := s.refusal(refused)
+		case rejected:
+			e, _ := s.refusal(why)
 			l.reject(slot, c, in, ReasonUnauthorized, e)
 			return
 		}
 	}
 	l.open(slot, c)
 	l.send(slot, c, out)
-	if refused != nil {
-		l.turnAway(slot, c, refused)
+	if why != nil {
+		l.turnAway(slot, c, why)
 		return
 	}
 	if c.state == stateOpen {

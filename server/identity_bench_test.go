@@ -46,7 +46,7 @@ func BenchmarkNewcomer(b *testing.B) {
 				}
 				if s.auth.on {
 					who, wait, err := l.identify(slot, c, handshake)
-					if ok, refused := l.settle(slot, c, who, err); wait || !ok || refused != nil {
+					if got, refused := l.settle(slot, c, who, err); wait || got != letIn || refused != nil {
 						b.Fatal(wait, refused)
 					}
 					l.disown(slot, c)

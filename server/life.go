@@ -298,15 +298,11 @@ func (l *loop) countEnd(c *client, why Reason) {
 // unlist takes the client out of everything that could still send to it, and
 // forgets the handler that runs for it.
 func (l *loop) unlist(slot uint32, c *client) {
+	l.unenroll(slot, c) // a newcomer may be known before it is open
 	if c.state == stateJoining || c.state == stateRefused {
 		return
 	}
 	l.byID.remove(c.id)
-	l.disown(slot, c)
-	if c.is(flagSubscribed) {
-		l.topics.Leave(slot)
-		c.clear(flagSubscribed)
-	}
 	l.abandonReach(c)
 	if e := l.extras.of(c); e != nil && (e.call != nil || e.waiting != nil || e.unfinished) {
 		if e.call != nil {

@@ -22,7 +22,8 @@ import (
 //     of it, or quick to tell, is decided at once; otherwise the request is kept,
 //     nothing more is read, and a worker looks (verify.go).
 //  2. handshake again, with the result.
-//  3. enroll (enroll.go): limits, revocations, topics.
+//  3. enroll (enroll.go): limits, revocations, topics. In a cluster the other nodes may
+//     have to be waited for (joining.go); then the handshake comes once more.
 //  4. The answer: 101; or 401, 403, 429; or 101 and a close frame (AuthRefuse).
 
 // AuthMode says whether clients prove who they are when they connect.
@@ -228,8 +229,8 @@ func (s *Server) proven(ctx *dispatch.Context) (*Identity, error) {
 	return who, nil
 }
 
-// newcomerCheck is a newcomer whom a worker looks at. The loop sets everything above
-// err, and the worker the rest.
+// newcomerCheck is a newcomer whom a worker looks at, or for whom other nodes are
+// waited for. The loop sets everything above err, and the worker the rest.
 type newcomerCheck struct {
 	loop    *loop
 	slot    uint32
@@ -238,6 +239,7 @@ type newcomerCheck struct {
 	token   []byte
 	request []byte // for Config.Authenticate
 	put     bool   // it is back
+	waits   int    // for so many answers of the cluster (joining.go); err is the loop's then
 
 	err error
 	who *Identity
@@ -314,7 +316,7 @@ func (l *loop) goOnJoining(slot uint32, c *client) {
 	}
 }
 
-// checking says whether a newcomer waits for a worker.
+// checking says whether a newcomer waits for a worker, or for other nodes.
 func (e *extra) checking() bool { return e.check != nil && !e.check.put }
 
 // dropCheck forgets the look at a newcomer who joins, or leaves.
@@ -325,17 +327,38 @@ func (l *loop) dropCheck(c *client) {
 	}
 }
 
-// settle takes a newcomer in by what identify said, or not. It reports whether the
-// handshake is to be answered by 101; if why is set, a close follows.
-func (l *loop) settle(slot uint32, c *client, who *Identity, err error) (ok bool, why error) {
-	if err == nil && who != nil {
-		err = l.enroll(slot, c, who)
-	}
+// reception is what settle makes of a newcomer.
+type reception uint8
+
+const (
+	letIn    reception = iota // answered by 101
+	toClose                   // answered by 101, and closed
+	rejected                  // answered by an HTTP error
+	awaiting                  // for the other nodes
+)
+
+// settle takes a newcomer in by what identify said, or not. why is set for those who
+// are turned away or refused.
+func (l *loop) settle(slot uint32, c *client, who *Identity, err error) (v reception, why error) {
 	s := l.server
 	switch {
+	case err != nil, who == nil:
+	case !c.is(flagKnown):
+		total := 0
+		if total, err = l.enroll(slot, c, who); err == nil && l.awaitOthers(slot, c, who, total) {
+			return awaiting, nil
+		}
+	case s.revocations.covers(who): // it was enrolled before, and has waited since
+		err = errRevoked
+	}
+	switch {
 	case err != nil:
+		l.unenroll(slot, c)
 		l.count.auth[resultOf(err)]++
-		return s.auth.close && resultOf(err) != authBusy, err
+		if s.auth.close && resultOf(err) != authBusy {
+			return toClose, err
+		}
+		return rejected, err
 	case who != nil:
 		l.count.auth[authOK]++
 		if warn, _ := l.req.QueryValue("token_expires"); string(warn) == "warn" {
@@ -346,7 +369,7 @@ func (l *loop) settle(slot uint32, c *client, who *Identity, err error) (ok bool
 	default:
 		l.count.auth[authAnonymous]++
 	}
-	return true, nil
+	return letIn, nil
 }
 
 // refusal is the answer to a newcomer who is not taken, and the close code for it.

@@ -42,7 +42,6 @@ type revocations struct {
 	mu     sync.RWMutex
 	users  map[string]userRevocation
 	tokens map[uint64]tokenRevocation
-	heard  []func(Revocation)
 }
 
 type userRevocation struct{ before, until int64 } // Unix seconds; until 0: for ever
@@ -160,25 +159,31 @@ func (v *revocations) sweepLocked(now int64) {
 
 // covers says whether a token is revoked. Without revocations it costs one load.
 func (v *revocations) covers(who *Identity) bool {
-	return v.count.Load() > 0 && v.match(tokenHash(who.TokenID), who.Subject, int64(seconds(who.Issued)))
-}
-
-// match is covers for a token by its hash, 0 if it has no id.
-func (v *revocations) match(token uint64, user string, issued int64) bool {
+	if v.count.Load() == 0 {
+		return false
+	}
 	v.mu.RLock()
 	defer v.mu.RUnlock()
+	return v.matchLocked(tokenHash(who.TokenID), v.users[who.Subject], int64(seconds(who.Issued)))
+}
+
+// coversKnown is covers for who is connected. It allocates nothing.
+func (v *revocations) coversKnown(id *ident, user []byte) bool {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	return v.matchLocked(id.token, v.users[string(user)], int64(id.issued))
+}
+
+// matchLocked looks a token up by its hash, 0 if it has no id. of is the revocation of
+// its user, of which the zero value is none.
+func (v *revocations) matchLocked(token uint64, of userRevocation, issued int64) bool {
 	now := time.Now().Unix()
 	if token != 0 {
 		if r, ok := v.tokens[token]; ok && (r.until == 0 || r.until > now) {
 			return true
 		}
 	}
-	if user != "" {
-		if r, ok := v.users[user]; ok && (r.until == 0 || r.until > now) {
-			return issued < r.before
-		}
-	}
-	return false
+	return issued < of.before && (of.until == 0 || of.until > now)
 }
 
 // list returns those in force: the users', by name, and then the tokens', by id.
@@ -202,6 +207,9 @@ func (v *revocations) list(now time.Time) (all []Revocation) {
 // and no more come. closed is how many those were on this server; ctx ends the
 // waiting for that. A user, or a token, has one revocation: a further one makes it
 // wider or longer. Errors are ErrRevocation, ErrRevocationsFull, and those of Publish.
+//
+// In a cluster it is this node's alone, but for nodes that meet this one later;
+// cluster.Node.Revoke is for all.
 func (s *Server) Revoke(ctx context.Context, r Revocation) (closed int, err error) {
 	if err := r.check(); err != nil {
 		return 0, err
@@ -235,11 +243,11 @@ func (s *Server) RevokeAll(ctx context.Context, list []Revocation) (closed int, 
 			return false
 		}
 		id := l.idents.at(slot)
-		user := ""
+		var user []byte
 		if id.user != 0 {
-			user = string(l.names.of(id.user))
+			user = l.names.of(id.user)
 		}
-		return s.revocations.match(id.token, user, int64(id.issued))
+		return s.revocations.coversKnown(id, user)
 	})
 	return n, cmp.Or(err, failed)
 }
@@ -263,32 +271,15 @@ func (s *Server) addRevocation(r Revocation) error {
 	if s.gone {
 		return ErrStopped
 	}
-	if err := s.revocations.add(r, time.Now()); err != nil {
-		return err
-	}
-	s.revocations.mu.RLock()
-	heard := slices.Clone(s.revocations.heard)
-	s.revocations.mu.RUnlock()
-	for _, f := range heard {
-		f(r)
-	}
-	return nil
+	return s.revocations.add(r, time.Now())
 }
 
 // Revocations lists those in force: of users by name, then of tokens by id.
 func (s *Server) Revocations() []Revocation { return s.revocations.list(time.Now()) }
 
 // Unrevoke takes the revocation of a user, or of a token, back, and reports whether
-// there was one. Clients that it closed stay so.
+// there was one. Clients that it closed stay so. As Revoke, it is for this node alone.
 func (s *Server) Unrevoke(user, token string) bool { return s.revocations.remove(user, token) }
-
-// OnRevoke has f told of each revocation that Revoke takes, on its goroutine, before
-// clients are closed. It must not block.
-func (s *Server) OnRevoke(f func(Revocation)) {
-	s.revocations.mu.Lock()
-	defer s.revocations.mu.Unlock()
-	s.revocations.heard = append(s.revocations.heard, f)
-}
 
 // append writes the revocations down:
 //

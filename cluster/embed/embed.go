@@ -7,6 +7,7 @@ package embed
 
 import (
 	"cmp"
+	"context"
 	"crypto/rand"
 	"crypto/tls"
 	"encoding/hex"
@@ -17,6 +18,7 @@ import (
 	"net/url"
 	"slices"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
@@ -33,8 +35,8 @@ type Config struct {
 	// there are none, and this server is for Clients alone.
 	Listen string
 	// Peers are addresses of other nodes, "host:port", of which one is enough: it tells
-	// of the others. A name is looked up again at each attempt, and one of its addresses
-	// taken that is not this server's own, as that of a headless service needs it.
+	// of the others. A name stands for all its addresses but this server's own, and is
+	// looked up again and again, as that of a headless service needs it.
 	Peers []string
 	// Known are further addresses of other nodes. A process that has taken over knows
 	// them from the older one, and need not wait until the others try again.
@@ -54,15 +56,20 @@ type Config struct {
 	WriteDeadline time.Duration
 	// Logger gets what goes wrong; nil means slog.Default().
 	Logger *slog.Logger
+
+	// For tests: where names are looked up, and how often.
+	lookup      func(ctx context.Context, host string) ([]string, error)
+	lookupEvery time.Duration
 }
 
 // user is the name that goes with the secret.
 const user = "wsd"
 
 // How a peer that is not there is noticed, and what a slow one may have pending.
-// With NATS's own values a cut is noticed after minutes.
+// With NATS's own values a cut is noticed after minutes. Each ping wakes two idle
+// processes, and so does its answer.
 const (
-	pingInterval  = 2 * time.Second
+	pingInterval  = 3 * time.Second
 	pingsOut      = 2
 	writeDeadline = 2 * time.Second
 	maxPending    = 16 << 20
@@ -76,8 +83,13 @@ const (
 type Server struct {
 	cfg      Config
 	nats     *server.Server
+	base     *server.Options // as configured
 	log      *logger
 	password string
+	stopped  chan struct{}
+	stop     sync.Once
+
+	found []string // addresses of names that are routes; of follow
 }
 
 // Error says what kept the server from starting, or from finding others. Field is
@@ -95,7 +107,11 @@ func (e *Error) Unwrap() error { return e.Err }
 // Start starts a server and returns when it takes connections. Errors are of type
 // *Error.
 func Start(cfg Config) (*Server, error) {
-	s := &Server{cfg: cfg, log: &logger{log: cfg.Logger}, password: cfg.Secret}
+	s := &Server{cfg: cfg, log: &logger{log: cfg.Logger}, password: cfg.Secret, stopped: make(chan struct{})}
+	s.cfg.lookupEvery = cmp.Or(s.cfg.lookupEvery, lookupEvery)
+	if s.cfg.lookup == nil {
+		s.cfg.lookup = net.DefaultResolver.LookupHost
+	}
 	if s.log.log == nil {
 		s.log.log = slog.Default()
 	}
@@ -106,6 +122,7 @@ func Start(cfg Config) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
+	s.base = o.Clone()
 	if s.nats, err = server.NewServer(o); err != nil {
 		return nil, s.wrong(err)
 	}
@@ -125,6 +142,9 @@ func Start(cfg Config) (*Server, error) {
 	if err := s.failure(); err != nil {
 		s.nats.Shutdown()
 		return nil, err
+	}
+	if len(s.cfg.names()) > 0 {
+		go s.follow()
 	}
 	return s, nil
 }
@@ -160,7 +180,6 @@ func (s *Server) options() (*server.Options, error) {
 	o := &server.Options{
 		ServerName: s.cfg.Name + "-" + random()[:8], Host: "127.0.0.1", Port: server.RANDOM_PORT, Username: user, Password: s.password,
 		NoSigs: true, NoSystemAccount: true, NoLog: true, MaxPayload: int32(s.cfg.MaxPayload), MaxPending: maxPending, WriteDeadline: cmp.Or(s.cfg.WriteDeadline, writeDeadline),
-		PingInterval: pingInterval, MaxPingsOut: pingsOut,
 		// A slow node must not slow down those who send to it.
 		NoFastProducerStall: true,
 	}
@@ -193,11 +212,18 @@ func (s *Server) mesh() (c server.ClusterOpts, err error) {
 	if err != nil {
 		return c, &Error{"Listen", s.cfg.Listen, err}
 	}
-	c = server.ClusterOpts{Name: s.cfg.Cluster, Host: host, Port: port, PoolSize: 1, ConnectRetries: routeRetries,
+	// One connection to each other server: with a pool, even of one, there is a second
+	// for an account that nobody uses, with pings of its own.
+	c = server.ClusterOpts{Name: s.cfg.Cluster, Host: host, Port: port, PoolSize: -1, ConnectRetries: routeRetries,
 		PingInterval: pingInterval, MaxPingsOut: pingsOut, WriteDeadline: writeDeadline, TLSConfig: s.cfg.TLS, TLSTimeout: 5,
 		Compression: server.CompressionOpts{Mode: server.CompressionOff}}
 	if s.cfg.Secret != "" {
 		c.Username, c.Password, c.AuthTimeout = user, s.cfg.Secret, 5
+	}
+	if ip := net.ParseIP(host); ip != nil && !ip.IsUnspecified() {
+		// Else the others tell of this server by the address that its connections come
+		// from, where it may not listen.
+		c.Advertise = net.JoinHostPort(host, "0") // the port is where it listens
 	}
 	return c, nil
 }
@@ -211,11 +237,7 @@ func (s *Server) routes() ([]*url.URL, error) {
 		if _, _, err := split(address); err != nil {
 			return nil, &Error{"Peers", address, err}
 		}
-		u := &url.URL{Scheme: "nats", Host: address}
-		if s.cfg.Secret != "" {
-			u.User = url.UserPassword(user, s.cfg.Secret)
-		}
-		list = append(list, u)
+		list = append(list, s.route(address))
 	}
 	return list, nil
 }
@@ -273,5 +295,6 @@ func (s *Server) Refused() error { return s.log.refusal() }
 
 // Stop ends the server. What it has taken from inside the process is sent first.
 func (s *Server) Stop() {
+	s.stop.Do(func() { close(s.stopped) })
 	s.nats.Shutdown()
 }

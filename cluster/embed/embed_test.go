@@ -118,7 +118,11 @@ func TestClients(t *testing.T) {
 	}
 }
 
-// authority signs certificates for 127.0.0.1.
+func mutual(c tls.Certificate, p *x509.CertPool) *tls.Config {
+	return &tls.Config{Certificates: []tls.Certificate{c}, RootCAs: p, ClientCAs: p, ClientAuth: tls.RequireAndVerifyClientCert, MinVersion: tls.VersionTLS12}
+}
+
+// authority signs certificates for 127.0.0.1 and shop.invalid.
 func authority(t *testing.T) (issue func() tls.Certificate, pool *x509.CertPool) {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -141,7 +145,7 @@ func authority(t *testing.T) (issue func() tls.Certificate, pool *x509.CertPool)
 		if err != nil {
 			t.Fatal(err)
 		}
-		c := &x509.Certificate{SerialNumber: big.NewInt(2), NotAfter: time.Now().Add(time.Hour), IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
+		c := &x509.Certificate{SerialNumber: big.NewInt(2), NotAfter: time.Now().Add(time.Hour), IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, DNSNames: []string{"shop.invalid"},
 			KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth}}
 		raw, err := x509.CreateCertificate(rand.Reader, c, parsed, own.Public(), key)
 		if err != nil {
@@ -156,15 +160,12 @@ func authority(t *testing.T) (issue func() tls.Certificate, pool *x509.CertPool)
 func TestMutualTLS(t *testing.T) {
 	issue, pool := authority(t)
 	other, otherPool := authority(t)
-	config := func(c tls.Certificate, p *x509.CertPool) *tls.Config {
-		return &tls.Config{Certificates: []tls.Certificate{c}, RootCAs: p, ClientCAs: p, ClientAuth: tls.RequireAndVerifyClientCert, MinVersion: tls.VersionTLS12}
-	}
-	a := start(t, Config{TLS: config(issue(), pool)})
-	b := start(t, Config{TLS: config(issue(), pool), Peers: []string{a.Addr()}})
+	a := start(t, Config{TLS: mutual(issue(), pool)})
+	b := start(t, Config{TLS: mutual(issue(), pool), Peers: []string{a.Addr()}})
 	if !passes(t, inside(t, a), inside(t, b), 30*time.Second) {
 		t.Error("two of one authority do not hear each other")
 	}
-	c := start(t, Config{TLS: config(other(), otherPool), Peers: []string{a.Addr()}})
+	c := start(t, Config{TLS: mutual(other(), otherPool), Peers: []string{a.Addr()}})
 	d := start(t, Config{Peers: []string{a.Addr()}}) // without TLS
 	for _, s := range []*Server{c, d} {
 		if passes(t, inside(t, a), inside(t, s), time.Second) {

@@ -286,6 +286,11 @@ func TestClusterStartErrors(t *testing.T) {
 	first := found(t, "", nil, "--cluster=shop", "--node=n1", "--cluster-listen="+used)
 	_ = first
 	secret, other := writeFile(t, "secret", "0123456789abcdef0123"), writeFile(t, "other", "fedcba98765432100000")
+	small, err := embed.Start(embed.Config{Name: "small", Clients: "127.0.0.1:0", MaxPayload: 64 << 10, Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(small.Stop)
 	guarded := freePort(t)
 	found(t, "", nil, "--cluster=shop", "--node=n1", "--cluster-listen="+guarded, "--cluster-secret-file="+secret)
 	for _, c := range []struct {
@@ -301,6 +306,7 @@ func TestClusterStartErrors(t *testing.T) {
 		{"--cluster shop --node n1 --cluster-listen 127.0.0.1:0 --cluster-peers " + used, []string{"--node n1", "give each its own name"}},
 		{"--cluster shop --node n2 --cluster-listen 127.0.0.1:0 --cluster-secret-file " + other + " --cluster-peers " + guarded, []string{"--cluster-secret-file " + other, "trust"}},
 		{"--cluster shop --cluster-nats nats://127.0.0.1:1", []string{"--cluster-nats nats://127.0.0.1:1", "no NATS server answers"}},
+		{"--cluster shop --cluster-nats nats://" + small.ClientsAddr(), []string{"--cluster-nats nats://" + small.ClientsAddr(), "max_payload is 65536 bytes", "set max_payload: 8MB"}},
 		{"--cluster shop --cluster-nats nats://127.0.0.1:1 --cluster-peers a:1", []string{"--cluster-peers", "--cluster-nats"}},
 		{"--cluster shop --cluster-listen 127.0.0.1:0 --cluster-secret-file /nowhere", []string{"--cluster-secret-file", "/nowhere"}},
 		{"--cluster shop --cluster-listen 127.0.0.1:0 --cluster-tls-cert x", []string{"--cluster-tls-cert", "--cluster-tls-key"}},

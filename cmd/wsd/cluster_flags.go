@@ -39,7 +39,7 @@ type clusterFlags struct {
 	ClusterTokenFile string `placeholder:"FILE" help:"Credentials for it: a token."`
 
 	ClusterExpect        count `default:"0" help:"Nodes that there are: while fewer are known, no answer is complete. 0: nobody knows."`
-	ClusterSubscribeWait span  `default:"250ms" help:"How long the answer to a subscribe waits for the other nodes to hear of it."`
+	ClusterSubscribeWait span  `default:"250ms" help:"How long the answer to a subscribe, or to a handshake whose token has topics or a limit, waits for the other nodes."`
 	ClusterForget        span  `default:"5m" help:"How long a node that is gone without a word is missing in answers."`
 }
 

@@ -32,11 +32,14 @@ func (n *clusterNode) explain(err error) error {
 	var taken *cluster.NameTakenError
 	var connect *cluster.ConnectError
 	var refused *cluster.RefusedError
+	var small *cluster.PayloadError
 	switch {
 	case err == nil:
 		return nil
 	case errors.As(err, &taken):
 		return fmt.Errorf("--node %s: %w: give each its own name", taken.Node, err)
+	case errors.As(err, &small):
+		return fmt.Errorf("--cluster-nats %w", err)
 	case errors.As(err, &connect) && n.flags.ClusterNATS != "":
 		return fmt.Errorf("--cluster-nats %w", err)
 	case errors.As(err, &refused) && n.flags.ClusterTLSCert != "":

@@ -89,7 +89,7 @@ type identityFlags struct {
 	TokenIssuer      []string `placeholder:"ISSUER" help:"What a token's iss may be; none given: anything."`
 	TokenAudience    []string `placeholder:"AUDIENCE" help:"What a token's aud may be, or have among others; none given: anything."`
 	TokenLeeway      span     `default:"30s" help:"How much the clocks of issuers may differ from this host's; clients stay up to so much longer than their tokens."`
-	MaxPerUser       count    `default:"0" help:"Clients of one user; 0: no limit. The limit in a client's token takes its place."`
+	MaxPerUser       count    `default:"0" help:"Clients of one user, over all nodes of a cluster; 0: no limit. The limit in a client's token takes its place."`
 	MaxPerUserPolicy string   `default:"refuse" enum:"refuse,close-oldest" placeholder:"POLICY" help:"What happens to one more: refuse it, or close-oldest."`
 }
 
