@@ -49,6 +49,7 @@ type Publisher struct {
 	Node  int    // where
 	Query string // to whom: "all", or "topic=" and a topic
 	Pause time.Duration
+	Count int // how many messages; 0: until Stop
 	// Keyless: its messages have no key, so none is repeated.
 	Keyless bool
 	// Again repeats, at the next node and before the next message, every so many-th one
@@ -79,7 +80,7 @@ func (m *message) complete() bool {
 	return len(m.tries) > 0 && m.tries[len(m.tries)-1].complete()
 }
 
-// Publish has a publisher send one message after the other, until Stop.
+// Publish has a publisher send one message after the other, until Stop or Count.
 func (c *Checker) Publish(how Publisher) {
 	p := &publisher{Publisher: how}
 	c.mu.Lock()
@@ -87,7 +88,7 @@ func (c *Checker) Publish(how Publisher) {
 	c.mu.Unlock()
 	c.all.Go(func() {
 		incomplete := 0
-		for {
+		for k := 0; p.Count == 0 || k < p.Count; k++ {
 			select {
 			case <-c.stop:
 				return
