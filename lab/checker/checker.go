@@ -188,7 +188,7 @@ func (l *Client) Got(text string) bool {
 
 // atEnd is how long before a node's death what was answered may still be lost: queued in
 // the process, or in its host's kernel, which a reset empties.
-const atEnd = 5 * time.Second
+const atEnd = 0
 
 // Ends says that what the client gets from here on does not matter: its node is about
 // to be killed. What was answered some seconds before has to be there.

@@ -103,7 +103,7 @@ func TestPublisherDies(t *testing.T) {
 	s.Checker = checker.New(len(s.nodes), s.dieAtTimes)
 	for _, n := range s.nodes {
 		for _, c := range n.clients {
-			c.keep(nil)
+			c.forget()
 		}
 		n.clients, n.logs = nil, nil
 		s.fill(n)

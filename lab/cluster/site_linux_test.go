@@ -195,8 +195,7 @@ func (s *site) fill(n *node) {
 	for i := range lab.Form(5, 20) {
 		c := connect(s.t, s.crowd, n.host.Addr(port))
 		c.subscribe(s.t, "news")
-		l := s.Client(fmt.Sprintf("%d", i), n.name, "news")
-		c.keep(l)
+		l := c.keep(func() *checker.Client { return s.Client(fmt.Sprint(i), n.name, "news") })
 		go c.beat(500 * time.Millisecond)
 		n.clients, n.logs = append(n.clients, c), append(n.logs, l)
 	}
@@ -310,6 +309,28 @@ func (s *site) verdict() {
 	for _, n := range s.nodes {
 		served(s.t, n.clients...)
 	}
+	s.judge()
+}
+
+// settle waits for what clients have to get, for as long as anything comes and for a
+// while more. What does not come then is in the verdict.
+func (s *site) settle(what string) {
+	s.t.Helper()
+	received, since := -1, time.Now()
+	for ; !s.Settled(); time.Sleep(100 * time.Millisecond) {
+		if k := s.Tally().Received; k != received {
+			received, since = k, time.Now()
+		}
+		if time.Since(since) > patience/4 {
+			s.judge()
+			s.t.Fatalf("not within %v after the last message: %s", patience/4, what)
+		}
+	}
+}
+
+// judge says what is wrong, as far as it goes.
+func (s *site) judge() {
+	s.t.Helper()
 	s.t.Logf("%v", s.Tally())
 	for i, line := range s.Wrong() {
 		if i == 20 {
@@ -317,17 +338,6 @@ func (s *site) verdict() {
 			break
 		}
 		s.t.Error(line)
-	}
-}
-
-// settle waits for what clients have to get.
-func (s *site) settle(what string) {
-	s.t.Helper()
-	for end := time.Now().Add(patience); !s.Settled(); time.Sleep(100 * time.Millisecond) {
-		if time.Now().After(end) {
-			s.t.Errorf("not within %v: %s", patience, what)
-			return
-		}
 	}
 }
 
