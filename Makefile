@@ -80,7 +80,7 @@ faults: ## have system calls fail under a whole server, in each way once, and fo
 
 cluster-short: ## a cluster on three hosts in the short form, with either NATS: a minute; as root
 	lab/install.sh
-	WSD_LAB=require go test -timeout 5m -count=1 -parallel 12 -v ./lab/cluster
+	WSD_LAB=require go test -timeout 5m -count=1 -parallel 10 -v ./lab/cluster
 
 cluster-test: ## a cluster under faults that last, on one host and on three (as root), ten upgrades of each node, 10,000 subscribes: twenty minutes
 	WSD_SUBSCRIBES=10000 go test -count=1 -timeout 10m ./cluster/...

@@ -186,12 +186,15 @@ func (l *Client) Got(text string) bool {
 	return true
 }
 
-// atEnd is how long before a node's death what was answered may still be lost: queued in
-// the process, or in its host's kernel, which a reset empties.
-const atEnd = 0
+// atEnd is how long before a node's death what was answered may still be lost. The node has
+// given it to its host's kernel, which sends it at once, or when the client has
+// acknowledged what came before: within TCP's shortest time-out, if nothing is lost on
+// the way and the client reads. When the node dies the kernel resets connections, and what it has
+// not sent is lost.
+const atEnd = 200 * time.Millisecond
 
 // Ends says that what the client gets from here on does not matter: its node is about
-// to be killed. What was answered some seconds before has to be there.
+// to be killed. What was answered before has to be there, but for the last moment's.
 func (l *Client) Ends() {
 	l.c.mu.Lock()
 	defer l.c.mu.Unlock()
