@@ -18,7 +18,7 @@ HOURS       ?= 0.008
 OUT         ?= bin/soak
 SEED        ?=
 
-.PHONY: faults compare scale bench-publish bench-fair bench-large build run test race e2e lint fuzz bench upgrade-demo docs man package package-test cross clean help lab lab-short soak arm64-test corpus vm vm-short cluster-test bench-cluster
+.PHONY: faults compare scale bench-publish bench-fair bench-large build run test race e2e lint fuzz bench upgrade-demo docs man package package-test cross clean help lab lab-short soak arm64-test corpus vm vm-short cluster-short cluster-test bench-cluster
 
 build: ## build the program: bin/wsd
 	go build -trimpath -ldflags '-X main.version=$(VERSION)' -o bin/wsd ./cmd/wsd
@@ -77,6 +77,10 @@ soak: ## all that clients and publishers do, good and bad, and live upgrades, fo
 faults: ## have system calls fail under a whole server, in each way once, and for SECONDS at random, or by SEED: docs/lab.md
 	go test -race -count=1 -timeout 10m -tags faults -run '^Test(Fault|Every(Call|Size|Start))' ./netpoll ./server
 	FAULT_SECONDS=$(SECONDS) FAULT_SEED=$(SEED) go test -count=1 -v -timeout 24h -tags faults -run '^TestFaultSeeds$$' ./server
+
+cluster-short: ## a cluster on three hosts in the short form, with either NATS: a minute; as root
+	lab/install.sh
+	WSD_LAB=require go test -timeout 5m -count=1 -parallel 10 -v ./lab/cluster
 
 cluster-test: ## a cluster under faults that last, on one host and on three (as root), ten upgrades of each node, 10,000 subscribes: twenty minutes
 	WSD_SUBSCRIBES=10000 go test -count=1 -timeout 10m ./cluster/...

@@ -86,7 +86,7 @@ const (
 	suspectAfter   = 3 * time.Second
 	deadAfter      = 6 * time.Second
 	ackWithin      = time.Second     // a publish that was not acknowledged by then has no answer
-	moveWithin     = 2 * time.Second // publishes are held for a node that moves
+	moveWithin     = 5 * time.Second // publishes are held for a node that moves; less than deadAfter
 	joinWithin     = 1500 * time.Millisecond
 )
 

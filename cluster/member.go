@@ -63,7 +63,7 @@ type peer struct {
 	wanted atomic.Uint64        // number of the want whose answer counts
 	acked  atomic.Uint64        // version of our interest that it knows
 
-	moved atomic.Int64 // Node.now when it said that it moves
+	moved atomic.Int64 // Node.now when it said that it moves; 0: never
 
 	held held // guarded by Node.sender
 }
@@ -119,12 +119,14 @@ const (
 )
 
 func (n *Node) standing(p *peer) standing {
-	switch silent := n.now() - time.Duration(p.seen.Load()); {
+	switch silent, moves := n.now()-time.Duration(p.seen.Load()), p.state.Load() == stateMoving; {
 	case silent > deadAfter:
 		return dead
+	case moves && !n.movesLong(p):
+		return moving // it has said that it will be silent
 	case silent > suspectAfter:
 		return suspect
-	case p.state.Load() == stateMoving:
+	case moves:
 		return moving
 	}
 	return fine

@@ -47,7 +47,8 @@ type memoryPeer struct {
 // Bounds of a move.
 const (
 	holdWithin  = 2 * time.Second        // for what has come to be begun and answered
-	hearWithin  = 250 * time.Millisecond // for the others to say that they have heard
+	toldWithin  = time.Second            // for the others to say that they hold what they have; clients are served meanwhile
+	hearWithin  = 250 * time.Millisecond // for the others to have heard the last of it; clients wait
 	knockEvery  = 25 * time.Millisecond  // a process that has taken over says who it is
 	introWithin = 10 * time.Second       // until then, or all others have heard
 )
@@ -59,7 +60,7 @@ func (n *Node) Hold(ctx context.Context) error {
 	defer cancel()
 	n.closeDoor(ctx)
 	n.setState(stateMoving)
-	n.ask(ctx, n.members.all(), question{What: askPing}, hearWithin)
+	n.ask(ctx, n.members.all(), question{What: askPing}, toldWithin)
 	for (!n.inbox.idle() || n.reports.under() > 0) && ctx.Err() == nil {
 		wait(ctx, time.Millisecond)
 	}

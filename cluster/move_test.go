@@ -71,6 +71,47 @@ func TestHold(t *testing.T) {
 	}
 }
 
+// TestPatience: a node that has said that it moves may be silent for as long as publishes
+// are held for it, and may take longer to acknowledge when it is back.
+func TestPatience(t *testing.T) {
+	s, err := server.New(server.Config{Listen: []string{"127.0.0.1:0"}, Logger: logger(t)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = s.Stop(context.Background(), false) })
+	n, err := New(Config{Cluster: "shop", Logger: logger(t)}, s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	n.began = n.began.Add(-time.Minute) // so that there is a time before now
+	p, _ := n.meet(&heartbeat{Node: "n2", Life: 1, State: "ready"}, n.subjectOf("n2", 1))
+	for _, c := range []struct {
+		name          string
+		state         int32
+		silent, moved time.Duration // ago; 0: it has never moved
+		want          standing
+		within        time.Duration
+	}{
+		{"heard", stateReady, 0, 0, fine, ackWithin},
+		{"silent", stateReady, suspectAfter + time.Second, 0, suspect, ackWithin},
+		{"moving", stateMoving, suspectAfter + time.Second, suspectAfter + time.Second, moving, moveWithin},
+		{"moving for long", stateMoving, suspectAfter + 2*time.Second, moveWithin + time.Second, suspect, moveWithin},
+		{"gone", stateMoving, deadAfter + time.Second, time.Second, dead, moveWithin},
+		{"back", stateReady, 0, moveWithin, fine, moveWithin},
+		{"back for long", stateReady, 0, 2*moveWithin + time.Second, fine, ackWithin},
+	} {
+		p.state.Store(c.state)
+		p.seen.Store(int64(n.now() - c.silent))
+		p.moved.Store(0)
+		if c.moved > 0 {
+			p.moved.Store(int64(n.now() - c.moved))
+		}
+		if got, within := n.standing(p), n.ackWithin(p); got != c.want || within != c.within {
+			t.Errorf("%s: standing %d, want %d; it may take %v, want %v", c.name, got, c.want, within, c.within)
+		}
+	}
+}
+
 // TestMoveBack: a handover that fails after the node has left NATS is undone: it is there
 // again, with its name and its life, and nothing is lost.
 func TestMoveBack(t *testing.T) {

@@ -162,7 +162,7 @@ func (o *outcome) check() {
 			o.settle(i, whyNoAnswer)
 		case st == moving && now-w.sent > moveWithin:
 			o.settle(i, whyMoving)
-		case st == fine && !w.acked && now-w.sent > ackWithin && o.twice(i):
+		case st == fine && !w.acked && now-w.sent > o.n.ackWithin(w.p) && o.twice(i):
 			o.settle(i, whyNoAnswer)
 		}
 	}

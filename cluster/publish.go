@@ -213,6 +213,16 @@ func (n *Node) movesLong(p *peer) bool {
 	return n.now()-time.Duration(p.moved.Load()) > moveWithin
 }
 
+// ackWithin is how long a node may take to acknowledge a publish. One that has taken over,
+// here or there, begins with all that was held for it, on a machine that has just
+// started a process.
+func (n *Node) ackWithin(p *peer) time.Duration {
+	if moved := time.Duration(p.moved.Load()); moved > 0 && n.now()-moved < 2*moveWithin {
+		return moveWithin
+	}
+	return ackWithin
+}
+
 // dropHeld gives up what is held for a node that moves for too long.
 func (n *Node) dropHeld(p *peer) {
 	if p.state.Load() != stateMoving || !n.movesLong(p) {

@@ -35,12 +35,14 @@ func newChecker(t *testing.T, nodes ...*lineage) *clusterChecker {
 }
 
 // listen adds a client of a node, which has subscribed to news.
-func (c *clusterChecker) listen(r *running, node string) {
+func (c *clusterChecker) listen(r *running, node string) *checker.Client {
 	c.t.Helper()
 	conn := r.dial("/ws")
 	ask(c.t, conn, `{"actioncode":"subscribe","data":{"topics":["news"]}}`)
 	c.made++
-	go read(c.Client(fmt.Sprint(c.made), node, "news"), conn)
+	l := c.Client(fmt.Sprint(c.made), node, "news")
+	go read(l, conn)
+	return l
 }
 
 func read(l *checker.Client, conn net.Conn) {

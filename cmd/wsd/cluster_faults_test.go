@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"wsd/cluster/embed"
+	"wsd/lab/checker"
 )
 
 // faultTime is how long a fault lasts; CLUSTER_LONG makes it longer than all time-outs.
@@ -75,7 +76,8 @@ func TestClusterNodeStops(t *testing.T) {
 	})
 }
 
-// A node that is killed is missing; started again with its name, it is there.
+// A node that is killed is missing; started again with its name, it is there. Its clients
+// have got what was answered as complete before.
 func TestClusterNodeKilled(t *testing.T) {
 	nodes := startLineages(t, 3)
 	victim := nodes[2]
@@ -85,10 +87,17 @@ func TestClusterNodeKilled(t *testing.T) {
 			c.listen(n.running, fmt.Sprintf("n%d", i+1))
 		}
 	}
+	var lost []*checker.Client
+	for range 3 {
+		lost = append(lost, c.listen(victim.running, "n3"))
+	}
 	for i := range nodes[:2] {
 		c.publish(i, "all", 2*time.Millisecond)
 	}
-	time.Sleep(200 * time.Millisecond)
+	time.Sleep(time.Second)
+	for _, l := range lost {
+		l.Ends()
+	}
 	_ = syscall.Kill(victim.pid, syscall.SIGKILL)
 	<-victim.exited
 	until(t, "it is missed", func() bool {

@@ -49,6 +49,7 @@ type Publisher struct {
 	Node  int    // where
 	Query string // to whom: "all", or "topic=" and a topic
 	Pause time.Duration
+	Count int // how many messages; 0: until Stop
 	// Keyless: its messages have no key, so none is repeated.
 	Keyless bool
 	// Again repeats, at the next node and before the next message, every so many-th one
@@ -79,7 +80,7 @@ func (m *message) complete() bool {
 	return len(m.tries) > 0 && m.tries[len(m.tries)-1].complete()
 }
 
-// Publish has a publisher send one message after the other, until Stop.
+// Publish has a publisher send one message after the other, until Stop or Count.
 func (c *Checker) Publish(how Publisher) {
 	p := &publisher{Publisher: how}
 	c.mu.Lock()
@@ -87,7 +88,7 @@ func (c *Checker) Publish(how Publisher) {
 	c.mu.Unlock()
 	c.all.Go(func() {
 		incomplete := 0
-		for {
+		for k := 0; p.Count == 0 || k < p.Count; k++ {
 			select {
 			case <-c.stop:
 				return
@@ -185,12 +186,15 @@ func (l *Client) Got(text string) bool {
 	return true
 }
 
-// atEnd is how long before a node's death what was answered may still be lost: queued in
-// the process, or in its host's kernel, which a reset empties.
-const atEnd = 5 * time.Second
+// atEnd is how long before a node's death what was answered may still be lost. The node has
+// given it to its host's kernel, which sends it at once, or when the client has
+// acknowledged what came before: within TCP's shortest time-out, if nothing is lost on
+// the way and the client reads. When the node dies the kernel resets connections, and what it has
+// not sent is lost.
+const atEnd = 200 * time.Millisecond
 
 // Ends says that what the client gets from here on does not matter: its node is about
-// to be killed. What was answered some seconds before has to be there.
+// to be killed. What was answered before has to be there, but for the last moment's.
 func (l *Client) Ends() {
 	l.c.mu.Lock()
 	defer l.c.mu.Unlock()

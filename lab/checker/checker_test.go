@@ -106,6 +106,24 @@ func TestComingAndGoing(t *testing.T) {
 	}
 }
 
+// What was answered before a node's death is due, but for the last moment's.
+func TestEnds(t *testing.T) {
+	k := New(1, nil)
+	l := k.Client("c", "a")
+	l.Ends()
+	l.since = l.until.Add(-time.Minute)
+	for _, c := range []struct {
+		before time.Duration
+		known  bool
+		want   bool
+	}{{time.Second, true, true}, {atEnd + time.Millisecond, true, true}, {atEnd / 2, true, false}, {-time.Second, true, false}, {time.Second, false, false}} {
+		ended := l.until.Add(-c.before)
+		if got := l.due([]try{{began: ended.Add(-time.Millisecond), ended: ended, answer: Answer{Complete: true}, known: c.known}}); got != c.want {
+			t.Errorf("answered %v before the end: due: %v", c.before, got)
+		}
+	}
+}
+
 // What was incomplete is repeated until it is not, at one node after the other, and
 // what has no key is not.
 func TestRepeat(t *testing.T) {

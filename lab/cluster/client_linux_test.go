@@ -58,18 +58,27 @@ func connect(t *testing.T, from *lab.Host, address string) *client {
 		return true
 	})
 	t.Cleanup(func() {
-		c.keep(nil)
+		c.forget()
 		c.conn.Close()
 		<-c.over
 	})
 	return c
 }
 
-// keep has what comes go to a log.
-func (c *client) keep(l *checker.Client) {
+// keep has what comes go to a log. It makes it with mu held: what is published from when the
+// log begins is in it.
+func (c *client) keep(log func() *checker.Client) *checker.Client {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.log = l
+	c.log = log()
+	return c.log
+}
+
+// forget has what comes go to nobody's log.
+func (c *client) forget() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.log = nil
 }
 
 func (c *client) read(r io.Reader) {

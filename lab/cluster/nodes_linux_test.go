@@ -1,11 +1,14 @@
 package cluster
 
 import (
+	"fmt"
+	"slices"
 	"syscall"
 	"testing"
 	"time"
 
 	"wsd/lab"
+	"wsd/lab/checker"
 )
 
 // A node that stands still is missed, holds nobody up, and closes no client when it
@@ -36,19 +39,37 @@ func TestKilled(t *testing.T) {
 	t.Parallel()
 	both(t, func(t *testing.T, s *site) {
 		s.under(func() {
-			for range lab.Form(1, 10) {
-				victim := s.nodes[2]
-				s.lose(victim)
-				victim.kill(t)
-				s.missed(0, 2)
-				served(t, s.everybody()...)
-				s.start(victim)
-				s.healed()
-				s.fill(victim)
+			for round := range lab.Form(1, 10) {
+				s.rush(round)
+				s.killAndReplace(s.nodes[2])
 				time.Sleep(lab.Form(200*time.Millisecond, 2*time.Second))
 			}
 		})
 	})
+}
+
+// rush has publishers that do not pause begin at the other nodes, so that n3 is in the
+// midst of a fan-out whenever it is killed.
+func (s *site) rush(round int) {
+	for i, n := range s.nodes[:2] {
+		for k := range 2 {
+			s.Publish(checker.Publisher{Name: fmt.Sprintf("rush-%d-%d-%s", round, k, n.name), Node: i, Query: "all", Count: 200})
+		}
+	}
+	time.Sleep(50 * time.Millisecond)
+}
+
+// killAndReplace kills a node, and starts it again when the others miss it.
+func (s *site) killAndReplace(victim *node) {
+	s.t.Helper()
+	s.lose(victim)
+	victim.kill(s.t)
+	i := slices.Index(s.nodes, victim)
+	s.missed((i+1)%len(s.nodes), i)
+	served(s.t, s.everybody()...)
+	s.start(victim)
+	s.healed()
+	s.fill(victim)
 }
 
 // A host is gone, with all that it had; one with another address takes its place.

@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -32,14 +33,17 @@ const (
 type node struct {
 	name    string
 	host    *lab.Host
+	program string   // its file; "": that under test
+	under   []string // the command that runs it, if any
 	cmd     *exec.Cmd
+	pid     int // of the process that serves: after an upgrade not cmd's
 	clients []*client
 	logs    []*checker.Client // theirs
 }
 
 func (n *node) signal(t *testing.T, s syscall.Signal) {
 	t.Helper()
-	if err := n.cmd.Process.Signal(s); err != nil {
+	if err := syscall.Kill(n.pid, s); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -131,11 +135,13 @@ func (s *site) start(n *node, args ...string) {
 			}
 		}
 	}
-	n.cmd = n.host.Command(wsd, append(all, args...)...)
+	line := slices.Concat(n.under, []string{cmp.Or(n.program, wsd)}, all, args)
+	n.cmd = n.host.Command(line[0], line[1:]...)
 	n.cmd.Stdout, n.cmd.Stderr = log, log
 	if err := n.cmd.Start(); err != nil {
 		s.t.Fatal(err)
 	}
+	n.pid = n.cmd.Process.Pid // nsenter and unshare become the program
 	until(s.t, n.name+" is ready", func() bool {
 		status, _, err := s.ask(n, "GET", "/readyz", "", "")
 		return err == nil && status == http.StatusOK
@@ -150,12 +156,21 @@ func found(t *testing.T, external bool, args ...string) *site {
 	return s
 }
 
-func (s *site) populate(args ...string) {
+// settleNodes makes the nodes' hosts; nothing runs there yet.
+func (s *site) settleNodes() {
 	s.t.Helper()
 	for _, name := range []string{"n1", "n2", "n3"} {
 		s.nodes = append(s.nodes, &node{name: name, host: s.net.Host(s.hostName(name))})
 	}
 	s.t.Cleanup(s.writeLogs)
+}
+
+// populate starts the nodes, whose hosts it makes if there are none, with clients each.
+func (s *site) populate(args ...string) {
+	s.t.Helper()
+	if s.nodes == nil {
+		s.settleNodes()
+	}
 	for _, n := range s.nodes {
 		s.start(n, args...)
 	}
@@ -180,8 +195,7 @@ func (s *site) fill(n *node) {
 	for i := range lab.Form(5, 20) {
 		c := connect(s.t, s.crowd, n.host.Addr(port))
 		c.subscribe(s.t, "news")
-		l := s.Client(fmt.Sprintf("%d", i), n.name, "news")
-		c.keep(l)
+		l := c.keep(func() *checker.Client { return s.Client(fmt.Sprint(i), n.name, "news") })
 		go c.beat(500 * time.Millisecond)
 		n.clients, n.logs = append(n.clients, c), append(n.logs, l)
 	}
@@ -295,6 +309,28 @@ func (s *site) verdict() {
 	for _, n := range s.nodes {
 		served(s.t, n.clients...)
 	}
+	s.judge()
+}
+
+// settle waits for what clients have to get, for as long as anything comes and for a
+// while more. What does not come then is in the verdict.
+func (s *site) settle(what string) {
+	s.t.Helper()
+	received, since := -1, time.Now()
+	for ; !s.Settled(); time.Sleep(100 * time.Millisecond) {
+		if k := s.Tally().Received; k != received {
+			received, since = k, time.Now()
+		}
+		if time.Since(since) > patience/4 {
+			s.judge()
+			s.t.Fatalf("not within %v after the last message: %s", patience/4, what)
+		}
+	}
+}
+
+// judge says what is wrong, as far as it goes.
+func (s *site) judge() {
+	s.t.Helper()
 	s.t.Logf("%v", s.Tally())
 	for i, line := range s.Wrong() {
 		if i == 20 {
@@ -302,17 +338,6 @@ func (s *site) verdict() {
 			break
 		}
 		s.t.Error(line)
-	}
-}
-
-// settle waits for what clients have to get.
-func (s *site) settle(what string) {
-	s.t.Helper()
-	for end := time.Now().Add(patience); !s.Settled(); time.Sleep(100 * time.Millisecond) {
-		if time.Now().After(end) {
-			s.t.Errorf("not within %v: %s", patience, what)
-			return
-		}
 	}
 }
 
