@@ -23,7 +23,7 @@ type fakeCluster struct {
 	told    []string
 	full    bool
 
-	elsewhere func(user string, done func(int)) bool // CountUser
+	elsewhere func(user string, done func(int)) bool // CountUser; it has the lock
 	thinned   []string
 }
 
@@ -66,6 +66,8 @@ func (f *fakeCluster) Reached(_ []string, done func()) bool {
 }
 
 func (f *fakeCluster) CountUser(user string, done func(int)) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	return f.elsewhere != nil && f.elsewhere(user, done)
 }
 

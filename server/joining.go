@@ -1,5 +1,50 @@
 package server
 
+// reception is what settle makes of a newcomer.
+type reception uint8
+
+const (
+	letIn    reception = iota // answered by 101
+	toClose                   // answered by 101, and closed
+	rejected                  // answered by an HTTP error
+	awaiting                  // for the other nodes
+)
+
+// settle takes a newcomer in by what identify said, or not. why is set for those who
+// are turned away or refused.
+func (l *loop) settle(slot uint32, c *client, who *Identity, err error) (v reception, why error) {
+	s := l.server
+	switch {
+	case err != nil, who == nil:
+	case !c.is(flagKnown):
+		total := 0
+		if total, err = l.enroll(slot, c, who); err == nil && l.awaitOthers(slot, c, who, total) {
+			return awaiting, nil
+		}
+	case s.revocations.covers(who): // it was enrolled before, and has waited since
+		err = errRevoked
+	}
+	switch {
+	case err != nil:
+		l.unenroll(slot, c)
+		l.count.auth[resultOf(err)]++
+		if s.auth.close && resultOf(err) != authBusy {
+			return toClose, err
+		}
+		return rejected, err
+	case who != nil:
+		l.count.auth[authOK]++
+		if warn, _ := l.req.QueryValue("token_expires"); string(warn) == "warn" {
+			l.idents.at(slot).grants |= identWarn
+		}
+	case s.auth.required:
+		c.set(flagUnproven)
+	default:
+		l.count.auth[authAnonymous]++
+	}
+	return letIn, nil
+}
+
 // In a cluster, a newcomer whom the server knows may have to wait for the other nodes
 // before its handshake is answered: until they know of its token's topics, so that it
 // gets what is published there afterwards; and, with RefuseNew, until they have told

@@ -92,6 +92,13 @@ func TestHandoverOfWaiting(t *testing.T) {
 func TestMaxPerUserOfCluster(t *testing.T) {
 	f, s := knowingCluster(t, Config{MaxPerUser: 3, TokenFrom: []string{TokenHeader, TokenMessage}, Auth: AuthOptional})
 	elsewhere, answers := 0, make(chan func(int), 1)
+	there := func(n int) {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		elsewhere = n
+	}
+	f.mu.Lock()
+	f.known = true
 	f.elsewhere = func(user string, done func(int)) bool {
 		switch {
 		case user != "ada":
@@ -103,14 +110,14 @@ func TestMaxPerUserOfCluster(t *testing.T) {
 		}
 		return true
 	}
-	f.known = true
+	f.mu.Unlock()
 	s.join("bob").shaken() // nobody else is there
 	a := s.join("ada")
 	a.shaken()
-	elsewhere = 2
+	there(2)
 	p := s.join("ada")
 	p.turnedAway(429, "too many connections of this user")
-	elsewhere = -1
+	there(-1)
 	b := s.join("ada;topics=x")
 	(<-answers)(1)
 	b.shaken()
@@ -121,7 +128,7 @@ func TestMaxPerUserOfCluster(t *testing.T) {
 	(<-answers)(1)
 	p.shaken()
 	p.leave()
-	elsewhere = 1
+	there(1)
 	late := s.dial()
 	late.send(`{"actioncode":"auth","token":"ada"}`)
 	late.recv()

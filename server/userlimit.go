@@ -119,27 +119,28 @@ func (s *Server) OldestOfUser(ctx context.Context, name string) (id uuid.UUID, a
 	hash := s.users.hash(name)
 	s.users.addTo(&set, hash)
 	type found struct {
-		id  uuid.UUID
-		age time.Duration
+		id    uuid.UUID
+		since int64
 	}
+	var first int64
 	for i := range set.all {
 		part := make(chan found, 1)
 		if !s.on(ctx, s.loops[i], func(l *loop) {
 			if _, c := l.oldestOf(name, hash); c != nil {
-				part <- found{c.id, time.Duration(instant() - c.since)}
+				part <- found{c.id, c.since}
 			}
 		}) {
 			return id, 0, false, cmp.Or(ctx.Err(), ErrStopped)
 		}
 		select {
 		case f := <-part:
-			if !ok || f.age > age {
-				id, age, ok = f.id, f.age, true
+			if !ok || f.since < first {
+				id, first, ok = f.id, f.since, true
 			}
 		default:
 		}
 	}
-	return id, age, ok, nil
+	return id, time.Duration(instant() - first), ok, nil
 }
 
 // Displace closes a client since its user has a newer one too many, and reports whether

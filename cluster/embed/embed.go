@@ -83,7 +83,7 @@ const (
 type Server struct {
 	cfg      Config
 	nats     *server.Server
-	base     *server.Options // as configured
+	base     *server.Options // as configured; the server fills in its defaults
 	log      *logger
 	password string
 	stopped  chan struct{}
@@ -122,7 +122,7 @@ func Start(cfg Config) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s.base = o.Clone()
+	s.base = o
 	if s.nats, err = server.NewServer(o); err != nil {
 		return nil, s.wrong(err)
 	}
@@ -178,8 +178,10 @@ func random() string {
 func (s *Server) options() (*server.Options, error) {
 	var err error
 	o := &server.Options{
-		ServerName: s.cfg.Name + "-" + random()[:8], Host: "127.0.0.1", Port: server.RANDOM_PORT, Username: user, Password: s.password,
+		ServerName: s.cfg.Name + "-" + random()[:8], Host: "127.0.0.1", Port: server.RANDOM_PORT,
 		NoSigs: true, NoSystemAccount: true, NoLog: true, MaxPayload: int32(s.cfg.MaxPayload), MaxPending: maxPending, WriteDeadline: cmp.Or(s.cfg.WriteDeadline, writeDeadline),
+		// Not Username and Password: whoever came by those is disconnected by each reload.
+		Users: []*server.User{{Username: user, Password: s.password}},
 		// A slow node must not slow down those who send to it.
 		NoFastProducerStall: true,
 	}
@@ -194,7 +196,7 @@ func (s *Server) options() (*server.Options, error) {
 		}
 		o.PingInterval, o.MaxPingsOut = pingInterval, pingsOut
 		if s.cfg.Secret == "" {
-			o.Username, o.Password = "", ""
+			o.Users = nil
 		}
 		if s.cfg.TLS != nil {
 			o.TLSConfig, o.TLSTimeout, o.TLSVerify = s.cfg.TLS, 5, true

@@ -2,6 +2,7 @@ package embed
 
 import (
 	"context"
+	"math/rand/v2"
 	"net"
 	"net/url"
 	"slices"
@@ -23,17 +24,20 @@ const (
 	lookupWithin = 5 * time.Second
 )
 
-// follow looks names up until the server is stopped.
+// follow looks names up until the server is stopped: soon after the start, and then
+// every lookupEvery ± a third. Two servers that connect to each other in the same moment
+// take both connections for the second one, and have to begin anew.
 func (s *Server) follow() {
-	every := time.NewTicker(s.cfg.lookupEvery)
-	defer every.Stop()
+	next := s.cfg.lookupEvery / 10
 	for {
-		s.lookAgain()
+		next += rand.N(next)
 		select {
-		case <-every.C:
+		case <-time.After(next):
 		case <-s.stopped:
 			return
 		}
+		s.lookAgain()
+		next = s.cfg.lookupEvery * 2 / 3 // to four thirds
 	}
 }
 
