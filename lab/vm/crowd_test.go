@@ -31,10 +31,13 @@ func TestCrowd(t *testing.T) {
 	}
 	clients := itoa(n)
 	tune(t, n)
-	p := start(t, nil, "--max-clients="+clients, "--strict", "--idle-timeout=1h", "--handshake-timeout=2m")
+	p := start(t, nil, "--max-clients="+clients, "--strict", "--idle-timeout=24h", "--handshake-timeout=2m")
 	c := &conductor{t: t, p: p, clients: n, empty: p.memory(), upgrade: make(chan string, 1)}
 	c.bench()
-	until(t, "all are gone", func() bool { return p.stats().Clients.Connected == 0 })
+	for left := n; left > 0; {
+		before := left
+		until(t, "more are gone", func() bool { left = int(p.stats().Clients.Connected); return left < before })
+	}
 }
 
 // tune prepares the machine by the program's own advice, for as long as the test
@@ -121,7 +124,7 @@ phases:
 		c.t.Fatal(err)
 	}
 	cmd := exec.Command(wsd, "bench", "--url=ws://"+c.p.listen+"/ws", "--clients="+itoa(c.clients), "--workers=1", "--scenario=/tmp/plan.yaml",
-		"--handshake-timeout=2m", "--grace=1m", "--pid="+itoa(c.p.pid), "--publish=http://"+l.Addr().String(),
+		"--handshake-timeout=2m", "--grace=3m", "--pid="+itoa(c.p.pid), "--publish=http://"+l.Addr().String(),
 		"--json=/tmp/crowd.json", "--html=/tmp/crowd.html", "--assert=failed=0,loss=0,closes=0,duplicates=0")
 	cmd.Stderr = struct{ io.Writer }{os.Stderr} // no terminal: a line now and then
 	out, err := cmd.Output()
