@@ -108,18 +108,22 @@ func (c *conductor) bench() {
 	calls := &http.Server{Handler: c}
 	go calls.Serve(l)
 	defer calls.Close()
+	seconds := 5
+	if testing.Short() {
+		seconds = 2
+	}
 	plan := fmt.Sprintf(`
 payload: '{"actioncode":"heart_beat"}'
 expect: '"success"'
 phases:
 - {name: ramp, kind: ramp, concurrency: 256}
-- {name: idle, kind: hold, duration: 5s}
-- {name: beats, kind: open, rate: 200, duration: 5s}
+- {name: idle, kind: hold, duration: %[1]ds}
+- {name: beats, kind: open, rate: 200, duration: %[1]ds}
 - {name: publish, kind: publish, count: 1}
-- {name: upgrade, kind: hold, duration: %ds}
+- {name: upgrade, kind: hold, duration: %[2]ds}
 - {name: publish again, kind: publish, count: 1}
-- {name: beats again, kind: open, rate: 200, duration: 5s}
-`, 2+c.clients/10000)
+- {name: beats again, kind: open, rate: 200, duration: %[1]ds}
+`, seconds, 2+c.clients/10000)
 	if err := os.WriteFile("/tmp/plan.yaml", []byte(plan), 0o644); err != nil {
 		c.t.Fatal(err)
 	}
