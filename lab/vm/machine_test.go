@@ -1,6 +1,7 @@
 package vm
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"os"
@@ -169,6 +170,9 @@ func TestMachine(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Logf("Linux %s, %s, %d processors, the clock says %v", unix.ByteSliceToString(u.Release[:]), runtime.GOARCH, runtime.NumCPU(), time.Now().UTC().Truncate(time.Second))
+	if source, err := os.ReadFile("/sys/devices/system/clocksource/clocksource0/current_clocksource"); err == nil {
+		t.Logf("its clock is %s", bytes.TrimSpace(source))
+	}
 	var limit unix.Rlimit
 	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
 		t.Fatal(err)

@@ -12,6 +12,8 @@
 #   CACHE     for packages and images (bin/vm)
 #   OUT       folder for the files that the tests leave (CACHE/out)
 #   RTC       what the machine's clock says at its start, as 1970-01-01T00:00:00
+#   QEMU_ARGS more flags of QEMU's; -monitor unix:FILE,server,nowait can stop the
+#             machine for a while, its clocks included (stop, cont)
 #
 # The exit status is that of the tests. It needs qemu-system-x86 (arm64:
 # qemu-system-arm), cpio, xz-utils, apt and Go.
@@ -24,10 +26,10 @@ fail() {
 }
 
 arch=${ARCH:-$(dpkg --print-architecture)} clients=${CLIENTS:-200000} cache=${CACHE:-bin/vm}
-memory=${MEMORY:-$((1024 + clients * 12 / 1024))} # of a client: 8.3 KiB of the kernel for both ends, the two programs, spare
+memory=${MEMORY:-$((1024 + clients * 13 / 1024))} # as much as `wsd tune check` wants, and some
 case $arch in
-amd64) qemu=qemu-system-x86_64 package=qemu-system-x86 console=ttyS0 machine=(-machine q35) ;;
-arm64) qemu=qemu-system-aarch64 package=qemu-system-arm console=ttyAMA0 machine=(-machine virt) ;;
+amd64) qemu=qemu-system-x86_64 package=qemu-system-x86 console=ttyS0 machine=(-machine q35 -cpu max,la57=off,erms=off,fsrm=off) ;;
+arm64) qemu=qemu-system-aarch64 package=qemu-system-arm console=ttyAMA0 machine=(-machine virt -cpu max,pauth-impdef=on) ;;
 *) fail "ARCH=$arch: want amd64 or arm64" ;;
 esac
 command -v $qemu >/dev/null || fail "there is no $qemu here: apt-get install $package"
@@ -75,12 +77,16 @@ done
 (cd "$root" && find . | cpio --quiet -o -H newc) >"$here/initramfs"
 
 # Not compressed: the machine would take longer to unpack it than to copy it.
-# mitigations=off: in software they cost much, and there is nothing to protect.
+# What costs much in software is off: mitigations, page tables of five levels,
+# copies byte by byte, real pointer authentication. tsc=reliable: every look at any
+# other clock leaves the translated code, and TCP looks at it for each packet; it
+# halves the cost of a handshake. The kernel's watchdogs would take a busy machine
+# below for a broken one here.
 log=$here/console
-timeout --foreground "${LIMIT:-3000}" "$qemu" "${machine[@]}" -accel tcg,thread=multi -cpu max -smp 2 -m "$memory" \
-	-nodefaults -nographic -serial stdio -no-reboot ${RTC:+-rtc "base=$RTC"} \
+timeout --foreground "${LIMIT:-3000}" "$qemu" "${machine[@]}" -accel tcg,thread=multi -smp 2 -m "$memory" \
+	-nodefaults -nographic -serial stdio -no-reboot ${RTC:+-rtc "base=$RTC"} ${QEMU_ARGS:-} \
 	-kernel "$here"/kernel/boot/vmlinuz-* -initrd "$here/initramfs" \
-	-append "console=$console quiet panic=-1 mitigations=off WSD_CLIENTS=$clients -- -test.v $*" </dev/null |
+	-append "console=$console quiet panic=-1 mitigations=off tsc=reliable nowatchdog rcupdate.rcu_cpu_stall_suppress=1 WSD_CLIENTS=$clients -- -test.v $*" </dev/null |
 	sed -u 's/\r$//; s/\x1b\[[0-9;?]*[A-Za-z]//g; s/\x1bc//g' | tee "$log" | grep --line-buffered -v '^file ' || true
 
 # Files that the tests hand out come as lines "file NAME BASE64" of what gzip made.

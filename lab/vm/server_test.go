@@ -40,7 +40,7 @@ type process struct {
 func start(t *testing.T, as func(*exec.Cmd), args ...string) *process {
 	t.Helper()
 	p := &process{t: t, log: new(output), exited: make(chan struct{})}
-	p.cmd = exec.Command(wsd, append([]string{"serve", "--log-format=json", "--listen=127.0.0.1:0", "--admin=127.0.0.1:0", "--drain-time=100ms"}, args...)...)
+	p.cmd = exec.Command(wsd, append([]string{"serve", "--log-format=json", "--listen=127.0.0.1:0", "--admin=127.0.0.1:0"}, args...)...)
 	p.cmd.Stdout, p.cmd.Stderr = p.log, p.log
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
 	if as != nil {
