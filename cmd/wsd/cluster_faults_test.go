@@ -37,9 +37,10 @@ func under(t *testing.T, nodes []*lineage, what func(c *clusterChecker)) {
 			c.listen(n.running, fmt.Sprintf("n%d", i+1))
 		}
 	}
+	pause := faultTime() / 1000 // longer faults have no more messages to repeat
 	for i := range nodes {
-		c.publish(i, "all", 5*time.Millisecond)
-		c.publish(i, "topic=news", 5*time.Millisecond)
+		c.publish(i, "all", pause)
+		c.publish(i, "topic=news", pause)
 	}
 	time.Sleep(300 * time.Millisecond)
 	what(c)

@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -137,16 +138,27 @@ func (c *Checker) Stop() {
 }
 
 // Repeat repeats each message with a key that was not complete, once, at one node or
-// another, and returns how many of them still are not. It is for after Stop.
+// another, and returns how many of them still are not. Each publisher does so one after
+// the other, all at a time. It is for after Stop.
 func (c *Checker) Repeat() (left int) {
+	var still atomic.Int64
+	var all sync.WaitGroup
 	for _, p := range c.publishers {
-		for seq, m := range p.sent {
-			if p.Keyless || m.complete() {
-				continue
-			}
-			if c.try(p, seq, (seq+len(m.tries))%c.nodes); !m.complete() {
-				left++
-			}
+		if !p.Keyless {
+			all.Go(func() { still.Add(c.repeat(p)) })
+		}
+	}
+	all.Wait()
+	return int(still.Load())
+}
+
+func (c *Checker) repeat(p *publisher) (left int64) {
+	for seq, m := range p.sent {
+		if m.complete() {
+			continue
+		}
+		if c.try(p, seq, (seq+len(m.tries))%c.nodes); !m.complete() {
+			left++
 		}
 	}
 	return left
