@@ -31,7 +31,7 @@ func TestCrowd(t *testing.T) {
 	}
 	clients := itoa(n)
 	tune(t, n)
-	p := start(t, nil, "--max-clients="+clients, "--strict", "--idle-timeout=24h", "--handshake-timeout=2m")
+	p := start(t, nil, "--max-clients="+clients, "--strict", "--idle-timeout=24h", "--handshake-timeout=2m", "--pending-age=10m")
 	c := &conductor{t: t, p: p, clients: n, empty: p.memory(), upgrade: make(chan string, 1)}
 	c.bench()
 	for left := n; left > 0; {

@@ -29,6 +29,9 @@ func TestENFILE(t *testing.T) {
 // TestEMFILE: the same when the process has none left. The server never lets it
 // come so far, so its limit is lowered while it runs.
 func TestEMFILE(t *testing.T) {
+	if testing.Short() {
+		t.Skip("ENFILE is enough")
+	}
 	p := start(t, nil)
 	well := join(t, p.listen, 50, 50*time.Millisecond)
 	well.served("before")

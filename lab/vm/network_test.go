@@ -27,6 +27,9 @@ func TestNetem(t *testing.T) {
 		{"all of them", netem{delay: 20 * time.Millisecond, jitter: 20 * time.Millisecond, loss: 5, duplicate: 5, reorder: 20}, "Tcp RetransSegs"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
+			if testing.Short() && c.name != "all of them" {
+				t.Skip("all of them are enough")
+			}
 			before := 0
 			if c.counter != "" {
 				before = tcpCounter(t, c.counter)
