@@ -84,10 +84,7 @@ func (n *Node) learn(p *peer) {
 		answers = o.failures(answers)
 		if len(answers) == 0 {
 			failed++
-			select {
-			case <-time.After(time.Second):
-			case <-n.alive().Done():
-			}
+			wait(n.alive(), time.Second)
 			continue
 		}
 		list := answers[0].Revocations

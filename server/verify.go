@@ -11,17 +11,17 @@ import (
 //
 //  1. verify: its client is held, and it waits in loop.pooled.checks.
 //  2. nextCheck: a worker gets the first of them, some at once, for waking it and being
-//     woken by it costs a third of a look. Each loop has one worker at a time: more
-//     would take processors from loops, and workers from handlers. A
-//     Config.Authenticate, which may wait for others, has several, with one each.
+//     woken by it costs as well. Each loop has one worker at a time: more would take
+//     processors from loops, and workers from handlers. A Config.Authenticate, which
+//     may wait for others, has several, with one each.
 //  3. looked: the requests go on where they stopped, and the next are begun.
 
 const (
 	// checksAtOnce bounds the requests and handshakes of a loop that wait for this:
 	// beyond it the answer is code 10, or 503. It is some tenths of a second's work.
 	checksAtOnce = 4096
-	// checksTogether is how many a worker gets: the first of them waits for the last, for
-	// less than a millisecond.
+	// checksTogether is how many a worker gets: the first of them waits for the last,
+	// for less than a millisecond (BenchmarkVerify in auth).
 	checksTogether = 8
 	// hooksAtOnce is how many of them are with the workers if that may take long.
 	hooksAtOnce = 16
