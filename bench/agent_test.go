@@ -57,15 +57,17 @@ func TestAgents(t *testing.T) {
 	}
 }
 
-// losing closes an agent's connection once the phase gets on.
+// losing closes an agent's connection once the phase gets on: all agents have told
+// of their clients in it.
 type losing struct {
 	noObserver
 	phase string
+	up    int // clients of all agents
 	lose  func()
 }
 
 func (l *losing) Progress(p *report.Progress) {
-	if p.Phase == l.phase && l.lose != nil {
+	if p.Phase == l.phase && p.Point.Up == l.up && l.lose != nil {
 		l.lose()
 		l.lose = nil
 	}
@@ -77,9 +79,9 @@ func TestAgentLost(t *testing.T) {
 	t.Parallel()
 	s := start(t, &testServer{})
 	hosts := agentsHere(t, "one", "two")
-	lose := &losing{phase: "open", lose: func() { hosts[1].Conn.Close() }}
+	lose := &losing{phase: "open", up: 20, lose: func() { hosts[1].Conn.Close() }}
 	plan := &Plan{Targets: []string{s.url()}, Clients: 20, Grace: Duration(5 * time.Second), Phases: []Phase{{Kind: Ramp},
-		{Kind: Open, Rate: 200, Duration: Duration(3 * time.Second), Payload: numbered},
+		{Kind: Open, Rate: 100, Duration: Duration(6 * time.Second), Payload: numbered},
 		{Kind: Closed, Duration: Duration(100 * time.Millisecond), Payload: numbered}}}
 	r, err := Run(t.Context(), plan, Options{Agents: hosts, Observer: lose})
 	if err != nil {
@@ -135,7 +137,7 @@ func TestAllAgentsLost(t *testing.T) {
 	t.Parallel()
 	s := start(t, &testServer{})
 	hosts := agentsHere(t, "one", "two")
-	lose := &losing{phase: "hold", lose: func() { hosts[0].Conn.Close(); hosts[1].Conn.Close() }}
+	lose := &losing{phase: "hold", up: 4, lose: func() { hosts[0].Conn.Close(); hosts[1].Conn.Close() }}
 	plan := &Plan{Targets: []string{s.url()}, Clients: 4, Phases: []Phase{{Kind: Ramp}, {Kind: Hold, Duration: Duration(time.Hour)}}}
 	r, err := Run(t.Context(), plan, Options{Agents: hosts, Observer: lose})
 	if err == nil || !strings.Contains(err.Error(), "all agents are lost") || len(r.Phases) != 2 || r.Phases[0].Up != 4 {
