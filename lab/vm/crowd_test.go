@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"os"
@@ -177,6 +178,12 @@ func (c *conductor) report(when string) {
 	rss := c.p.memory()
 	fmt.Printf("%s: %.1f MiB resident, %.1f MiB before the first client: %d B each\n",
 		when, float64(rss)/(1<<20), float64(c.empty)/(1<<20), (rss-c.empty)/c.clients)
+	var s server.Stats
+	if err := c.p.ask("GET", "/v1/stats", nil, &s); err != nil {
+		c.t.Errorf("%s: %v", when, err)
+	}
+	maps.DeleteFunc(s.Closed, func(_ string, n uint64) bool { return n == 0 })
+	fmt.Printf("%s: %d connected, %d queued, closed %v\n", when, s.Clients.Connected, s.Queue.Queued-s.Queue.Sent, s.Closed)
 }
 
 // replace has the server upgraded: from then on its successor is the server.
