@@ -1,6 +1,7 @@
 package auth
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -198,7 +199,12 @@ func toString(value json.RawMessage) (s string, err error) {
 	if value[0] != '"' {
 		return "", errors.New("a string is needed")
 	}
-	if err = json.Unmarshal(value, &s); err == nil && strings.ContainsRune(s, utf8.RuneError) {
+	if bytes.IndexByte(value, '\\') < 0 { // as most are: members has found it to be JSON, in UTF-8
+		s = string(value[1 : len(value)-1])
+	} else {
+		err = json.Unmarshal(value, &s)
+	}
+	if err == nil && strings.ContainsRune(s, utf8.RuneError) {
 		return "", errors.New("holds a character that is none")
 	}
 	return s, err
