@@ -24,6 +24,8 @@ type Claims struct {
 	Expires, Issued time.Time
 	// Grants are the rest of the "wsd" claim, nil when absent. Nobody changes them.
 	Grants *Grants
+	// Made is what Config.Make has made of all this, once for all who bring the token.
+	Made any
 
 	until time.Time // Expires and the leeway
 }
