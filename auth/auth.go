@@ -56,6 +56,7 @@ type Rules struct {
 type Verifier struct {
 	// Set when it is made, then constant.
 	rules Rules
+	make  func(*Claims) any // Config.Make
 	now   func() time.Time
 
 	// Of whoever changes keys.
@@ -158,34 +159,37 @@ func (v *Verifier) Verify(token []byte) (Claims, error) {
 
 // check looks at the signature before it parses what is signed, but for the header,
 // which says by which key.
-func (v *Verifier) check(keys *keySet, token []byte, now time.Time) (entry, error) {
+func (v *Verifier) check(keys *keySet, token []byte, now time.Time) (*entry, error) {
 	signed, head, payload, signature, ok := split(token)
 	if !ok {
-		return entry{}, ErrInvalid
+		return nil, ErrInvalid
 	}
 	h := v.header.Load()
 	if h == nil || h.text != string(head) {
 		if h, ok = readHeader(head); !ok {
-			return entry{}, ErrInvalid
+			return nil, ErrInvalid
 		}
 	}
 	switch fits, verified := keys.verify(h.alg, h.kid, signed, signature); {
 	case fits == 0 && h.kid != "" && v.missing():
-		return entry{}, ErrTryAgain
+		return nil, ErrTryAgain
 	case !verified:
-		return entry{}, ErrInvalid
+		return nil, ErrInvalid
 	}
 	v.header.Store(h)
 	c, on, err := parseClaims(payload)
 	if err != nil || !v.rules.allow(&on) {
-		return entry{}, ErrInvalid
+		return nil, ErrInvalid
 	}
 	e := newEntry(c, on.from, v.rules.Leeway)
 	switch {
 	case now.Before(e.from):
-		return entry{}, ErrInvalid
+		return nil, ErrInvalid
 	case e.expired(now):
-		return entry{}, ErrExpired
+		return nil, ErrExpired
+	}
+	if v.make != nil {
+		e.Made = v.make(&e.Claims)
 	}
 	return e, nil
 }

@@ -20,13 +20,13 @@ type cache struct {
 	shards [cacheShards]shard
 }
 
-// Bounds of a cache. The bytes are an estimate: entryCost for what an entry takes
-// in a map, and what its claims refer to.
+// Bounds of a cache. The bytes are an estimate: entryCost for an entry, its place in
+// a map and what Config.Make makes of it, and what its claims refer to.
 const (
 	cacheShards  = 16
 	cacheEntries = 64 << 10
-	cacheBytes   = 16 << 20
-	entryCost    = 304
+	cacheBytes   = 24 << 20
+	entryCost    = 416
 )
 
 type digest = [sha256.Size]byte
@@ -39,7 +39,7 @@ type entry struct {
 
 // newEntry has a token good from the later of two times on, not before and issued, and
 // until it expires, with the leeway at both ends.
-func newEntry(c Claims, notBefore time.Time, leeway time.Duration) entry {
+func newEntry(c Claims, notBefore time.Time, leeway time.Duration) *entry {
 	from := notBefore
 	if c.Issued.After(from) {
 		from = c.Issued
@@ -47,15 +47,15 @@ func newEntry(c Claims, notBefore time.Time, leeway time.Duration) entry {
 	if !c.Expires.IsZero() {
 		c.until = c.Expires.Add(leeway)
 	}
-	return entry{c, from.Add(-leeway)}
+	return &entry{c, from.Add(-leeway)}
 }
 
 func (e *entry) good(now time.Time) bool { return !now.Before(e.from) && !e.expired(now) }
 
 type shard struct {
 	mu         sync.Mutex
-	young, old map[digest]entry
-	bytes      int // of young
+	young, old map[digest]*entry // of which nobody changes one
+	bytes      int               // of young
 }
 
 // The digest is as good as random, so its first byte deals evenly.
@@ -82,7 +82,7 @@ func (c *cache) get(d digest, now time.Time) (Claims, bool) {
 }
 
 // put remembers a token that was good by the keys of an epoch, unless these are gone.
-func (c *cache) put(d digest, e entry, epoch uint64) {
+func (c *cache) put(d digest, e *entry, epoch uint64) {
 	s := c.shard(d)
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -105,10 +105,10 @@ func (c *cache) reset() (epoch uint64) {
 
 // add counts an entry again that it replaces, or that has been deleted: the
 // generation is then full a little early.
-func (s *shard) add(d digest, e entry) {
+func (s *shard) add(d digest, e *entry) {
 	cost := entryCost + e.size()
 	if s.young == nil || len(s.young) >= cacheEntries/cacheShards/2 || s.bytes+cost > cacheBytes/cacheShards/2 {
-		s.old, s.young, s.bytes = s.young, make(map[digest]entry), 0
+		s.old, s.young, s.bytes = s.young, make(map[digest]*entry), 0
 	}
 	s.young[d] = e
 	s.bytes += cost

@@ -82,7 +82,7 @@ func TestCacheIsBounded(t *testing.T) {
 	for _, size := range []int{0, 8 << 10} {
 		c, subject := new(cache), strings.Repeat("s", size)
 		for i := range 4 * cacheEntries {
-			c.put(nth(i), entry{Claims: Claims{Subject: subject}}, 0)
+			c.put(nth(i), &entry{Claims: Claims{Subject: subject}}, 0)
 			if _, ok := c.get(nth(0), today); !ok {
 				t.Fatalf("what is always in use was forgotten after %d others of %d bytes", i, size)
 			}

@@ -1,6 +1,7 @@
 package auth
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -23,6 +24,8 @@ type Claims struct {
 	Expires, Issued time.Time
 	// Grants are the rest of the "wsd" claim, nil when absent. Nobody changes them.
 	Grants *Grants
+	// Made is what Config.Make has made of all this, once for all who bring the token.
+	Made any
 
 	until time.Time // Expires and the leeway
 }
@@ -198,7 +201,12 @@ func toString(value json.RawMessage) (s string, err error) {
 	if value[0] != '"' {
 		return "", errors.New("a string is needed")
 	}
-	if err = json.Unmarshal(value, &s); err == nil && strings.ContainsRune(s, utf8.RuneError) {
+	if bytes.IndexByte(value, '\\') < 0 { // as most are: members has found it to be JSON, in UTF-8
+		s = string(value[1 : len(value)-1])
+	} else {
+		err = json.Unmarshal(value, &s)
+	}
+	if err == nil && strings.ContainsRune(s, utf8.RuneError) {
 		return "", errors.New("holds a character that is none")
 	}
 	return s, err

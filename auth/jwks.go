@@ -29,6 +29,9 @@ type Config struct {
 	KeySets []string
 	Refresh time.Duration
 	Log     *slog.Logger
+	// Make, if it is set, is called once for each token that is good, for Claims.Made: from
+	// any goroutine.
+	Make func(*Claims) any
 }
 
 // Bounds of key sets.
@@ -61,7 +64,7 @@ type source struct {
 // Open makes a Verifier of several keys. A key file that is no good is an error; a key
 // set that cannot be read yet is not, and is tried again. Close ends the reading.
 func Open(ctx context.Context, cfg Config) (*Verifier, error) {
-	v := &Verifier{rules: cfg.Rules, now: time.Now}
+	v := &Verifier{rules: cfg.Rules, make: cfg.Make, now: time.Now}
 	if err := v.loadFiles(cfg); err != nil {
 		return nil, err
 	}

@@ -2,7 +2,8 @@
 # What a cluster costs, on one machine:
 #
 #   publish  the time from a publish to all until the last client has it: four nodes
-#            that share the clients, against one process with as many
+#            that share the clients, against one process with as many; and against four
+#            processes that know nothing of each other, each of which is published to
 #   cpu      processor time of a publish and peer: streams of publishes at one of two
 #            and of four nodes, against a process alone; nobody is connected
 #   idle     memory and processor time of a node that has nothing to do, with its NATS
@@ -27,13 +28,15 @@ clients=${CLIENTS:-4000} publishes=${PUBLISHES:-30} messages=${MESSAGES:-5000} r
 host=127.0.67.1 # where no outgoing connection takes a port away
 port=${BASE:-18300}
 
-fleet() { # name, nodes, 0: no cluster; sets pids_NAME, urls_NAME, admin_NAME
+fleet() { # name, processes, "apart": no cluster; sets pids_NAME, urls_NAME, admin_NAME, all_NAME (where to publish)
   local name=$1 nodes=$2 i first=$host:$((port + 2)) flags
-  local -n pids=pids_$1 urls=urls_$1 admin=admin_$1
-  pids=() urls=() admin=$host:$((port + 1))
-  for ((i = 1; i <= (nodes ? nodes : 1); i++)); do
+  local -n pids=pids_$1 urls=urls_$1 admin=admin_$1 all=all_$1
+  pids=() urls=() admin=$host:$((port + 1)) all=http://$host:$((port + 1))/v1/publish?all
+  for ((i = 1; i <= nodes; i++)); do
     flags=()
-    if [ "$nodes" -gt 0 ]; then
+    if [ "${3:-}" = apart ]; then
+      [ "$i" = 1 ] || all+=",http://$host:$((port + 1))/v1/publish?all"
+    else
       flags=(--cluster "$name" --node "n$i" --cluster-listen "$host:$((port + 2))")
       [ "$i" = 1 ] || flags+=(--cluster-peers "$first")
     fi
@@ -41,7 +44,7 @@ fleet() { # name, nodes, 0: no cluster; sets pids_NAME, urls_NAME, admin_NAME
     pids+=("$server") urls+=("ws://$host:$port/ws")
     port=$((port + 3))
   done
-  [ "$nodes" -lt 2 ] || together "$admin" "$nodes"
+  [ "$nodes" -lt 2 ] || [ "${3:-}" = apart ] || together "$admin" "$nodes"
 }
 
 together() { # admin, nodes: waits until they know each other
@@ -64,30 +67,29 @@ resident() { # pid: KiB
 }
 
 publish() {
-  fleet one 0 && fleet four 4
+  fleet one 1 apart && fleet apart 4 apart && fleet four 4
   local i who
   for ((i = 0; i < rounds; i++)); do
-    for who in one four; do
-      local -n targets=urls_$who at=admin_$who all=pids_$who
+    for who in one apart four; do
+      local -n targets=urls_$who at=all_$who all=pids_$who
       run taskset -c 1 "$WSD" bench --url "$(IFS=,; echo "${targets[*]}")" --clients "$clients" --workers 1 --hold 0s \
-        --publish "http://$at/v1/publish?all" --publishes "$publishes" --pid "$(IFS=,; echo "${all[*]}")" --json "$work/fan.json"
+        --publish "$at" --publishes "$publishes" --pid "$(IFS=,; echo "${all[*]}")" --json "$work/fan.json"
       awk -v who="$who" -F '[:,] *' '/"to_last_us"/ { on = 1 } on && /"p50"/ { p50 = $2 } /"publish_call_us"/ { on = 0 } END { print who, p50 / 1e3 }' "$work/fan.json"
     done
   done >"$work/publish"
   awk -v clients="$clients" -v rounds="$rounds" -v publishes="$publishes" "$median"'
-    { v[$1, ++n[$1]] = $2 } $1 == "four" { d[n[$1]] = $2 - v["one", n[$1]] }
+    { v[$1, ++n[$1]] = $2 } $1 == "four" { d[n[$1]] = $2 - v["one", n[$1]]; e[n[$1]] = $2 - v["apart", n[$1]] }
     function of(k,   i, a) { for (i = 1; i <= n[k]; i++) a[i] = v[k, i]; return median(n[k], a) }
     function least(k,   i, l) { l = v[k, 1]; for (i = 2; i <= n[k]; i++) if (v[k, i] < l) l = v[k, i]; return l }
     END {
-      one = of("one"); four = of("four")
-      printf "publish: to the last of %d clients, medians of %d rounds of %d: one process %.2f ms, four nodes %.2f ms; difference of each round, median %+.2f ms; least of the rounds %.2f and %.2f ms\n",
-        clients, rounds, publishes, one, four, median(n["four"], d), least("one"), least("four")
+      printf "publish: to the last of %d clients, medians of %d rounds of %d: one process %.2f ms, four apart %.2f, four nodes %.2f; difference of each round, median: to one process %+.2f ms, to four apart %+.2f; least of the rounds %.2f, %.2f and %.2f ms\n",
+        clients, rounds, publishes, of("one"), of("apart"), of("four"), median(n["four"], d), median(n["four"], e), least("one"), least("apart"), least("four")
     }' "$work/publish"
   stop
 }
 
 cpu() {
-  fleet one 0 && fleet two 2 && fleet four 4
+  fleet one 1 apart && fleet two 2 && fleet four 4
   awk -v n="$messages" 'BEGIN { for (i = 0; i < n; i++) printf "{\"all\":true,\"text\":\"%0128d\"}\n", i }' >"$work/lines"
   local i who before
   for ((i = 0; i < rounds; i++)); do
@@ -112,7 +114,7 @@ cpu() {
 }
 
 idle() {
-  fleet plain 0 && fleet single 1 && fleet four 4
+  fleet plain 1 apart && fleet single 1 && fleet four 4
   sleep 5 # what starting takes is over
   local i who
   for ((i = 0; i < rounds; i++)); do

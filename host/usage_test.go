@@ -113,3 +113,23 @@ func TestUsageOfDescriptors(t *testing.T) {
 type sizeless struct{ fs.FS }
 
 func (sizeless) Stat(string) (fs.FileInfo, error) { return nil, errors.ErrUnsupported }
+
+// Counting takes no memory for each of them.
+func TestUsageCountsCheaply(t *testing.T) {
+	real := tree{os.DirFS("/")}
+	if !real.exists("proc/self/fd") {
+		t.Skip("no procfs here")
+	}
+	old := tree{sizeless(real)}
+	few := testing.AllocsPerRun(10, func() { old.descriptors() })
+	for range 1000 {
+		f, err := os.Open("/dev/null")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer f.Close()
+	}
+	if many := testing.AllocsPerRun(10, func() { old.descriptors() }); many > few {
+		t.Errorf("%v allocations with 1000 descriptors more, %v without", many, few)
+	}
+}

@@ -2,6 +2,7 @@ package server
 
 import (
 	"net/netip"
+	"sync/atomic"
 
 	"github.com/google/uuid"
 
@@ -127,6 +128,8 @@ type slab struct {
 	chunks []*[chunkSize]client
 	free   uint32 // first free slot plus one, linked through client.next
 	used   int
+	end    uint32      // no slot from here on is in use
+	some   atomic.Bool // used is not 0: for other goroutines
 }
 
 const (
@@ -162,7 +165,10 @@ func (s *slab) alloc() (uint32, *client) {
 	slot := s.free - 1
 	c := s.at(slot)
 	s.free = c.next
-	s.used++
+	s.end = max(s.end, slot+1)
+	if s.used++; s.used == 1 {
+		s.some.Store(true)
+	}
 	*c = client{generation: max(c.generation+1, 1)} // 0 is the listeners'
 	return slot, c
 }
@@ -171,5 +177,8 @@ func (s *slab) release(slot uint32) {
 	c := s.at(slot)
 	*c = client{generation: c.generation, next: s.free}
 	s.free = slot + 1
-	s.used--
+	if s.used--; s.used == 0 {
+		s.end = 0
+		s.some.Store(false)
+	}
 }

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"math/rand/v2"
 	"net/netip"
 	"testing"
 )
@@ -64,5 +65,36 @@ func TestPopulation(t *testing.T) {
 	}
 	if l.count.states != (states{}) {
 		t.Errorf("%v are left", l.count.states)
+	}
+}
+
+// TestSlabBounds: what says where the clients of a slab end, and that there are some,
+// is true of those that are in it, and is as little as can be once it is empty.
+func TestSlabBounds(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 2))
+	var s slab
+	used := map[uint32]bool{}
+	for step := range 20000 {
+		if fill := step / 1000 % 2; len(used) > 0 && r.IntN(3) > fill {
+			for slot := range used {
+				s.release(slot)
+				delete(used, slot)
+				break
+			}
+		} else {
+			slot, _ := s.alloc()
+			used[slot] = true
+		}
+		if s.some.Load() != (len(used) > 0) {
+			t.Fatalf("%d are in use; some: %v", len(used), s.some.Load())
+		}
+		if len(used) == 0 && s.end != 0 {
+			t.Fatalf("nobody is there, before slot %d", s.end)
+		}
+		for slot := range used {
+			if slot >= s.end {
+				t.Fatalf("slot %d is in use, not before %d", slot, s.end)
+			}
+		}
 	}
 }

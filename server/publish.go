@@ -298,13 +298,16 @@ func (s *Server) over(d *delivery) {
 }
 
 // concerned are the loops that may have clients of a target: those of its ids,
-// and those that have subscribers of its topics, or clients of its users. A client whose subscription was
-// answered is among them: its loop is in topicLoops before the answer is made.
+// and those that have subscribers of its topics, or clients of its users, or any. A
+// client whose handshake or subscription was answered is among them: its loop counts
+// as one that has some before the answer is made.
 func (s *Server) concerned(t Target) (set loopSet) {
 	switch {
 	case t.all:
-		for i := range s.loops {
-			set.add(i)
+		for i, l := range s.loops {
+			if l.clients.some.Load() {
+				set.add(i)
+			}
 		}
 	case len(t.topics) > 0:
 		for _, name := range t.topics {

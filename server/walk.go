@@ -54,7 +54,7 @@ func (l *loop) deliver(d *delivery) {
 
 func (l *loop) matching(t Target) slots {
 	if t.all {
-		return &everySlot{end: l.clients.size()}
+		return &everySlot{end: l.clients.end}
 	}
 	if len(t.topics) > 0 {
 		if b := l.topics.Subscribers(t.topics...); b != nil {

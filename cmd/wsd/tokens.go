@@ -61,7 +61,7 @@ func openTokens(f *identityFlags, log *slog.Logger) (*tokens, error) {
 	}
 	k := &tokens{cfg: auth.Config{
 		Rules: auth.Rules{Issuers: f.TokenIssuer, Audiences: f.TokenAudience, Leeway: time.Duration(f.TokenLeeway)},
-		Files: f.TokenKeyFile, KeySets: f.TokenJwks, Refresh: time.Duration(f.TokenJwksRefresh), Log: log,
+		Files: f.TokenKeyFile, KeySets: f.TokenJwks, Refresh: time.Duration(f.TokenJwksRefresh), Log: log, Make: identity,
 	}}
 	if len(f.TokenJwks) > 0 && len(f.TokenAudience) == 0 {
 		log.Warn("tokens that the issuer made for other services are taken, too: say with --token-audience which are for this one")
@@ -113,9 +113,15 @@ func identify(c auth.Claims, err error) (any, error) {
 	case err != nil:
 		return nil, dispatch.ErrTokenInvalid
 	}
+	return c.Made, nil
+}
+
+// identity is what the server has of a token's claims. All clients that bring the
+// token share it, so nobody changes it.
+func identity(c *auth.Claims) any {
 	who := &server.Identity{Subject: c.Subject, TokenID: c.TokenID, Fanout: c.Fanout, Issued: c.Issued, Expires: c.Expires}
 	if g := c.Grants; g != nil {
 		who.Topics, who.Subscribe, who.Publish, who.Actions, who.Limit = g.Topics, g.Subscribe, g.Publish, g.Actions, g.Limit
 	}
-	return who, nil
+	return who
 }
