@@ -13,7 +13,8 @@ set -euo pipefail
 clients=${CLIENTS:-2000} seconds=${SECONDS_EACH:-5} rounds=${ROUNDS:-7}
 address=127.0.67.1:${PORT:-18086} admin=127.0.67.1:$((${PORT:-18086} + 1))
 action='{"actioncode":"say","data":{"room":"lobby","text":"hello to all of you here","at":1764400000}}'
-go build -C bench/peers -o "$work" ./wsd ./gorilla
+mkdir "$work/peers"
+go build -C bench/peers -o "$work/peers" ./wsd ./gorilla
 
 figures() { # report: processor time a message in µs; p50, p99 and the generator's own lag in ms
   awk -F '[:,] *' '
@@ -31,9 +32,9 @@ printf '%-6s %-6s %-8s %10s %10s %10s %10s\n' round rate where 'cpu, µs' 'p50, 
 for ((i = 1; i <= rounds; i++)); do
   for where in worker loop gorilla; do
     case $where in
-      worker) command=("$work/wsd") ;;
-      loop) command=("$work/wsd" --inline) ;;
-      gorilla) command=("$work/gorilla") ;;
+      worker) command=("$work/peers/wsd") ;;
+      loop) command=("$work/peers/wsd" --inline) ;;
+      gorilla) command=("$work/peers/gorilla") ;;
     esac
     GOMAXPROCS=1 taskset -c 0 "${command[@]}" --listen "$address" --admin "$admin" 2>"$work/server.log" &
     server=$!
