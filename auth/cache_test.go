@@ -178,3 +178,24 @@ func BenchmarkVerify(b *testing.B) {
 		})
 	}
 }
+
+// What is made of a token's claims is made once, of what it claims, for all who
+// bring it; and not of a token that is no good.
+func TestMade(t *testing.T) {
+	v := todayVerifier(t)
+	made := 0
+	v.make = func(c *Claims) any {
+		made++
+		return &Claims{Subject: c.Subject + "!"}
+	}
+	token := tokenOf(t, plainHeader, `{"sub":"ada"}`)
+	first, err := v.Verify(token)
+	again, err2 := v.Verify(token)
+	known, ok := v.Cached(token)
+	if err != nil || err2 != nil || !ok || made != 1 || again.Made != first.Made || known.Made != first.Made || first.Made.(*Claims).Subject != "ada!" {
+		t.Errorf("made %d times: %+v, %+v, %+v", made, first, again, known)
+	}
+	if _, err := v.Verify(tokenOf(t, plainHeader, `{"sub":"eve","exp":1}`)); err != ErrExpired || made != 1 {
+		t.Errorf("%v, made %d times", err, made)
+	}
+}

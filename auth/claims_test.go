@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -154,6 +155,19 @@ func TestDates(t *testing.T) {
 
 // FuzzClaims holds parseClaims to what encoding/json finds in the same text, which
 // knows no types and no names of ours when it fills a map.
+// White space and escapes change nothing of what is claimed.
+func TestStrings(t *testing.T) {
+	for _, text := range []string{
+		`{"sub":"a b","jti":"t","aud":["x","y"]}`, " {\t\"sub\" :\n\"a b\" ,\r\"jti\": \"t\" , \"aud\" : [ \"x\" , \"y\" ] } ",
+		`{"s\u0075b":"a\u0020b","jti":"\u0074","aud":["\u0078","y"]}`,
+	} {
+		c, on, err := parseClaims([]byte(text))
+		if err != nil || c.Subject != "a b" || c.TokenID != "t" || !slices.Equal(on.audience, []string{"x", "y"}) {
+			t.Errorf("%s: %+v, %+v, %v", text, c, on, err)
+		}
+	}
+}
+
 func FuzzClaims(f *testing.F) {
 	for _, text := range []string{`{"sub":"ada","fanout":true,"exp":1.8e9}`, `{"fanout":false,"Fanout":true}`, `{"exp":"1"}`,
 		`{"sub":"\ud83d"}`, `{"x":[{"sub":1}],"aud":["a"]}`, `{"exp":1e400}`, `{"s\u0075b":"a"}`, `{"x":1,"x":2}`, `{"":1e700}`,
