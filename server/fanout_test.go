@@ -90,10 +90,12 @@ func TestFanOut(t *testing.T) {
 // without end: they are told to try again later.
 func TestFanOutFlood(t *testing.T) {
 	s := start(t, Config{Mux: testMux(), ClientFanout: true, Loops: 2})
-	p := s.dial()
-	for s.loopOf(uuid.MustParse(p.id())) != 0 {
-		p = s.dial()
+	var at [2]*peer // somebody of each loop: one that has nobody is not asked
+	for at[0] == nil || at[1] == nil {
+		p := s.dial()
+		at[s.loopOf(uuid.MustParse(p.id()))] = p
 	}
+	p := at[0]
 	release, held := make(chan struct{}), make(chan struct{})
 	s.loops[1].post(func(*loop) { close(held); <-release })
 	<-held
