@@ -57,17 +57,18 @@ func TestAgents(t *testing.T) {
 	}
 }
 
-// losing closes an agent's connection once the phase gets on: all agents have told
-// of their clients in it.
+// losing closes an agent's connection once the phase gets on: requests have been
+// answered at more than rate a second.
 type losing struct {
 	noObserver
 	phase string
-	up    int // clients of all agents
+	rate  float64
 	lose  func()
 }
 
 func (l *losing) Progress(p *report.Progress) {
-	if p.Phase == l.phase && p.Point.Up == l.up && l.lose != nil {
+	answered := float64(p.Counts.Messages) >= l.rate*p.Elapsed.Seconds()
+	if p.Phase == l.phase && answered && l.lose != nil {
 		l.lose()
 		l.lose = nil
 	}
@@ -79,7 +80,8 @@ func TestAgentLost(t *testing.T) {
 	t.Parallel()
 	s := start(t, &testServer{})
 	hosts := agentsHere(t, "one", "two")
-	lose := &losing{phase: "open", up: 20, lose: func() { hosts[1].Conn.Close() }}
+	// One agent alone makes 50 requests a second: both have told of theirs.
+	lose := &losing{phase: "open", rate: 65, lose: func() { hosts[1].Conn.Close() }}
 	plan := &Plan{Targets: []string{s.url()}, Clients: 20, Grace: Duration(5 * time.Second), Phases: []Phase{{Kind: Ramp},
 		{Kind: Open, Rate: 100, Duration: Duration(6 * time.Second), Payload: numbered},
 		{Kind: Closed, Duration: Duration(100 * time.Millisecond), Payload: numbered}}}
@@ -137,7 +139,7 @@ func TestAllAgentsLost(t *testing.T) {
 	t.Parallel()
 	s := start(t, &testServer{})
 	hosts := agentsHere(t, "one", "two")
-	lose := &losing{phase: "hold", up: 4, lose: func() { hosts[0].Conn.Close(); hosts[1].Conn.Close() }}
+	lose := &losing{phase: "hold", lose: func() { hosts[0].Conn.Close(); hosts[1].Conn.Close() }}
 	plan := &Plan{Targets: []string{s.url()}, Clients: 4, Phases: []Phase{{Kind: Ramp}, {Kind: Hold, Duration: Duration(time.Hour)}}}
 	r, err := Run(t.Context(), plan, Options{Agents: hosts, Observer: lose})
 	if err == nil || !strings.Contains(err.Error(), "all agents are lost") || len(r.Phases) != 2 || r.Phases[0].Up != 4 {
