@@ -43,7 +43,7 @@ for ((i = 1; i <= rounds; i++)); do
     for rate in 10000 1000; do
       run taskset -c 1 "$WSD" bench --url "ws://$address/ws" --clients "$clients" --workers 1 --hold 0s --pid "$server" \
         --rate "$rate" --duration "${seconds}s" --payload "$action" --expect '"success"' --json "$work/report.json"
-      # shellcheck disable=SC2046
+      # shellcheck disable=SC2046,SC2183
       printf '%-6d %-6d %-8s %10s %10s %10s %10s\n' "$i" "$rate" "$where" $(figures "$work/report.json") | tee -a "$work/all"
     done
     stop

@@ -31,7 +31,7 @@ port=${BASE:-18300}
 fleet() { # name, processes, "apart": no cluster; sets pids_NAME, urls_NAME, admin_NAME, all_NAME (where to publish)
   local name=$1 nodes=$2 i first=$host:$((port + 2)) flags
   local -n pids=pids_$1 urls=urls_$1 admin=admin_$1 all=all_$1
-  pids=() urls=() admin=$host:$((port + 1)) all=http://$host:$((port + 1))/v1/publish?all
+  pids=() urls=() admin=$host:$((port + 1)) all="http://$host:$((port + 1))/v1/publish?all"
   for ((i = 1; i <= nodes; i++)); do
     flags=()
     if [ "${3:-}" = apart ]; then
