@@ -52,10 +52,11 @@ done
 awk "$median"'
   { key = $2 " " $3; n[key]++; cpu[key, n[key]] = $4; p99[key, n[key]] = $6 }
   function of(v, key,   i, a) { for (i = 1; i <= n[key]; i++) a[i] = v[key, i]; return median(n[key], a) }
+  function times(a, b,   i, r) { for (i = 1; i <= n[a]; i++) r[i] = cpu[a, i] / cpu[b, i]; return median(n[a], r) }
   END {
     for (rate = 10000; rate >= 1000; rate /= 10) {
       w = rate " worker"; l = rate " loop"; g = rate " gorilla"
-      printf "%d/s, medians of %d: on a worker %.1f µs, %.2f of gorilla (%.1f) and %.2f of the loop (%.1f); p99 %.2f ms, gorilla %.2f, the loop %.2f\n",
-        rate, n[w], of(cpu, w), of(cpu, w) / of(cpu, g), of(cpu, g), of(cpu, w) / of(cpu, l), of(cpu, l), of(p99, w), of(p99, g), of(p99, l)
+      printf "%d/s, medians of %d rounds: CPU on a worker %.1f µs, on the loop %.1f, gorilla %.1f; in the same round a worker takes %.2f of gorilla and %.2f of the loop; p99 %.2f ms, gorilla %.2f, the loop %.2f\n",
+        rate, n[w], of(cpu, w), of(cpu, l), of(cpu, g), times(w, g), times(w, l), of(p99, w), of(p99, g), of(p99, l)
     }
   }' "$work/all"

@@ -28,14 +28,14 @@ clients=${CLIENTS:-4000} publishes=${PUBLISHES:-30} messages=${MESSAGES:-5000} r
 host=127.0.67.1 # where no outgoing connection takes a port away
 port=${BASE:-18300}
 
-fleet() { # name, processes, "apart": no cluster; sets pids_NAME, urls_NAME, admin_NAME, all_NAME (where to publish)
+fleet() { # name, processes, "apart": no cluster; sets pids_NAME, urls_NAME, admin_NAME, posts_NAME (where to publish)
   local name=$1 nodes=$2 i first=$host:$((port + 2)) flags
-  local -n pids=pids_$1 urls=urls_$1 admin=admin_$1 all=all_$1
-  pids=() urls=() admin=$host:$((port + 1)) all="http://$host:$((port + 1))/v1/publish?all"
+  local -n pids=pids_$1 urls=urls_$1 admin=admin_$1 posts=posts_$1
+  pids=() urls=() admin=$host:$((port + 1)) posts="http://$host:$((port + 1))/v1/publish?all"
   for ((i = 1; i <= nodes; i++)); do
     flags=()
     if [ "${3:-}" = apart ]; then
-      [ "$i" = 1 ] || all+=",http://$host:$((port + 1))/v1/publish?all"
+      [ "$i" = 1 ] || posts+=",http://$host:$((port + 1))/v1/publish?all"
     else
       flags=(--cluster "$name" --node "n$i" --cluster-listen "$host:$((port + 2))")
       [ "$i" = 1 ] || flags+=(--cluster-peers "$first")
@@ -71,7 +71,7 @@ publish() {
   local i who
   for ((i = 0; i < rounds; i++)); do
     for who in one apart four; do
-      local -n targets=urls_$who at=all_$who all=pids_$who
+      local -n targets=urls_$who at=posts_$who all=pids_$who
       run taskset -c 1 "$WSD" bench --url "$(IFS=,; echo "${targets[*]}")" --clients "$clients" --workers 1 --hold 0s \
         --publish "$at" --publishes "$publishes" --pid "$(IFS=,; echo "${all[*]}")" --json "$work/fan.json"
       awk -v who="$who" -F '[:,] *' '/"to_last_us"/ { on = 1 } on && /"p50"/ { p50 = $2 } /"publish_call_us"/ { on = 0 } END { print who, p50 / 1e3 }' "$work/fan.json"

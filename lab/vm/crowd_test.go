@@ -183,7 +183,7 @@ func (c *conductor) report(when string) {
 		c.t.Errorf("%s: %v", when, err)
 	}
 	maps.DeleteFunc(s.Closed, func(_ string, n uint64) bool { return n == 0 })
-	fmt.Printf("%s: %d connected, %d queued, closed %v\n", when, s.Clients.Connected, s.Queue.Queued-s.Queue.Sent, s.Closed)
+	fmt.Printf("%s: %d connected, queue %+v, closed %v\n", when, s.Clients.Connected, s.Queue, s.Closed)
 }
 
 // replace has the server upgraded: from then on its successor is the server.
