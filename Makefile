@@ -7,6 +7,8 @@ STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 MODULES     := $(patsubst %/go.mod,%,$(wildcard examples/*/go.mod bench/*/go.mod deploy/check/go.mod))
 # All but the tests that need other programs' clients, or root: "make e2e", "make lab".
 PACKAGES     = $(shell go list ./... | grep -v -e '/e2e' -e '/lab')
+# Whole processes, for minutes; built without the detector; or a hundred that end at once.
+NOT_RACED   := ^Test(NeverKilled|Soak|TwoClusters|Cluster[A-Z].*|UpgradeAcrossBuilds|ShippedProgramHasNoFaults|BadUsage|BenchUsage|PrintConfigRoundTrip)$$
 ARGS        ?=
 BENCH       ?= .
 FUZZTIME    ?= 60s
@@ -31,7 +33,7 @@ test: ## test all packages, and the modules of their own; needs nothing but Go
 	@set -e; for m in $(MODULES); do echo "== $$m"; (cd $$m && go vet ./... && go test ./...); done
 
 race: ## test all packages with the race detector, but for some minutes' worth of whole processes that "test" has run
-	go test -race -timeout 30m -shuffle=on -skip '^Test(NeverKilled|Soak|TwoClusters|Cluster[A-Z].*)$$' $(PACKAGES)
+	go test -race -timeout 30m -shuffle=on -skip '$(NOT_RACED)' $(PACKAGES)
 
 e2e: ## test with real clients: Python's websockets, npm's ws, Chromium, curl, promtool, and behind HAProxy and nginx; installs what is missing
 	e2e/install.sh

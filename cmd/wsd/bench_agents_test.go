@@ -192,7 +192,7 @@ func TestBenchAgentsBusyAndInterrupted(t *testing.T) {
 			t.Errorf("workers %v are left", a.workers())
 		}
 	}
-	if got := runProgram(t, nil, "bench", "--url="+url+"/ws", "--agents="+addresses(on), "--clients=4", "--hold=0s", "--closed=4", "--duration=10ms"); got.code != exitOK {
+	if got := runProgram(t, nil, "bench", "--url="+url+"/ws", "--agents="+addresses(on), "--clients=4", "--hold=0s", "--closed=4", "--duration=1s"); got.code != exitOK {
 		t.Errorf("exit %d, %s", got.code, got.stderr)
 	}
 }
@@ -207,7 +207,7 @@ func TestBenchCoordinatorLost(t *testing.T) {
 	cmd.Wait()
 	a.says("the coordinator has said nothing for")
 	until(t, "its workers have ended", func() bool { return len(a.workers()) == 0 })
-	if got := runProgram(t, nil, "bench", "--url="+url+"/ws", "--agents="+a.address, "--clients=4", "--hold=0s", "--closed=4", "--duration=10ms"); got.code != exitOK {
+	if got := runProgram(t, nil, "bench", "--url="+url+"/ws", "--agents="+a.address, "--clients=4", "--hold=0s", "--closed=4", "--duration=1s"); got.code != exitOK {
 		t.Errorf("exit %d, %s", got.code, got.stderr)
 	}
 }
@@ -244,7 +244,7 @@ func TestBenchAgentsRefused(t *testing.T) {
 		}
 	}
 	url, _ := serveForBench(t)
-	got := runProgram(t, nil, "bench", "--url="+url+"/ws", "--agents="+closed.address, "--agents-secret-file="+secret, "--clients=4", "--hold=0s", "--closed=4", "--duration=10ms")
+	got := runProgram(t, nil, "bench", "--url="+url+"/ws", "--agents="+closed.address, "--agents-secret-file="+secret, "--clients=4", "--hold=0s", "--closed=4", "--duration=1s")
 	if got.code != exitOK {
 		t.Errorf("exit %d, %s", got.code, got.stderr)
 	}

@@ -42,7 +42,8 @@ func TestNeverKilled(t *testing.T) {
 	for _, size := range []struct {
 		limit int64
 		cut   int // clients with an unfinished message
-	}{{64 << 20, 600}, {256 << 20, 1500}, {1 << 30, 4500}} {
+		large int // publishes of 1 MiB: more than all messages may take together
+	}{{64 << 20, 600, 64}, {256 << 20, 1500, 128}, {1 << 30, 4500, 257}} {
 		t.Run(mib(size.limit), func(t *testing.T) {
 			g := newCgroup(t, size.limit)
 			key, good := esKey(t)
@@ -53,7 +54,7 @@ func TestNeverKilled(t *testing.T) {
 			t.Cleanup(a.end)
 			a.health(20)
 			a.assault(size.cut)
-			a.publishes(257)
+			a.publishes(size.large)
 			st := a.until("clients went for want of memory", func(st server.Stats) bool { return st.Closed["memory"] > 0 })
 			a.lasts(3 * time.Second)
 			a.end()
