@@ -220,7 +220,9 @@ func (n *Node) take(m *nats.Msg) {
 	case kindHeartbeat:
 		n.heard(m.Reply, body)
 	case kindPublish:
-		n.arrived(m)
+		n.arrived(m.Reply, m.Data, time.Now())
+	case kindTogether:
+		n.arrivedTogether(m.Reply, body)
 	case kindResult:
 		n.answered(body)
 	case kindDelta:

@@ -42,6 +42,8 @@ type heartbeat struct {
 	Any  bool     `json:"any,omitempty"`
 	// Interest is the version of its interest.
 	Interest uint64 `json:"interest"`
+	// Together: it takes publishes that come together.
+	Together bool `json:"together,omitempty"`
 	// Answer asks those who hear it to say who they are, at once.
 	Answer bool `json:"answer,omitempty"`
 }
@@ -65,7 +67,7 @@ type peer struct {
 
 	moved atomic.Int64 // Node.now when it said that it moves; 0: never
 
-	held held // guarded by Node.sender
+	held, out outgoing // while it moves, and on their way: guarded by Node.sender
 }
 
 // members are the other nodes. Those that are gone stay, as missing, for Config.Forget.
