@@ -103,6 +103,22 @@ func TestForget(t *testing.T) {
 	}
 }
 
+// TestSaidAgain: a heartbeat that says the same as the one before is not read again, but
+// counts; one that says something else is.
+func TestSaidAgain(t *testing.T) {
+	shop := startShop(t, 2)
+	p := shop[0].members.all()[0]
+	eventually(t, "a heartbeat came that said nothing new", func() bool {
+		before, seen := p.told.Load(), p.seen.Load()
+		shop[1].beat(false)
+		eventually(t, "it came", func() bool { return p.seen.Load() != seen })
+		return p.told.Load() == before
+	})
+	dial(t, shop[1])
+	shop[1].beat(false)
+	eventually(t, "the client is told of", func() bool { return p.told.Load().Clients == 1 })
+}
+
 // TestBeatsTogether: the heartbeat of another node brings this one's, if there are few.
 func TestBeatsTogether(t *testing.T) {
 	n := startNode(t, Config{Node: "n1", Embed: embedOn("127.0.0.1:0")}, server.Config{}).Node
