@@ -211,6 +211,9 @@ func (n *Node) take(m *nats.Msg) {
 		n.knocked(m)
 		return
 	}
+	if len(m.Data) == 0 && m.Header.Get("Status") == "503" {
+		return // NATS says that nobody is there who could have heard us
+	}
 	if len(m.Data) < 2 || m.Data[0] != version {
 		n.count.unknown.Add(1)
 		return

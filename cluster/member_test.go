@@ -76,6 +76,20 @@ func TestOtherVersions(t *testing.T) {
 	c.await(2)
 }
 
+// TestAlone: that nobody hears a node's heartbeats is no message that it does not know.
+func TestAlone(t *testing.T) {
+	m := startNode(t, Config{Node: "n1", Embed: embedOn("127.0.0.1:0")}, server.Config{})
+	m.beat(false)
+	before := brought(m)
+	eventually(t, "NATS says that nobody has heard it", func() bool { m.beat(false); return brought(m) > before })
+	if r := publishAt(t, m, server.All(), "x"); !r.Reach.Complete {
+		t.Errorf("alone: %+v", r.Reach)
+	}
+	if k := m.count.unknown.Load(); k != 0 {
+		t.Errorf("%d unknown messages", k)
+	}
+}
+
 // TestExpect: while fewer nodes are known than there are, nothing is complete.
 func TestExpect(t *testing.T) {
 	m := startNode(t, Config{Node: "n1", Embed: embedOn("127.0.0.1:0"), Expect: 2}, server.Config{})
