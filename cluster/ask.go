@@ -118,6 +118,7 @@ func (n *Node) ask(ctx context.Context, to []*peer, q question, within time.Dura
 		panic(err) // it is our own struct
 	}
 	body = append(head(kindAsk), body...)
+	n.flush() // publishes that were before it
 	began, waiting := time.Now(), map[uint64]*peer{}
 	for _, p := range to {
 		switch st := n.standing(p); {
@@ -184,7 +185,7 @@ func (n *Node) asked(m *nats.Msg) {
 	}
 	switch q.What {
 	case askClose, askCloseTopic, askCloseUser, askRevoke, askDisplace:
-		if !n.inbox.put(arrival{m: m, at: time.Now(), ask: q}) {
+		if !n.inbox.put(arrival{from: m.Reply, data: m.Data, at: time.Now(), ask: q}) {
 			n.count.dropped.Add(1) // who asks will see that there is no answer
 		}
 	default:

@@ -75,8 +75,9 @@ const (
 	inboxBytes    = 64 << 20 // of them
 	heldMessages  = 4096     // publishes for a node that moves, for each
 	heldBytes     = 64 << 20
-	tellMessages  = 1024 // of clients to others, not sent yet
-	channelSize   = 8192 // messages that NATS has brought and nobody has looked at
+	togetherBytes = 64 << 10 // of publishes that go to a node in one message
+	tellMessages  = 1024     // of clients to others, not sent yet
+	channelSize   = 8192     // messages that NATS has brought and nobody has looked at
 )
 
 // When others are given up.

@@ -6,7 +6,8 @@
 //
 //	publisher -> its node: Begin (publish.go)
 //	  1. the message is begun here; then it is numbered, and sent to each node that
-//	     may have somebody it is for (the interest, interest.go; tags in client ids)
+//	     may have somebody it is for (the interest, interest.go; tags in client ids),
+//	     together with what else has come by then (sender.go)
 //	  2. there: read (link.go) -> inbox (inbox.go), one for all senders, in the
 //	     order in which NATS brought it -> deliver -> the server's own fan-out
 //	  3. there: report (report.go) says what became of it, several answers in one message
@@ -36,6 +37,7 @@
 //	           bytes coalesce, bytes key, u8[32] fingerprint if there is a key,
 //	           u8 target: 0 all, 1 topics, 2 clients; unless all: uvarint n, n × bytes or u8[16];
 //	           the rest is the message
+//	together   bytes, each a publish with its head; for nodes whose heartbeat says that they take it
 //	result     u64 life of the node that answers, and to the end: uvarint number, u8 status,
 //	           if done or again: uvarint matched, sent, queued, dropped, expired, nanoseconds to the
 //	           last client, nanoseconds from its arrival to this answer

@@ -21,7 +21,7 @@ func (e *NameTakenError) Error() string {
 // heartbeat is what this node has to say of itself.
 func (n *Node) heartbeat(ask bool) []byte {
 	h := heartbeat{Node: n.name, Life: n.life, State: stateNames[n.state.Load()], Version: n.cfg.Version, Since: n.since,
-		NATS: n.natsKind(), Clients: n.server.Connected(), Topics: int(n.count.topics.Load()), Answer: ask}
+		NATS: n.natsKind(), Clients: n.server.Connected(), Topics: int(n.count.topics.Load()), Together: true, Answer: ask}
 	h.Behind, h.BehindBytes = n.inbox.behind()
 	if e := n.link.embed; e != nil {
 		h.Routes = e.Addr()

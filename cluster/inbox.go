@@ -7,8 +7,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/nats-io/nats.go"
-
 	"wsd/server"
 )
 
@@ -28,9 +26,10 @@ type inbox struct {
 
 // arrival is a publish, or a question that waits for its turn among them.
 type arrival struct {
-	m   *nats.Msg
-	at  time.Time
-	ask *question
+	from string // subject of the node that sent it
+	data []byte // with its head
+	at   time.Time
+	ask  *question
 }
 
 func (b *inbox) init() {
@@ -41,11 +40,11 @@ func (b *inbox) init() {
 func (b *inbox) put(a arrival) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if len(b.list) >= inboxMessages || b.bytes+len(a.m.Data) > inboxBytes && b.bytes > 0 {
+	if len(b.list) >= inboxMessages || b.bytes+len(a.data) > inboxBytes && b.bytes > 0 {
 		return false
 	}
 	b.list = append(b.list, a)
-	b.bytes += len(a.m.Data)
+	b.bytes += len(a.data)
 	b.some.Signal()
 	return true
 }
@@ -66,7 +65,7 @@ func (b *inbox) take() (a arrival, ok bool) {
 	if b.list = b.list[1:]; len(b.list) == 0 {
 		b.list = nil // its array has only the past
 	}
-	b.bytes -= len(a.m.Data)
+	b.bytes -= len(a.data)
 	b.busy = true
 	return a, true
 }
@@ -119,18 +118,26 @@ func (b *inbox) close() {
 	b.some.Broadcast()
 }
 
+// arrivedTogether is for publishes that NATS has brought in one message.
+func (n *Node) arrivedTogether(from string, body []byte) {
+	now := time.Now()
+	if !separate(body, func(data []byte) { n.arrived(from, data, now) }) {
+		n.count.unknown.Add(1)
+	}
+}
+
 // arrived is for a publish that NATS has brought.
-func (n *Node) arrived(m *nats.Msg) {
-	if len(m.Data) < atTexts {
+func (n *Node) arrived(from string, data []byte, now time.Time) {
+	if len(data) < atTexts {
 		n.count.unknown.Add(1)
 		return
 	}
-	if n.inbox.put(arrival{m: m, at: time.Now()}) {
+	if n.inbox.put(arrival{from: from, data: data, at: now}) {
 		return
 	}
 	n.count.dropped.Add(1)
-	if p, err := readPublish(m.Data); err == nil && !p.tell {
-		n.say(m.Reply, &answer{number: p.number, status: statusBehind})
+	if p, err := readPublish(data); err == nil && !p.tell {
+		n.say(from, &answer{number: p.number, status: statusBehind})
 	}
 }
 
@@ -145,10 +152,10 @@ func (n *Node) deliver() {
 			return
 		}
 		if a.ask != nil {
-			n.reply(a.m.Reply, a.ask)
+			n.reply(a.from, a.ask)
 			continue
 		}
-		p, err := readPublish(a.m.Data)
+		p, err := readPublish(a.data)
 		if err != nil {
 			n.count.unknown.Add(1)
 			continue
@@ -171,7 +178,7 @@ func (n *Node) begin(a arrival, p *publish) {
 	}
 	var here server.OutcomeHere
 	var err error
-	x := report{to: a.m.Reply, number: p.number, at: a.at, as: statusDone}
+	x := report{to: a.from, number: p.number, at: a.at, as: statusDone}
 	switch {
 	case p.once.Key != "" && n.keys.max > 0:
 		var replayed bool
@@ -179,17 +186,17 @@ func (n *Node) begin(a arrival, p *publish) {
 			x.as = statusAgain
 		}
 	case p.note:
-		n.say(a.m.Reply, &answer{number: p.number, status: statusDone})
+		n.say(a.from, &answer{number: p.number, status: statusDone})
 		return
 	default:
 		here, err = n.server.BeginHere(n.alive(), p.to, p.m)
 	}
 	switch {
 	case errors.Is(err, server.ErrKeyUsed):
-		n.say(a.m.Reply, &answer{number: p.number, status: statusOther})
+		n.say(a.from, &answer{number: p.number, status: statusOther})
 		return
 	case err != nil:
-		n.say(a.m.Reply, &answer{number: p.number, status: statusBehind})
+		n.say(a.from, &answer{number: p.number, status: statusBehind})
 		return
 	}
 	x.here = here

@@ -211,6 +211,9 @@ func (n *Node) take(m *nats.Msg) {
 		n.knocked(m)
 		return
 	}
+	if len(m.Data) == 0 && m.Header.Get("Status") == "503" {
+		return // NATS says that nobody is there who could have heard us
+	}
 	if len(m.Data) < 2 || m.Data[0] != version {
 		n.count.unknown.Add(1)
 		return
@@ -220,7 +223,9 @@ func (n *Node) take(m *nats.Msg) {
 	case kindHeartbeat:
 		n.heard(m.Reply, body)
 	case kindPublish:
-		n.arrived(m)
+		n.arrived(m.Reply, m.Data, time.Now())
+	case kindTogether:
+		n.arrivedTogether(m.Reply, body)
 	case kindResult:
 		n.answered(body)
 	case kindDelta:

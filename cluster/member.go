@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"bytes"
 	"encoding/json"
 	"math/rand/v2"
 	"slices"
@@ -42,6 +43,8 @@ type heartbeat struct {
 	Any  bool     `json:"any,omitempty"`
 	// Interest is the version of its interest.
 	Interest uint64 `json:"interest"`
+	// Together: it takes publishes that come together.
+	Together bool `json:"together,omitempty"`
 	// Answer asks those who hear it to say who they are, at once.
 	Answer bool `json:"answer,omitempty"`
 }
@@ -54,6 +57,7 @@ type peer struct {
 	seen  atomic.Int64 // Node.now when it was heard of last
 	state atomic.Int32
 	told  atomic.Pointer[heartbeat] // what it said last
+	said  []byte                    // the same, as it came: of Node.read alone
 	rtt   atomic.Int64              // nanoseconds, smoothed; 0: not known yet
 
 	warned atomic.Bool // the log knows that it is gone
@@ -65,7 +69,7 @@ type peer struct {
 
 	moved atomic.Int64 // Node.now when it said that it moves; 0: never
 
-	held held // guarded by Node.sender
+	held, out outgoing // while it moves, and on their way: guarded by Node.sender
 }
 
 // members are the other nodes. Those that are gone stay, as missing, for Config.Forget.
@@ -148,9 +152,12 @@ func (n *Node) heardFrom(p *peer) {
 
 // heard takes in a heartbeat.
 func (n *Node) heard(subject string, body []byte) {
-	h := new(heartbeat)
-	if json.Unmarshal(body, h) != nil || !nameForm.MatchString(h.Node) || h.Life == n.life {
-		return
+	h := n.members.said(subject, body)
+	if h == nil {
+		h = new(heartbeat)
+		if json.Unmarshal(body, h) != nil || !nameForm.MatchString(h.Node) || h.Life == n.life {
+			return
+		}
 	}
 	if h.Node == n.name && n.sameName(h) {
 		_ = n.send(subject, n.heartbeat(false))
@@ -163,6 +170,7 @@ func (n *Node) heard(subject string, body []byte) {
 	p, isNew := n.meet(h, subject)
 	wasLost := n.standing(p) >= suspect
 	p.told.Store(h)
+	p.said = body
 	n.noteState(p, h.State)
 	n.seeTags(h)
 	n.checkVersion(p, h.Interest) // before it counts as reached
@@ -181,6 +189,17 @@ func (n *Node) heard(subject string, body []byte) {
 	if h.Answer || isNew {
 		_ = n.send(subject, n.heartbeat(false)) // if it does not arrive, the next one will
 	}
+}
+
+// said returns what a heartbeat says if it is, to the byte, the sender's last one, and nil
+// if not: an idle node says the same every second, and need not be read again.
+func (m *members) said(subject string, body []byte) *heartbeat {
+	for _, p := range m.all() {
+		if p.subject == subject && bytes.Equal(p.said, body) {
+			return p.told.Load()
+		}
+	}
+	return nil
 }
 
 // meet returns the peer that h is from.

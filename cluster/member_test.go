@@ -76,6 +76,20 @@ func TestOtherVersions(t *testing.T) {
 	c.await(2)
 }
 
+// TestAlone: that nobody hears a node's heartbeats is no message that it does not know.
+func TestAlone(t *testing.T) {
+	m := startNode(t, Config{Node: "n1", Embed: embedOn("127.0.0.1:0")}, server.Config{})
+	m.beat(false)
+	before := brought(m)
+	eventually(t, "NATS says that nobody has heard it", func() bool { m.beat(false); return brought(m) > before })
+	if r := publishAt(t, m, server.All(), "x"); !r.Reach.Complete {
+		t.Errorf("alone: %+v", r.Reach)
+	}
+	if k := m.count.unknown.Load(); k != 0 {
+		t.Errorf("%d unknown messages", k)
+	}
+}
+
 // TestExpect: while fewer nodes are known than there are, nothing is complete.
 func TestExpect(t *testing.T) {
 	m := startNode(t, Config{Node: "n1", Embed: embedOn("127.0.0.1:0"), Expect: 2}, server.Config{})
@@ -101,6 +115,22 @@ func TestForget(t *testing.T) {
 			t.Errorf("silent for %v: %+v", c.silent, r.Reach)
 		}
 	}
+}
+
+// TestSaidAgain: a heartbeat that says the same as the one before is not read again, but
+// counts; one that says something else is.
+func TestSaidAgain(t *testing.T) {
+	shop := startShop(t, 2)
+	p := shop[0].members.all()[0]
+	eventually(t, "a heartbeat came that said nothing new", func() bool {
+		before, seen := p.told.Load(), p.seen.Load()
+		shop[1].beat(false)
+		eventually(t, "it came", func() bool { return p.seen.Load() != seen })
+		return p.told.Load() == before
+	})
+	dial(t, shop[1])
+	shop[1].beat(false)
+	eventually(t, "the client is told of", func() bool { return p.told.Load().Clients == 1 })
 }
 
 // TestBeatsTogether: the heartbeat of another node brings this one's, if there are few.

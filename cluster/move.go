@@ -99,7 +99,7 @@ func (n *Node) remember() *memory {
 	m := &memory{Node: n.name, Life: n.life, Since: n.since, Last: n.inbox.lasts()}
 	m.Tags, m.Any = n.tags.mine()
 	n.sender.mu.Lock()
-	m.Number = n.sender.number
+	m.Number = n.sender.last
 	n.sender.mu.Unlock()
 	n.interest.mu.Lock()
 	m.Interest = n.interest.version
@@ -167,7 +167,7 @@ func (n *Node) recall(m *memory) {
 	n.tags.list, n.tags.any = m.Tags, m.Any
 	n.server.SetTag(n.tags.current())
 	n.sender.mu.Lock()
-	n.sender.number = m.Number
+	n.sender.last = m.Number
 	n.sender.mu.Unlock()
 	if m.Last != nil {
 		n.inbox.last = m.Last

@@ -161,7 +161,7 @@ func TestRecall(t *testing.T) {
 		t.Fatal(err)
 	}
 	b.recall(m)
-	if b.name != a.name || b.life != a.life || b.subject != a.subject || b.tags.current() != a.tags.current() || b.sender.number != a.sender.number ||
+	if b.name != a.name || b.life != a.life || b.subject != a.subject || b.tags.current() != a.tags.current() || b.sender.last != a.sender.last ||
 		b.interest.version <= m.Interest || len(b.members.all()) != 1 || b.keys.of["k"] == nil {
 		t.Errorf("it knows %+v of %+v", b.remember(), m)
 	}

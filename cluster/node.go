@@ -101,6 +101,7 @@ func New(cfg Config, s Server) (*Node, error) {
 	n.members.init()
 	n.requests.init()
 	n.inbox.init()
+	n.sender.init()
 	n.tells.init()
 	n.reports.init()
 	n.interest.init()
@@ -139,10 +140,12 @@ func (n *Node) Start(ctx context.Context) error {
 
 // work begins what runs beside the server.
 func (n *Node) work() {
+	n.sender.giveUpOut()
 	n.working.Go(n.read)
 	n.working.Go(n.deliver)
 	n.working.Go(n.report)
 	n.working.Go(n.tellAll)
+	n.working.Go(n.sendAll)
 	n.working.Go(n.announce)
 	n.working.Go(n.admit)
 	n.working.Go(n.tend)
@@ -161,6 +164,7 @@ func (n *Node) Close() {
 	defer cancel()
 	n.closeDoor(ctx)
 	n.setState(stateGone)
+	n.flush()
 	n.leave()
 }
 

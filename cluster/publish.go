@@ -2,35 +2,12 @@ package cluster
 
 import (
 	"context"
-	"errors"
-	"sync"
 	"time"
 
 	"github.com/google/uuid"
-	"github.com/nats-io/nats.go"
 
 	"wsd/server"
 )
-
-// sender numbers publishes and gives them to NATS, in the same order.
-type sender struct {
-	mu     sync.Mutex
-	number uint64
-}
-
-// held are publishes for a node that is moving, in their order. What does not fit, or
-// has waited for too long, is given up and not sent.
-type held struct {
-	list  []heldPublish
-	bytes int
-}
-
-type heldPublish struct {
-	o    *outcome
-	w    int
-	body []byte
-	at   time.Duration
-}
 
 // Begin is server.Cluster's.
 func (n *Node) Begin(ctx context.Context, t server.Target, m server.Message) (server.Outcome, error) {
@@ -72,19 +49,7 @@ func (n *Node) spread(p *publish, here server.OutcomeHere, replayed bool) *outco
 		short.note = true
 		note = short.append(nil)
 	}
-	s := &n.sender
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.number++
-	o.number = s.number
-	n.requests.add(o)
-	for i := range o.waits {
-		if o.waits[i].note {
-			n.sendOne(o, i, note)
-		} else {
-			n.sendOne(o, i, body)
-		}
-	}
+	n.post(o, body, note)
 	return o
 }
 
@@ -161,53 +126,6 @@ func (n *Node) missUnknown(o *outcome) {
 	}
 }
 
-// sendOne sends a publish to one node. The caller holds the sender's lock.
-func (n *Node) sendOne(o *outcome, w int, body []byte) {
-	p := o.waits[w].p
-	if p.state.Load() == stateMoving {
-		if len(p.held.list) >= heldMessages || p.held.bytes+len(body) > heldBytes {
-			o.settle(w, whyMoving)
-			return
-		}
-		p.held.list = append(p.held.list, heldPublish{o, w, body, n.now()})
-		p.held.bytes += len(body)
-		return
-	}
-	stamp(body, o.number, o.deadline)
-	if err := n.send(p.subject, body); err != nil {
-		o.settle(w, whyOf(err))
-	}
-}
-
-func whyOf(err error) string {
-	if errors.Is(err, nats.ErrMaxPayload) {
-		return whyNoAnswer
-	}
-	return whyPartitioned
-}
-
-// release puts a node into a state in which publishes are held, or out of it: then what
-// was held is sent. All of that is under the lock, so nothing newer comes before it, and
-// nothing is sent after this node has said that it knows of a move.
-func (n *Node) release(p *peer, state int32) {
-	n.sender.mu.Lock()
-	defer n.sender.mu.Unlock()
-	if p.state.Store(state); state == stateMoving {
-		p.moved.Store(int64(n.now()))
-		return
-	}
-	for _, h := range p.held.list {
-		if !h.o.restart(h.w, n.now()) {
-			continue // it was given up
-		}
-		stamp(h.body, h.o.number, h.o.deadline)
-		if err := n.send(p.subject, h.body); err != nil {
-			h.o.settle(h.w, whyOf(err))
-		}
-	}
-	p.held = held{}
-}
-
 // movesLong says that a node has been moving for longer than anything is held for it.
 func (n *Node) movesLong(p *peer) bool {
 	return n.now()-time.Duration(p.moved.Load()) > moveWithin
@@ -221,19 +139,6 @@ func (n *Node) ackWithin(p *peer) time.Duration {
 		return moveWithin
 	}
 	return ackWithin
-}
-
-// dropHeld gives up what is held for a node that moves for too long.
-func (n *Node) dropHeld(p *peer) {
-	if p.state.Load() != stateMoving || !n.movesLong(p) {
-		return
-	}
-	n.sender.mu.Lock()
-	defer n.sender.mu.Unlock()
-	for _, h := range p.held.list {
-		h.o.settle(h.w, whyMoving)
-	}
-	p.held = held{}
 }
 
 // tells are what clients say to others, on its way to the other nodes. A loop must not
@@ -281,11 +186,5 @@ func (n *Node) tell(p *publish) {
 	}
 	o.silent = true
 	body := p.append(make([]byte, 0, atTexts+len(p.m.Data)+64))
-	n.sender.mu.Lock()
-	defer n.sender.mu.Unlock()
-	n.sender.number++
-	o.number = n.sender.number
-	for i := range o.waits {
-		n.sendOne(o, i, body)
-	}
+	n.post(o, body, nil)
 }

@@ -24,6 +24,7 @@ const (
 	kindWant      = 7
 	kindAsk       = 8
 	kindTold      = 9
+	kindTogether  = 10
 )
 
 // Flags of a publish.
@@ -237,6 +238,32 @@ func readPublish(b []byte) (p publish, err error) {
 		return p, errGarbled
 	}
 	return p, nil
+}
+
+// together makes one message of publishes for the same node.
+func together(list []outgoingPublish) []byte {
+	size := 2
+	for _, x := range list {
+		size += len(x.body) + binary.MaxVarintLen32
+	}
+	b := append(make([]byte, 0, size), head(kindTogether)...)
+	for _, x := range list {
+		b = append(binary.AppendUvarint(b, uint64(len(x.body))), x.body...)
+	}
+	return b
+}
+
+// separate reads the body of such a message. It reports false when it comes to something
+// that is no publish; those before are good.
+func separate(body []byte, each func(data []byte)) bool {
+	for r := (reader{b: body}); len(r.b) > 0; {
+		data := r.take(r.uvarint())
+		if len(data) < atTexts || data[0] != version || data[1] != kindPublish {
+			return false
+		}
+		each(data)
+	}
+	return true
 }
 
 // answer is what a node says of one publish.

@@ -43,6 +43,42 @@ func TestWire(t *testing.T) {
 	}
 }
 
+// TestSeparate: publishes that go together come as they were, and what is no publish ends
+// them.
+func TestSeparate(t *testing.T) {
+	var list []outgoingPublish
+	ends := map[int]int{0: 0} // length of the body: how many it has
+	for i := range 5 {
+		p := publish{life: 7, to: server.Topic("a"), m: server.Message{Data: bytes.Repeat([]byte{'x'}, i*100)}}
+		list = append(list, outgoingPublish{body: p.append(nil)})
+		ends[len(together(list))-2] = i + 1
+	}
+	whole := together(list)
+	if whole[0] != version || whole[1] != kindTogether {
+		t.Errorf("its head is %v", whole[:2])
+	}
+	for cut := range len(whole) - 1 {
+		var got [][]byte
+		ok := separate(whole[2:2+cut], func(data []byte) { got = append(got, data) })
+		want, end := ends[cut]
+		if ok != end || end && len(got) != want {
+			t.Fatalf("%d of %d bytes: %v, %d publishes, want %v, %d", cut, len(whole)-2, ok, len(got), end, want)
+		}
+		for i := range got {
+			if !bytes.Equal(got[i], list[i].body) {
+				t.Fatalf("publish %d is another one", i)
+			}
+		}
+	}
+	for _, at := range []int{3, 4} { // the first one's version and kind
+		other := bytes.Clone(whole)
+		other[at]++
+		if separate(other[2:], func([]byte) {}) {
+			t.Errorf("byte %d is another one: taken", at)
+		}
+	}
+}
+
 // TestDeadline: what is left until a deadline arrives, whatever the clocks say.
 func TestDeadline(t *testing.T) {
 	p := publish{to: server.All()}
@@ -62,11 +98,13 @@ func TestDeadline(t *testing.T) {
 func FuzzPublish(f *testing.F) {
 	p := publish{life: 7, to: server.Topic("a", "b"), m: server.Message{Data: []byte("x"), Coalesce: "k"}, once: Once{Key: "key"}}
 	f.Add(p.append(nil))
+	f.Add(together([]outgoingPublish{{body: p.append(nil)}, {body: p.append(nil)}})[2:])
 	f.Fuzz(func(t *testing.T, b []byte) {
 		if len(b) < atTexts {
 			return
 		}
 		_, _ = readPublish(b)
+		separate(b, func(data []byte) { _, _ = readPublish(data) })
 		for r := (reader{b: b}); !r.bad && len(r.b) > 0; {
 			readAnswer(&r)
 		}

@@ -1,0 +1,164 @@
+package cluster
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"wsd/server"
+)
+
+// brought is how many messages NATS has brought to a node so far.
+func brought(m *member) uint64 { return m.link.conn.Load().Stats().InMsgs }
+
+// beginAt begins a publish to all.
+func beginAt(t *testing.T, m *member, text string) server.Outcome {
+	t.Helper()
+	o, err := m.srv.Begin(t.Context(), server.All(), server.Message{Data: []byte(text)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return o
+}
+
+func completed(t *testing.T, list []server.Outcome) {
+	t.Helper()
+	for i, o := range list {
+		if r, err := o.Wait(t.Context()); err != nil || r.Matched != 1 || !r.Reach.Complete {
+			t.Fatalf("publish %d: %+v %+v %v", i, r, r.Reach, err)
+		}
+	}
+}
+
+// TestTogether: what is published while the sender is at work goes together, in its order.
+func TestTogether(t *testing.T) {
+	const n = 500
+	shop := startShop(t, 2)
+	c := dial(t, shop[1])
+	base := len(c.messages())
+	shop[0].sender.busy.Lock()
+	before := brought(shop[1])
+	var list []server.Outcome
+	var want []string
+	for i := range n {
+		want = append(want, fmt.Sprint(i))
+		list = append(list, beginAt(t, shop[0], want[i]))
+	}
+	shop[0].sender.busy.Unlock()
+	completed(t, list)
+	if k := brought(shop[1]) - before; k > n/5 {
+		t.Errorf("%d publishes were %d messages", n, k)
+	}
+	if got := c.await(base + n)[base:]; strings.Join(got, " ") != strings.Join(want, " ") {
+		t.Errorf("got %q", got)
+	}
+}
+
+// TestTogetherBound: no message is larger than togetherBytes, unless one publish is, and
+// large ones keep their place.
+func TestTogetherBound(t *testing.T) {
+	shop := startShop(t, 2)
+	c := dial(t, shop[1])
+	base := len(c.messages())
+	var list []server.Outcome
+	var want []string
+	for i, size := range []int{10, 20_000, 100_000, 10, 30_000, 30_000, 30_000, 200_000, 200_000, 10} {
+		want = append(want, strings.Repeat(fmt.Sprint(i), size))
+		list = append(list, beginAt(t, shop[0], want[i]))
+	}
+	completed(t, list)
+	if got := c.await(base + len(want))[base:]; strings.Join(got, " ") != strings.Join(want, " ") {
+		t.Error("others came, or in another order")
+	}
+	var sizes []outgoingPublish
+	for _, size := range []int{100, togetherBytes / 2, togetherBytes / 2, togetherBytes * 2, 100} {
+		sizes = append(sizes, outgoingPublish{body: make([]byte, size)})
+	}
+	var parts []int
+	for len(sizes) > 0 {
+		k := fit(sizes)
+		if k > 1 && len(together(sizes[:k])) > togetherBytes {
+			t.Errorf("%d bytes go together", len(together(sizes[:k])))
+		}
+		parts, sizes = append(parts, k), sizes[k:]
+	}
+	if fmt.Sprint(parts) != "[2 1 1 1]" {
+		t.Errorf("%v go together", parts)
+	}
+}
+
+// TestTogetherUnknown: a node that has not said that it takes publishes together gets them
+// one by one.
+func TestTogetherUnknown(t *testing.T) {
+	shop := startShop(t, 2)
+	c := dial(t, shop[1])
+	base := len(c.messages())
+	old := &peer{name: "old", subject: shop[1].subject}
+	old.told.Store(&heartbeat{})
+	var list []outgoingPublish
+	for i := range 20 {
+		p := publish{tell: true, life: 7, to: server.All(), m: server.Message{Data: fmt.Append(nil, i)}}
+		list = append(list, outgoingPublish{&outcome{n: shop[0].Node, silent: true}, 0, p.append(nil)})
+		stamp(list[i].body, uint64(i+1), list[i].o.deadline)
+	}
+	before := brought(shop[1])
+	shop[0].sendTo(old, list)
+	if got := strings.Join(c.await(base + 20)[base:], " "); got != "0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19" {
+		t.Errorf("got %q", got)
+	}
+	if k := brought(shop[1]) - before; k < 20 {
+		t.Errorf("20 publishes were %d messages", k)
+	}
+}
+
+// TestMoveEmptiesSender: when a node knows that another one moves, it has sent all that was
+// on its way there, and holds the rest.
+func TestMoveEmptiesSender(t *testing.T) {
+	shop := startShop(t, 2)
+	c := dial(t, shop[1])
+	base := len(c.messages())
+	p := shop[0].members.all()[0]
+	shop[0].sender.busy.Lock()
+	list := []server.Outcome{beginAt(t, shop[0], "before")}
+	released := make(chan struct{})
+	go func() {
+		shop[0].release(p, stateMoving)
+		close(released)
+	}()
+	shop[0].sender.busy.Unlock()
+	<-released
+	shop[0].sender.mu.Lock()
+	if len(p.out.list) > 0 {
+		t.Error("something is on its way to a node that moves")
+	}
+	shop[0].sender.mu.Unlock()
+	list = append(list, beginAt(t, shop[0], "after"))
+	if got := strings.Join(c.await(base + 1)[base:], " "); got != "before" {
+		t.Errorf("got %q", got)
+	}
+	shop[0].release(p, stateReady)
+	completed(t, list)
+	if got := strings.Join(c.await(base + 2)[base:], " "); got != "before after" {
+		t.Errorf("got %q", got)
+	}
+}
+
+// TestLeftOverIsGivenUp: what nobody has sent when a session ends is given up, and not
+// sent in the next one.
+func TestLeftOverIsGivenUp(t *testing.T) {
+	shop := startShop(t, 2)
+	c := dial(t, shop[1])
+	base := len(c.messages())
+	shop[0].sender.busy.Lock()
+	o := beginAt(t, shop[0], "left over")
+	shop[0].sender.giveUpOut()
+	shop[0].sender.busy.Unlock()
+	r, err := o.Wait(t.Context())
+	if err != nil || r.Reach.Complete || len(r.Reach.Missing) != 1 || r.Reach.Missing[0].Why != whyGone {
+		t.Errorf("%+v %+v %v", r, r.Reach, err)
+	}
+	completed(t, []server.Outcome{beginAt(t, shop[0], "next")})
+	if got := strings.Join(c.await(base + 1)[base:], " "); got != "next" {
+		t.Errorf("got %q", got)
+	}
+}
