@@ -48,6 +48,9 @@ func main() {
 		if err != nil {
 			log.Fatal(err)
 		}
+		if bytes.HasPrefix(text, []byte("//go:build faults\n")) {
+			continue // what an input covers depends on the time there: its corpus is chosen by hand
+		}
 		for _, m := range declared.FindAllSubmatch(text, -1) {
 			t := target{dir: filepath.Dir(file), name: string(m[1])}
 			if !wanted.MatchString(t.dir + "/" + t.name) {
