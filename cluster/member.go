@@ -195,7 +195,7 @@ func (n *Node) heard(subject string, body []byte) {
 // if not: an idle node says the same every second, and need not be read again.
 func (m *members) said(subject string, body []byte) *heartbeat {
 	for _, p := range m.all() {
-		if p.subject == subject && bytes.Equal(p.said, body) {
+		if p.subject == subject && len(body) > 0 && bytes.Equal(p.said, body) {
 			return p.told.Load()
 		}
 	}

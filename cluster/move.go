@@ -90,6 +90,7 @@ func (n *Node) Leave() ([]byte, error) {
 	// It does not wait for what runs beside: a publish that has come all the same waits for
 	// the loops, which wait for this.
 	n.session.Load().end()
+	n.flush() // nobody else does any more
 	n.link.close()
 	n.left = true
 	return json.Marshal(n.remember())

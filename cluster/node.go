@@ -163,8 +163,8 @@ func (n *Node) Close() {
 	ctx, cancel := context.WithTimeout(n.alive(), time.Second)
 	defer cancel()
 	n.closeDoor(ctx)
-	n.setState(stateGone)
 	n.flush()
+	n.setState(stateGone)
 	n.leave()
 }
 
@@ -185,6 +185,7 @@ func (n *Node) alive() context.Context { return n.session.Load().ctx }
 
 func (n *Node) leave() {
 	n.session.Load().end()
+	n.flush() // nobody else does any more
 	n.link.close()
 	n.working.Wait()
 }

@@ -84,6 +84,16 @@ func (o *outcome) endLocked(w int) {
 	}
 }
 
+// awaits says whether a node's answer is still awaited, or there is none to await.
+func (o *outcome) awaits(w int) bool {
+	if o.silent {
+		return true
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return !o.waits[w].settled
+}
+
 // restart says that a publish that was held is sent now, unless it was given up.
 func (o *outcome) restart(w int, now time.Duration) bool {
 	if o.silent {

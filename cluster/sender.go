@@ -3,6 +3,7 @@ package cluster
 import (
 	"encoding/binary"
 	"errors"
+	"slices"
 	"sync"
 
 	"github.com/nats-io/nats.go"
@@ -86,7 +87,6 @@ func (n *Node) put(p *peer, x outgoingPublish) {
 }
 
 func (n *Node) putOut(p *peer, x outgoingPublish) {
-	stamp(x.body, x.o.number, x.o.deadline)
 	if len(p.out.list) == 0 {
 		n.sender.waiting = append(n.sender.waiting, p)
 	}
@@ -104,7 +104,7 @@ func (n *Node) sendAll() {
 	}
 }
 
-// flush sends what was put so far. When it returns all of that is with NATS.
+// flush sends what was put so far. When it returns all of that is with NATS, or given up.
 func (n *Node) flush() {
 	s := &n.sender
 	s.busy.Lock()
@@ -144,13 +144,19 @@ func (s *sender) giveUpOut() {
 }
 
 // sendTo sends publishes to one node: together if it knows what that is, in messages of
-// up to togetherBytes, unless one alone has more.
+// up to togetherBytes, unless one alone has more. What was given up while NATS held this up
+// is not sent: its publisher may repeat it.
 func (n *Node) sendTo(p *peer, list []outgoingPublish) {
+	list = slices.DeleteFunc(list, func(x outgoingPublish) bool { return !x.o.awaits(x.w) })
+	for _, x := range list {
+		stamp(x.body, x.o.number, x.o.deadline)
+	}
+	most := 0
+	if p.told.Load().Together {
+		most = int(min(togetherBytes, n.link.most.Load()))
+	}
 	for len(list) > 0 {
-		k := 1
-		if p.told.Load().Together {
-			k = fit(list)
-		}
+		k := fit(list, most)
 		body := list[0].body
 		if k > 1 {
 			body = together(list[:k])
@@ -164,10 +170,10 @@ func (n *Node) sendTo(p *peer, list []outgoingPublish) {
 	}
 }
 
-// fit is how many of list go together: at least one.
-func fit(list []outgoingPublish) (k int) {
-	for size := 0; k < len(list); k++ {
-		if size += len(list[k].body) + binary.MaxVarintLen32; size > togetherBytes && k > 0 {
+// fit is how many of list go together in a message of most bytes: at least one.
+func fit(list []outgoingPublish, most int) (k int) {
+	for size := len(head(kindTogether)); k < len(list); k++ {
+		if size += len(list[k].body) + binary.MaxVarintLen32; size > most && k > 0 {
 			break
 		}
 	}

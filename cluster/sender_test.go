@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"wsd/server"
 )
@@ -76,7 +77,7 @@ func TestTogetherBound(t *testing.T) {
 	}
 	var parts []int
 	for len(sizes) > 0 {
-		k := fit(sizes)
+		k := fit(sizes, togetherBytes)
 		if k > 1 && len(together(sizes[:k])) > togetherBytes {
 			t.Errorf("%d bytes go together", len(together(sizes[:k])))
 		}
@@ -84,6 +85,9 @@ func TestTogetherBound(t *testing.T) {
 	}
 	if fmt.Sprint(parts) != "[2 1 1 1]" {
 		t.Errorf("%v go together", parts)
+	}
+	if k := fit(make([]outgoingPublish, 10), 20); k != 3 {
+		t.Errorf("%d go together in 20 bytes", k)
 	}
 }
 
@@ -98,8 +102,7 @@ func TestTogetherUnknown(t *testing.T) {
 	var list []outgoingPublish
 	for i := range 20 {
 		p := publish{tell: true, life: 7, to: server.All(), m: server.Message{Data: fmt.Append(nil, i)}}
-		list = append(list, outgoingPublish{&outcome{n: shop[0].Node, silent: true}, 0, p.append(nil)})
-		stamp(list[i].body, uint64(i+1), list[i].o.deadline)
+		list = append(list, outgoingPublish{&outcome{n: shop[0].Node, silent: true, number: uint64(i + 1)}, 0, p.append(nil)})
 	}
 	before := brought(shop[1])
 	shop[0].sendTo(old, list)
@@ -139,6 +142,30 @@ func TestMoveEmptiesSender(t *testing.T) {
 	shop[0].release(p, stateReady)
 	completed(t, list)
 	if got := strings.Join(c.await(base + 2)[base:], " "); got != "before after" {
+		t.Errorf("got %q", got)
+	}
+}
+
+// TestHeldUp: what was given up while the sender was held up is not sent, and what waited
+// there has that much less time left.
+func TestHeldUp(t *testing.T) {
+	shop := startShop(t, 2)
+	c := dial(t, shop[1])
+	base := len(c.messages())
+	shop[0].sender.busy.Lock()
+	beginAt(t, shop[0], "given up")
+	shop[0].requests.giveUpAll(whyPartitioned)
+	late, err := shop[0].srv.Begin(t.Context(), server.All(), server.Message{Data: []byte("late"), Deadline: time.Now().Add(20 * time.Millisecond)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	time.Sleep(50 * time.Millisecond)
+	shop[0].sender.busy.Unlock()
+	if r, err := late.Wait(t.Context()); err != nil || r.Sent != 0 || !r.Reach.Complete {
+		t.Errorf("late: %+v %+v %v", r, r.Reach, err)
+	}
+	completed(t, []server.Outcome{beginAt(t, shop[0], "next")})
+	if got := strings.Join(c.await(base + 1)[base:], " "); got != "next" {
 		t.Errorf("got %q", got)
 	}
 }

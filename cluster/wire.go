@@ -67,7 +67,7 @@ type publish struct {
 	to     server.Target
 	m      server.Message
 	once   Once
-	sent   chan struct{} // if set it is none: to be closed when those before it are sent
+	sent   chan struct{} // if set it is none: to be closed when those before it are put
 }
 
 // Once is what makes a publish one that is not done again.
