@@ -17,12 +17,12 @@ import (
 type scripted struct {
 	asked  []string
 	fail   string
-	cancel func() // called at the third load
+	cancel func() // called at the fourth load
 }
 
 func (s *scripted) Load(_ context.Context, l Load) (Report, error) {
 	s.asked = append(s.asked, l.Label)
-	if s.cancel != nil && len(s.asked) == 3 {
+	if s.cancel != nil && len(s.asked) == 4 {
 		s.cancel()
 	}
 	if s.fail != "" && strings.HasPrefix(l.Label, s.fail) {
