@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -20,6 +21,14 @@ func beginAt(t *testing.T, m *member, text string) server.Outcome {
 		t.Fatal(err)
 	}
 	return o
+}
+
+// hears checks what a client has got after its first messages.
+func (c *wsClient) hears(after int, want ...string) {
+	c.t.Helper()
+	if got := c.await(after + len(want))[after:]; !slices.Equal(got, want) {
+		c.t.Errorf("got %.200q", got)
+	}
 }
 
 func completed(t *testing.T, list []server.Outcome) {
@@ -50,9 +59,7 @@ func TestTogether(t *testing.T) {
 	if k := brought(shop[1]) - before; k > n/5 {
 		t.Errorf("%d publishes were %d messages", n, k)
 	}
-	if got := c.await(base + n)[base:]; strings.Join(got, " ") != strings.Join(want, " ") {
-		t.Errorf("got %q", got)
-	}
+	c.hears(base, want...)
 }
 
 // TestTogetherBound: no message is larger than togetherBytes, unless one publish is, and
@@ -68,9 +75,7 @@ func TestTogetherBound(t *testing.T) {
 		list = append(list, beginAt(t, shop[0], want[i]))
 	}
 	completed(t, list)
-	if got := c.await(base + len(want))[base:]; strings.Join(got, " ") != strings.Join(want, " ") {
-		t.Error("others came, or in another order")
-	}
+	c.hears(base, want...)
 	var sizes []outgoingPublish
 	for _, size := range []int{100, togetherBytes / 2, togetherBytes / 2, togetherBytes * 2, 100} {
 		sizes = append(sizes, outgoingPublish{body: make([]byte, size)})
@@ -91,6 +96,29 @@ func TestTogetherBound(t *testing.T) {
 	}
 }
 
+// TestTogetherSmall: of a NATS server that takes less than togetherBytes no message is
+// more than that.
+func TestTogetherSmall(t *testing.T) {
+	const n, most = 100, 1000
+	shop := startShop(t, 2)
+	shop[0].link.most.Store(most)
+	shop[0].sender.busy.Lock()
+	before := brought(shop[1])
+	var list []server.Outcome
+	for range n {
+		list = append(list, beginAt(t, shop[0], strings.Repeat("x", 100)))
+	}
+	shop[0].sender.busy.Unlock()
+	for _, o := range list {
+		if r, err := o.Wait(t.Context()); err != nil || !r.Reach.Complete {
+			t.Fatalf("%+v %v", r.Reach, err)
+		}
+	}
+	if k := brought(shop[1]) - before; k < n*100/most {
+		t.Errorf("%d bytes were %d messages", n*100, k)
+	}
+}
+
 // TestTogetherUnknown: a node that has not said that it takes publishes together gets them
 // one by one.
 func TestTogetherUnknown(t *testing.T) {
@@ -100,15 +128,15 @@ func TestTogetherUnknown(t *testing.T) {
 	old := &peer{name: "old", subject: shop[1].subject}
 	old.told.Store(&heartbeat{})
 	var list []outgoingPublish
+	var want []string
 	for i := range 20 {
+		want = append(want, fmt.Sprint(i))
 		p := publish{tell: true, life: 7, to: server.All(), m: server.Message{Data: fmt.Append(nil, i)}}
 		list = append(list, outgoingPublish{&outcome{n: shop[0].Node, silent: true, number: uint64(i + 1)}, 0, p.append(nil)})
 	}
 	before := brought(shop[1])
 	shop[0].sendTo(old, list)
-	if got := strings.Join(c.await(base + 20)[base:], " "); got != "0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19" {
-		t.Errorf("got %q", got)
-	}
+	c.hears(base, want...)
 	if k := brought(shop[1]) - before; k < 20 {
 		t.Errorf("20 publishes were %d messages", k)
 	}
@@ -123,27 +151,21 @@ func TestMoveEmptiesSender(t *testing.T) {
 	p := shop[0].members.all()[0]
 	shop[0].sender.busy.Lock()
 	list := []server.Outcome{beginAt(t, shop[0], "before")}
-	released := make(chan struct{})
-	go func() {
-		shop[0].release(p, stateMoving)
-		close(released)
-	}()
+	shop[1].setState(stateMoving)
 	shop[0].sender.busy.Unlock()
-	<-released
+	eventually(t, "it is known to move", func() bool { return p.state.Load() == stateMoving })
+	shop[0].sender.busy.Lock() // whoever knows it has sent
 	shop[0].sender.mu.Lock()
 	if len(p.out.list) > 0 {
 		t.Error("something is on its way to a node that moves")
 	}
 	shop[0].sender.mu.Unlock()
+	shop[0].sender.busy.Unlock()
 	list = append(list, beginAt(t, shop[0], "after"))
-	if got := strings.Join(c.await(base + 1)[base:], " "); got != "before" {
-		t.Errorf("got %q", got)
-	}
-	shop[0].release(p, stateReady)
+	c.hears(base, "before")
+	shop[1].setState(stateReady)
 	completed(t, list)
-	if got := strings.Join(c.await(base + 2)[base:], " "); got != "before after" {
-		t.Errorf("got %q", got)
-	}
+	c.hears(base, "before", "after")
 }
 
 // TestHeldUp: what was given up while the sender was held up is not sent, and what waited
@@ -155,19 +177,18 @@ func TestHeldUp(t *testing.T) {
 	shop[0].sender.busy.Lock()
 	beginAt(t, shop[0], "given up")
 	shop[0].requests.giveUpAll(whyPartitioned)
-	late, err := shop[0].srv.Begin(t.Context(), server.All(), server.Message{Data: []byte("late"), Deadline: time.Now().Add(20 * time.Millisecond)})
+	deadline := time.Now().Add(20 * time.Millisecond)
+	late, err := shop[0].srv.Begin(t.Context(), server.All(), server.Message{Data: []byte("late"), Deadline: deadline})
 	if err != nil {
 		t.Fatal(err)
 	}
-	time.Sleep(50 * time.Millisecond)
+	time.Sleep(time.Until(deadline))
 	shop[0].sender.busy.Unlock()
 	if r, err := late.Wait(t.Context()); err != nil || r.Sent != 0 || !r.Reach.Complete {
 		t.Errorf("late: %+v %+v %v", r, r.Reach, err)
 	}
 	completed(t, []server.Outcome{beginAt(t, shop[0], "next")})
-	if got := strings.Join(c.await(base + 1)[base:], " "); got != "next" {
-		t.Errorf("got %q", got)
-	}
+	c.hears(base, "next")
 }
 
 // TestLeftOverIsGivenUp: what nobody has sent when a session ends is given up, and not
@@ -185,7 +206,5 @@ func TestLeftOverIsGivenUp(t *testing.T) {
 		t.Errorf("%+v %+v %v", r, r.Reach, err)
 	}
 	completed(t, []server.Outcome{beginAt(t, shop[0], "next")})
-	if got := strings.Join(c.await(base + 1)[base:], " "); got != "next" {
-		t.Errorf("got %q", got)
-	}
+	c.hears(base, "next")
 }

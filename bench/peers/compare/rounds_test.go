@@ -48,7 +48,8 @@ func fakeServers(t *testing.T) []Server {
 
 func testDriver(t *testing.T, s *scripted) *driver {
 	return &driver{
-		plan:   Plan{Rounds: 2, Clients: 10, Active: 5, Rate: 10, Phase: time.Second, Publishes: 1, ServerCPU: -1, Listen: "127.0.68.1:18266", Admin: "127.0.68.1:18267"}, // where no outgoing connection takes a port away,
+		// Addresses where no outgoing connection takes a port away.
+		plan:   Plan{Rounds: 2, Clients: 10, Active: 5, Rate: 10, Phase: time.Second, Publishes: 1, ServerCPU: -1, Listen: "127.0.68.1:18266", Admin: "127.0.68.1:18267"},
 		loader: s,
 		log:    t.Output(),
 	}
