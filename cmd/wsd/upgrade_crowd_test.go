@@ -37,6 +37,7 @@ type crowd struct {
 // fan is one client.
 type fan struct {
 	c              net.Conn
+	early          []byte       // what came right behind the response
 	next           atomic.Int64 // number that has to come next
 	beats, answers atomic.Int64
 	beatAt         int64                  // of the heartbeat under way; owned by whoever may send the next
@@ -59,6 +60,9 @@ func gather(t *testing.T, r *running, n int, every, pace time.Duration) *crowd {
 			defer dialing.Done()
 			for i := part; i < n; i += 8 {
 				c.fans[i] = c.join(r.listen)
+				if early := c.fans[i].early; early != nil { // nothing is published yet
+					t.Errorf("a client got at once %q", early)
+				}
 			}
 		}()
 	}
@@ -87,9 +91,12 @@ func (c *crowd) join(address string) *fan {
 		return net.Dial("tcp", address)
 	}}
 	conn, early, _, err := dialer.Dial(context.Background(), "ws://localhost/ws")
-	if err != nil || early != nil { // nothing is published yet
+	if err != nil {
 		c.t.Errorf("a client could not connect: %v", err)
 		return f
+	}
+	if early != nil {
+		f.early, _ = early.Peek(early.Buffered())
 	}
 	f.c = conn
 	return f
