@@ -6,7 +6,9 @@ STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 # Modules of their own: what they import, wsd does not.
 MODULES     := $(patsubst %/go.mod,%,$(wildcard examples/*/go.mod bench/*/go.mod deploy/check/go.mod))
 # All but the tests that need other programs' clients, or root: "make e2e", "make lab".
-PACKAGES     = $(shell go list ./... | grep -v -e '/e2e' -e '/lab')
+# Those that take longest come first: Go tests as many at a time as there are processors.
+LONGEST     := wsd/cmd/wsd wsd/server wsd/cluster
+PACKAGES     = $(LONGEST) $(filter-out $(LONGEST),$(shell go list ./... | grep -v -e '/e2e' -e '/lab'))
 # Whole processes, for minutes; built without the detector; or a hundred that end at once.
 NOT_RACED   := ^Test(NeverKilled|Soak|TwoClusters|Cluster[A-Z].*|UpgradeAcrossBuilds|ShippedProgramHasNoFaults|BadUsage|BenchUsage|PrintConfigRoundTrip)$$
 ARGS        ?=

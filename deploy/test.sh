@@ -17,20 +17,6 @@ say() { echo "=== $*"; }
 # In a mount namespace of its own: whatever is mounted goes with it, however it ends.
 [ "${1:-}" = --apart ] || exec unshare --mount --propagation private "$PWD/deploy/test.sh" --apart
 
-tools() {
-	local missing=() pair
-	for pair in lintian:lintian rpm:rpm rpmlint:rpmlint mandoc:mandoc fish:fish zsh:zsh shellcheck:shellcheck \
-		man:man-db systemd-nspawn:systemd-container systemd-analyze:systemd dbus-daemon:dbus setpriv:util-linux \
-		deb-systemd-helper:init-system-helpers; do
-		command -v "${pair%%:*}" >/dev/null || missing+=("${pair#*:}")
-	done
-	/usr/bin/python3 -c 'import websockets' 2>/dev/null || missing+=(python3-websockets)
-	[ ${#missing[@]} = 0 ] && return
-	say "installing ${missing[*]}"
-	apt-get update -qq
-	DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
-}
-
 # fetch DIRECTORY PACKAGES...: what is missing here of packages and what they
 # need. They are not installed here, where they would start services.
 fetch() {
@@ -59,7 +45,7 @@ check_packages() {
 }
 
 check_texts() {
-	shellcheck bench/*.sh deploy/test.sh deploy/test/*.sh deploy/package/build.sh deploy/package/deb/{postinst,prerm,postrm}
+	shellcheck bench/*.sh deploy/install.sh deploy/test.sh deploy/test/*.sh deploy/package/build.sh deploy/package/deb/{postinst,prerm,postrm}
 	shellcheck -s sh deploy/package/rpm/{pre,post,preun,postun}
 	local at=$work/unpacked
 	for page in "$at"/usr/share/man/man1/*.gz; do
@@ -135,7 +121,7 @@ mount -t tmpfs -o mode=0755 wsd-test "$work"
 # container may hold a file.
 trap 'umount --lazy --recursive "$work"; rmdir "$work"' EXIT
 
-tools
+deploy/install.sh
 say "packages"
 deb=$(ls dist/wsd_*_"$(dpkg --print-architecture)".deb)
 rpm=$(ls dist/wsd-*."$(uname -m)".rpm)

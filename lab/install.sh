@@ -6,5 +6,5 @@ for command in ip tc nft nsenter nats-server; do
 done
 if [ -n "${missing:-}" ]; then
 	apt-get update -qq
-	DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends iproute2 nftables util-linux nats-server >/dev/null
+	DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 apt-get install -y -qq --no-install-recommends iproute2 nftables util-linux nats-server >/dev/null
 fi
