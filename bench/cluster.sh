@@ -18,15 +18,20 @@
 #
 # Variables, with defaults: WSD, the program (built); CLIENTS in all (4000); PUBLISHES of
 # a round (30); MESSAGES of a stream (5000); ROUNDS (7); SECONDS_EACH of idling (10);
-# BASE, the first of some 40 ports on 127.0.67.1 (18300).
+# BASE, the first of some 40 ports on 127.0.67.1 (18300); SLACK, the servers' timer
+# slack in ms, of which wsd@.service has 4 (the kernel's own: 0.05).
 #
-# Needs bash, awk, curl, taskset.
+# Needs bash, awk, curl, taskset; with SLACK python3.
 set -euo pipefail
 # shellcheck source=bench/lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 clients=${CLIENTS:-4000} publishes=${PUBLISHES:-30} messages=${MESSAGES:-5000} rounds=${ROUNDS:-7} seconds=${SECONDS_EACH:-10}
 host=127.0.67.1 # where no outgoing connection takes a port away
 port=${BASE:-18300}
+
+[ -z "${SLACK:-}" ] || before=(python3 -c 'import ctypes, os, sys
+ctypes.CDLL(None).prctl(29, int(float(sys.argv[1]) * 1e6)) # PR_SET_TIMERSLACK
+os.execvp(sys.argv[2], sys.argv[2:])' "$SLACK")
 
 fleet() { # name, processes, "apart": no cluster; sets pids_NAME, urls_NAME, admin_NAME, posts_NAME (where to publish)
   local name=$1 nodes=$2 i first=$host:$((port + 2)) flags
@@ -141,7 +146,7 @@ idle() {
 
 size() {
   local tags
-  for tags in '' noembed nocluster; do
+  for tags in '' noembed nocluster nocluster,nethttpomithttp2; do
     CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags '-s -w' -tags "$tags" -o "$work/sized" ./cmd/wsd
     echo "size: ${tags:-all in}: $(stat -c %s "$work/sized") bytes"
   done
