@@ -29,7 +29,7 @@ clients=${CLIENTS:-4000} publishes=${PUBLISHES:-30} messages=${MESSAGES:-5000} r
 host=127.0.67.1 # where no outgoing connection takes a port away
 port=${BASE:-18300}
 
-[ -z "${SLACK:-}" ] || before=(python3 -c 'import ctypes, os, sys
+[ -z "${SLACK:-}" ] || launcher=(python3 -c 'import ctypes, os, sys
 ctypes.CDLL(None).prctl(29, int(float(sys.argv[1]) * 1e6)) # PR_SET_TIMERSLACK
 os.execvp(sys.argv[2], sys.argv[2:])' "$SLACK")
 

@@ -5,7 +5,7 @@
 cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit
 work=$(mktemp -d)
 servers=() load='' # pids; of the server that serve started last: server
-before=()          # a command, and its arguments, by which serve starts the program
+launcher=()        # a command, and its arguments, by which serve starts the program
 
 stop() { # the generator first: it should not see the servers go
   for pid in $load ${servers[@]+"${servers[@]}"}; do kill "$pid" 2>/dev/null || true; done
@@ -21,7 +21,7 @@ if [ -z "${WSD:-}" ]; then
 fi
 
 serve() { # processors, loops, address, flags: a server that listens
-  GOMAXPROCS=$2 taskset -c "$1" ${before[@]+"${before[@]}"} "$WSD" serve --loops "$2" --listen "$3" --drain-time 1s --log-level error "${@:4}" 2>"$work/server.log" &
+  GOMAXPROCS=$2 taskset -c "$1" ${launcher[@]+"${launcher[@]}"} "$WSD" serve --loops "$2" --listen "$3" --drain-time 1s --log-level error "${@:4}" 2>"$work/server.log" &
   server=$!
   servers+=("$server")
   listens "$server" "$3" "$work/server.log"
