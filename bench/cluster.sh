@@ -8,46 +8,46 @@
 #            and of four nodes, against a process alone; nobody is connected
 #   idle     memory and processor time of a node that has nothing to do, with its NATS
 #            server inside: alone, and as one of four; against a process without --cluster
+#   many     processor time of NODES processes on one host that have nothing to do, of which
+#            the first has the NATS server for all; against as many without --cluster
 #   size     of the program, as the packages have it, and without a cluster
 #
-#   bench/cluster.sh [publish] [cpu] [idle] [size]     all if none is named
+#   bench/cluster.sh [publish] [cpu] [idle] [many] [size]     all if none is named
 #
 # All servers of a part are up all the time, and are measured in turn, so that what else
 # the machine does hits all of them; figures are medians of the rounds. Each server has
 # one loop, and all of them share processor 0; generators have processor 1.
 #
 # Variables, with defaults: WSD, the program (built); CLIENTS in all (4000); PUBLISHES of
-# a round (30); MESSAGES of a stream (5000); ROUNDS (7); SECONDS_EACH of idling (10);
-# BASE, the first of some 40 ports on 127.0.67.1 (18300); SLACK, the servers' timer
+# a round (30); MESSAGES of a stream (5000); ROUNDS (7); SECONDS_EACH of idling (10); NODES of many (50);
+# BASE, the first of some 400 ports on 127.0.67.1 (18300); SLACK, the servers' timer
 # slack in ms, of which wsd@.service has 4 (the kernel's own: 0.05).
 #
 # Needs bash, awk, curl, taskset; with SLACK python3.
 set -euo pipefail
 # shellcheck source=bench/lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
-clients=${CLIENTS:-4000} publishes=${PUBLISHES:-30} messages=${MESSAGES:-5000} rounds=${ROUNDS:-7} seconds=${SECONDS_EACH:-10}
+clients=${CLIENTS:-4000} publishes=${PUBLISHES:-30} messages=${MESSAGES:-5000} rounds=${ROUNDS:-7} seconds=${SECONDS_EACH:-10} many=${NODES:-50}
 host=127.0.67.1 # where no outgoing connection takes a port away
 port=${BASE:-18300}
 
-[ -z "${SLACK:-}" ] || launcher=(python3 -c 'import ctypes, os, sys
-ctypes.CDLL(None).prctl(29, int(float(sys.argv[1]) * 1e6)) # PR_SET_TIMERSLACK
-os.execvp(sys.argv[2], sys.argv[2:])' "$SLACK")
-
-fleet() { # name, processes, "apart": no cluster; sets pids_NAME, urls_NAME, admin_NAME, posts_NAME (where to publish)
-  local name=$1 nodes=$2 i first=$host:$((port + 2)) flags
+fleet() { # name, processes, "apart": no cluster, "hub": one NATS server; sets pids_NAME, urls_NAME, admin_NAME, posts_NAME (where to publish)
+  local name=$1 nodes=$2 i first=$host:$((port + 2)) nats=$host:$((port + 3)) flags
   local -n pids=pids_$1 urls=urls_$1 admin=admin_$1 posts=posts_$1
   pids=() urls=() admin=$host:$((port + 1)) posts="http://$host:$((port + 1))/v1/publish?all"
   for ((i = 1; i <= nodes; i++)); do
-    flags=()
-    if [ "${3:-}" = apart ]; then
-      [ "$i" = 1 ] || posts+=",http://$host:$((port + 1))/v1/publish?all"
-    else
-      flags=(--cluster "$name" --node "n$i" --cluster-listen "$host:$((port + 2))")
-      [ "$i" = 1 ] || flags+=(--cluster-peers "$first")
-    fi
+    case ${3:-}$i in
+      apart1) flags=() ;;
+      apart*) flags=() posts+=",http://$host:$((port + 1))/v1/publish?all" ;;
+      hub1) flags=(--cluster-listen "$first" --cluster-clients "$nats") ;;
+      hub*) flags=(--cluster-nats "nats://$nats") ;;
+      1) flags=(--cluster-listen "$first") ;;
+      *) flags=(--cluster-listen "$host:$((port + 2))" --cluster-peers "$first") ;;
+    esac
+    [ "${3:-}" = apart ] || flags+=(--cluster "$name" --node "n$i")
     serve 0 1 "$host:$port" --admin "$host:$((port + 1))" ${flags[@]+"${flags[@]}"}
     pids+=("$server") urls+=("ws://$host:$port/ws")
-    port=$((port + 3))
+    port=$((port + 4))
   done
   [ "$nodes" -lt 2 ] || [ "${3:-}" = apart ] || together "$admin" "$nodes"
 }
@@ -144,6 +144,32 @@ idle() {
   stop
 }
 
+many() {
+  fleet plain "$many" apart && fleet hub "$many" hub
+  sleep 5
+  local i who
+  for ((i = 0; i < rounds; i++)); do
+    for who in plain hub; do
+      local -n all=pids_$who
+      used "${all[0]}" >"$work/first-$who"
+      used "${all[@]:1}" >"$work/others-$who"
+    done
+    sleep "$seconds"
+    for who in plain hub; do
+      local -n all=pids_$who
+      echo "$who" $(($(used "${all[0]}") - $(cat "$work/first-$who"))) $(($(used "${all[@]:1}") - $(cat "$work/others-$who")))
+    done
+  done >"$work/many"
+  awk -v seconds="$seconds" -v rounds="$rounds" -v nodes="$many" "$median"'
+    { n[$1]++; first[$1, n[$1]] = $2 / seconds / 1e7; other[$1, n[$1]] = $3 / seconds / 1e7 / (nodes - 1) }
+    function of(v, k,   i, a) { for (i = 1; i <= n[k]; i++) a[i] = v[k, i]; return median(n[k], a) }
+    END {
+      printf "many: medians of %d times %d s, %d processes: without --cluster %.2f %% of a core each; the one that has NATS inside %.2f %%, each of the others %.2f %%\n",
+        rounds, seconds, nodes, of(other, "plain"), of(first, "hub"), of(other, "hub")
+    }' "$work/many"
+  stop
+}
+
 size() {
   local tags
   for tags in '' noembed nocluster nocluster,nethttpomithttp2; do
@@ -153,10 +179,10 @@ size() {
 }
 
 parts=("$@")
-[ $# -gt 0 ] || parts=(publish cpu idle size)
+[ $# -gt 0 ] || parts=(publish cpu idle many size)
 for part in "${parts[@]}"; do
   case $part in
-    publish | cpu | idle | size) "$part" ;;
+    publish | cpu | idle | many | size) "$part" ;;
     *) echo "no part: $part" >&2; exit 2 ;;
   esac
 done

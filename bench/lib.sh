@@ -5,7 +5,12 @@
 cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit
 work=$(mktemp -d)
 servers=() load='' # pids; of the server that serve started last: server
-launcher=()        # a command, and its arguments, by which serve starts the program
+
+# slacken is a command that runs its arguments with a timer slack of SLACK ms, if that is set.
+slacken=()
+[ -z "${SLACK:-}" ] || slacken=(python3 -c 'import ctypes, os, sys
+ctypes.CDLL(None).prctl(29, int(float(sys.argv[1]) * 1e6)) # PR_SET_TIMERSLACK
+os.execvp(sys.argv[2], sys.argv[2:])' "$SLACK")
 
 stop() { # the generator first: it should not see the servers go
   for pid in $load ${servers[@]+"${servers[@]}"}; do kill "$pid" 2>/dev/null || true; done
@@ -21,7 +26,7 @@ if [ -z "${WSD:-}" ]; then
 fi
 
 serve() { # processors, loops, address, flags: a server that listens
-  GOMAXPROCS=$2 taskset -c "$1" ${launcher[@]+"${launcher[@]}"} "$WSD" serve --loops "$2" --listen "$3" --drain-time 1s --log-level error "${@:4}" 2>"$work/server.log" &
+  GOMAXPROCS=$2 taskset -c "$1" ${slacken[@]+"${slacken[@]}"} "$WSD" serve --loops "$2" --listen "$3" --drain-time 1s --log-level error "${@:4}" 2>"$work/server.log" &
   server=$!
   servers+=("$server")
   listens "$server" "$3" "$work/server.log"

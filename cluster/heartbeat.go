@@ -82,12 +82,9 @@ func (n *Node) tend() {
 	}
 }
 
-// togetherUpTo is how many other nodes there may be for heartbeats to come together.
-const togetherUpTo = 8
-
-// awaitBeat waits for the time of the next heartbeat, which is that of another node's if
-// there are few: waking costs an idle process more than what it does then. Of many,
-// a burst would be in the way of what else there is to do.
+// awaitBeat waits for the time of the next heartbeat, which is that of the first other
+// node's: all come together, for waking costs an idle process more than what it does then,
+// and the more nodes there are the more often it would be woken.
 func (n *Node) awaitBeat(most time.Duration) {
 	select {
 	case <-n.beats: // it came long ago
@@ -104,9 +101,6 @@ func (n *Node) awaitBeat(most time.Duration) {
 
 // heardBeat is for a heartbeat of another node.
 func (n *Node) heardBeat() {
-	if len(n.members.all()) > togetherUpTo {
-		return
-	}
 	select {
 	case n.beats <- struct{}{}:
 	default:
