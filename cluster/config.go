@@ -37,6 +37,11 @@ type Config struct {
 	// Expect is how many nodes there are. While fewer are known, no answer is complete.
 	// 0 means that nobody knows.
 	Expect int
+	// Buckets is how many this node deals topics to, so that others know which of their
+	// publishes have to come here: a power of two from 65,536 to 1,048,576. Each takes two
+	// bytes here, and a bit at each other node, where there may be other numbers. 0 means
+	// 65,536.
+	Buckets int
 	// SubscribeWait is how long the answer to a subscribe waits for other nodes to hear
 	// of it; 0 means 250 ms.
 	SubscribeWait time.Duration
@@ -95,6 +100,7 @@ var nameForm = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)
 
 func (c Config) withDefaults() Config {
 	c.Node = cmp.Or(c.Node, defaultNode())
+	c.Buckets = cmp.Or(c.Buckets, fewestBuckets)
 	c.SubscribeWait = cmp.Or(c.SubscribeWait, 250*time.Millisecond)
 	c.Forget = cmp.Or(c.Forget, 5*time.Minute)
 	c.KeyWindow = cmp.Or(c.KeyWindow, 10*time.Minute)
@@ -114,6 +120,8 @@ func (c Config) Check() error {
 		return &server.ConfigError{Field: "Node", Value: c.Node, Want: "want 1 to 64 letters, digits, - and _"}
 	case c.Expect < 0:
 		return &server.ConfigError{Field: "Expect", Value: c.Expect, Want: "want the number of nodes"}
+	case c.Buckets < fewestBuckets || c.Buckets > mostBuckets || c.Buckets&(c.Buckets-1) != 0:
+		return &server.ConfigError{Field: "Buckets", Value: c.Buckets, Want: "want a power of two, 65536 to 1048576"}
 	case c.SubscribeWait < time.Millisecond || c.SubscribeWait > 10*time.Second:
 		return &server.ConfigError{Field: "SubscribeWait", Value: c.SubscribeWait, Want: "want 1ms to 10s"}
 	case c.Forget < deadAfter:

@@ -41,7 +41,8 @@
 //	result     u64 life of the node that answers, and to the end: uvarint number, u8 status,
 //	           if done or again: uvarint matched, sent, queued, dropped, expired, nanoseconds to the
 //	           last client, nanoseconds from its arrival to this answer
-//	delta      u64 life, u64 version before, u64 version after, and to the end: uvarint 2·bucket + opened
+//	delta      u64 life, u64 version before, u64 version after, and to the end: uvarint 2·bucket + opened;
+//	           too long for that, it has none of them, and twice the version after
 //	seen       u64 life of the sender, u64 version: a delta or a snapshot has come
 //	snapshot   u64 life, u64 version, u8 bits, the bitmap; u64 number of the want, if it had one
 //	want       u64 life, u64 number: send me your snapshot

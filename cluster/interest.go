@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"encoding/binary"
+	"math/bits"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -19,9 +20,14 @@ import (
 // acknowledged: the answer to a subscribe waits until all nodes that are there have
 // said that they know (Reached). One that does not know a node's buckets, because it has
 // just come, or may have missed something, sends it everything.
+//
+// How many buckets there are is each node's own affair: it tells with its snapshot.
 const (
-	bucketBits = 16
-	buckets    = 1 << bucketBits
+	fewestBuckets = 1 << 16
+	mostBuckets   = 1 << 20 // a snapshot has to fit into the smallest max_payload
+	// mostDelta bounds a delta in bytes: longer than that, a snapshot is shorter.
+	mostDelta = mostBuckets / 8
+	deltaHead = 2 + 8 + 8 + 8 // before its changes
 	// closeAfter is how long a bucket without a topic stays open: clients that
 	// reconnect close it and open it again.
 	closeAfter = 10 * time.Second
@@ -35,6 +41,7 @@ type interest struct {
 	sent atomic.Uint64 // version that the others have been told
 	// unreached is how many buckets are open that not all others know of.
 	unreached atomic.Int64
+	mask      uint64 // of the hash: buckets less one; set when it is made
 
 	mu      sync.Mutex
 	topics  []uint16 // by bucket; at its most it stays there, and the bucket is open for ever
@@ -66,8 +73,9 @@ type waiter struct {
 	done    func()
 }
 
-func (i *interest) init() {
+func (i *interest) init(buckets int) {
 	i.kick = make(chan struct{}, 1)
+	i.mask = uint64(buckets) - 1
 	i.topics, i.open = make([]uint16, buckets), make([]uint64, buckets/64)
 	i.since = map[uint32]uint64{}
 }
@@ -85,9 +93,15 @@ const mostTopics = 1<<16 - 1
 // Opened is server.Cluster's.
 func (n *Node) Opened(topic string) {
 	n.count.topics.Add(1)
-	i, b := &n.interest, bucketOf(topic, buckets-1)
+	i := &n.interest
+	b := bucketOf(topic, i.mask)
 	i.mu.Lock()
 	defer i.mu.Unlock()
+	i.openLocked(b)
+}
+
+// openLocked is for one more topic of a bucket.
+func (i *interest) openLocked(b uint32) {
 	if i.topics[b] < mostTopics {
 		i.topics[b]++
 	}
@@ -104,7 +118,8 @@ func (n *Node) Opened(topic string) {
 // Closed is server.Cluster's.
 func (n *Node) Closed(topic string) {
 	n.count.topics.Add(-1)
-	i, b := &n.interest, bucketOf(topic, buckets-1)
+	i := &n.interest
+	b := bucketOf(topic, i.mask)
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	if i.topics[b] == mostTopics {
@@ -125,7 +140,7 @@ func (n *Node) Reached(topics []string, done func()) bool {
 	defer i.mu.Unlock()
 	version := uint64(0)
 	for _, name := range topics {
-		version = max(version, i.since[bucketOf(name, buckets-1)])
+		version = max(version, i.since[bucketOf(name, i.mask)])
 	}
 	if version == 0 {
 		return true
@@ -179,7 +194,8 @@ func (n *Node) announceNow() {
 	}
 }
 
-// deltaLocked is nil if nothing has changed.
+// deltaLocked is nil if nothing has changed. One that would be too long says that it comes
+// after itself, which nobody has: the others ask for a snapshot, and send everything till then.
 func (i *interest) deltaLocked(life uint64) []byte {
 	if len(i.changes) == 0 {
 		return nil
@@ -191,6 +207,10 @@ func (i *interest) deltaLocked(life uint64) []byte {
 	for _, change := range i.changes {
 		b = binary.AppendUvarint(b, uint64(change))
 	}
+	if len(b) > mostDelta {
+		b = binary.LittleEndian.AppendUint64(b[:deltaHead-16], i.version)
+		b = binary.LittleEndian.AppendUint64(b, i.version)
+	}
 	i.changes = i.changes[:0]
 	if cap(i.changes) > 4096 {
 		i.changes = nil // a storm is over
@@ -200,7 +220,7 @@ func (i *interest) deltaLocked(life uint64) []byte {
 
 func (i *interest) snapshotLocked(life uint64) []byte {
 	b := binary.LittleEndian.AppendUint64(head(kindSnapshot), life)
-	b = append(binary.LittleEndian.AppendUint64(b, i.version), bucketBits)
+	b = append(binary.LittleEndian.AppendUint64(b, i.version), byte(bits.Len64(i.mask)))
 	for _, w := range i.open {
 		b = binary.LittleEndian.AppendUint64(b, w)
 	}

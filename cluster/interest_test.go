@@ -80,7 +80,7 @@ func TestMissedDelta(t *testing.T) {
 	p := shop[0].members.all()[0]
 	eventually(t, "the interest is known", func() bool { return p.view.Load() != nil })
 	p.view.Load().version.Add(^uint64(0)) // as if the last delta had not come
-	p.view.Load().open[bucketOf("one", buckets-1)/64].Store(0)
+	p.view.Load().open[bucketOf("one", fewestBuckets-1)/64].Store(0)
 	shop[1].beat(false)
 	eventually(t, "it was asked for", func() bool {
 		v := p.view.Load()
@@ -118,6 +118,65 @@ func TestFlapping(t *testing.T) {
 		return v != nil && v.version.Load() == before+2
 	})
 	eventually(t, "the other does not take it for wanted", func() bool { return !shop[1].wants(p, []string{"flap"}) })
+}
+
+// TestBuckets: each node has its own number of buckets. With more of them, fewer publishes
+// go where nobody has their topics, and never one too few. With so many, what has changed
+// at once is told by a snapshot.
+func TestBuckets(t *testing.T) {
+	t.Parallel()
+	first := startNode(t, Config{Node: "n1", Embed: embedOn("127.0.0.1:0"), Buckets: mostBuckets}, server.Config{})
+	shop := []*member{first, startNode(t, Config{Node: "n2", Embed: embedOn("127.0.0.1:0", first.link.embed.Addr())}, server.Config{})}
+	settle(t, shop)
+	const topics, asked = 100_000, 10_000
+	for i, m := range shop {
+		p := shop[1-i].members.all()[0]
+		eventually(t, "the interest is known", func() bool { return p.view.Load() != nil })
+		heard, err := shop[1-i].link.conn.Load().SubscribeSync(m.all)
+		if err != nil {
+			t.Fatal(err)
+		}
+		m.interest.mu.Lock()
+		before := m.interest.version
+		for k := range topics {
+			m.interest.openLocked(bucketOf(fmt.Sprint("topic ", k), m.interest.mask))
+		}
+		m.interest.mu.Unlock()
+		reached := make(chan struct{})
+		if !m.Reached([]string{"topic 0"}, func() { close(reached) }) {
+			<-reached
+		}
+		eventually(t, "all is told", func() bool { return m.interest.unreached.Load() == 0 })
+		if m.interest.sent.Load() != before+1 || m.count.late.Load() > 0 {
+			t.Errorf("node %d: version %d after %d, %d late", i, m.interest.sent.Load(), before, m.count.late.Load())
+		}
+		for told := false; !told; {
+			delta, err := heard.NextMsg(10 * time.Second)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if told = delta.Data[1] == kindDelta; told && len(delta.Data) != deltaHead {
+				t.Errorf("node %d: a delta of %d bytes", i, len(delta.Data))
+			}
+		}
+		_ = heard.Unsubscribe()
+		eventually(t, "the snapshot has come", func() bool { v := p.view.Load(); return v != nil && v.version.Load() == before+1 })
+		for k := range topics {
+			if !shop[1-i].wants(p, []string{fmt.Sprint("topic ", k)}) {
+				t.Fatalf("node %d: topic %d is not known to be wanted", i, k)
+			}
+		}
+		vain := 0
+		for k := range asked {
+			if shop[1-i].wants(p, []string{fmt.Sprint("nobody has ", k)}) {
+				vain++
+			}
+		}
+		// 1 - exp(-topics/buckets) of them: 9.1 and 78.3 %.
+		if low, high := [...]int{800, 7600}[i], [...]int{1000, 8000}[i]; vain < low || vain > high {
+			t.Errorf("node %d: %d of %d publishes that nobody wants would go there", i, vain, asked)
+		}
+	}
 }
 
 // TestInterestMemory: a million topics take no more than the table of buckets.
@@ -189,7 +248,7 @@ func TestOlderWant(t *testing.T) {
 	})
 	n.want(&nats.Msg{Reply: sub.Subject, Data: binary.LittleEndian.AppendUint64(head(kindWant), 7)})
 	m, err := sub.NextMsg(10 * time.Second)
-	if err != nil || len(m.Data) != 2+8+8+1+buckets/8 {
+	if err != nil || len(m.Data) != 2+8+8+1+fewestBuckets/8 {
 		t.Fatalf("the older program gets %d bytes, %v", len(m.Data), err)
 	}
 	p.view.Store(nil)

@@ -104,7 +104,7 @@ func New(cfg Config, s Server) (*Node, error) {
 	n.sender.init()
 	n.tells.init()
 	n.reports.init()
-	n.interest.init()
+	n.interest.init(cfg.Buckets)
 	n.questions.init()
 	n.door.init()
 	n.keys.init(cfg.KeyWindow, max(cfg.Keys, 0))

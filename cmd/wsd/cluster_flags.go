@@ -39,13 +39,14 @@ type clusterFlags struct {
 	ClusterTokenFile string `placeholder:"FILE" help:"Credentials for it: a token."`
 
 	ClusterExpect        count `default:"0" help:"Nodes that there are: while fewer are known, no answer is complete. 0: nobody knows."`
+	ClusterBuckets       count `default:"65536" help:"Buckets that this node deals topics to, so that others know which publishes have to come here: a power of two, up to 1048576. More save publishes for nobody with more than some ten thousand topics on a node."`
 	ClusterSubscribeWait span  `default:"250ms" help:"How long the answer to a subscribe, or to a handshake whose token has topics or a limit, waits for the other nodes."`
 	ClusterForget        span  `default:"5m" help:"How long a node that is gone without a word is missing in answers."`
 }
 
 // clusterFlagNames are those that are not the fields' of cluster.Config and embed.Config.
 var clusterFlagNames = map[string]string{"Listen": "cluster-listen", "Peers": "cluster-peers", "Clients": "cluster-clients",
-	"Expect": "cluster-expect", "SubscribeWait": "cluster-subscribe-wait", "Forget": "cluster-forget"}
+	"Expect": "cluster-expect", "Buckets": "cluster-buckets", "SubscribeWait": "cluster-subscribe-wait", "Forget": "cluster-forget"}
 
 // checkCluster refuses flags that have no effect, or cannot be meant.
 func (f *serveFlags) checkCluster() error {
@@ -123,7 +124,7 @@ func given(text string) count {
 func (f *serveFlags) clusterConfig(log *slog.Logger) cluster.Config {
 	c := &f.Cluster
 	return cluster.Config{Cluster: c.Cluster, Node: c.Node, Version: programVersion(), Expect: int(c.ClusterExpect),
-		SubscribeWait: time.Duration(c.ClusterSubscribeWait), Forget: time.Duration(c.ClusterForget),
+		Buckets: int(c.ClusterBuckets), SubscribeWait: time.Duration(c.ClusterSubscribeWait), Forget: time.Duration(c.ClusterForget),
 		KeyWindow: time.Duration(f.Admin.IdempotencyWindow), Keys: limit(f.Admin.IdempotencyKeys),
 		MaxPublish: int(f.Admin.MaxPublish), Logger: log}
 }
