@@ -27,7 +27,7 @@
 set -euo pipefail
 # shellcheck source=bench/lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
-clients=${CLIENTS:-4000} publishes=${PUBLISHES:-30} messages=${MESSAGES:-5000} rounds=${ROUNDS:-7} seconds=${SECONDS_EACH:-10} many=${NODES:-50}
+clients=${CLIENTS:-4000} publishes=${PUBLISHES:-30} messages=${MESSAGES:-5000} rounds=${ROUNDS:-7} seconds=${SECONDS_EACH:-10} processes=${NODES:-50}
 host=127.0.67.1 # where no outgoing connection takes a port away
 port=${BASE:-18300}
 
@@ -118,6 +118,10 @@ cpu() {
   stop
 }
 
+# of(v, k) is the median of the n[k] values of k in v.
+of='
+  function of(v, k,   i, a) { for (i = 1; i <= n[k]; i++) a[i] = v[k, i]; return median(n[k], a) }'
+
 idle() {
   fleet plain 1 apart && fleet single 1 && fleet four 4
   sleep 5 # what starting takes is over
@@ -133,9 +137,8 @@ idle() {
       echo "$who" $(($(used "${all[0]}") - $(cat "$work/before-$who"))) "$(resident "${all[0]}")"
     done
   done >"$work/idle"
-  awk -v seconds="$seconds" -v rounds="$rounds" "$median"'
+  awk -v seconds="$seconds" -v rounds="$rounds" "$median$of"'
     { n[$1]++; c[$1, n[$1]] = $2 / seconds / 1e7; m[$1, n[$1]] = $3 / 1024 }
-    function of(v, k,   i, a) { for (i = 1; i <= n[k]; i++) a[i] = v[k, i]; return median(n[k], a) }
     END {
       printf "idle: medians of %d times %d s: without --cluster %.3f %% of a core, %.1f MiB resident", rounds, seconds, of(c, "plain"), of(m, "plain")
       printf "; a node alone %+.3f %%, %+.1f MiB", of(c, "single") - of(c, "plain"), of(m, "single") - of(m, "plain")
@@ -145,7 +148,7 @@ idle() {
 }
 
 many() {
-  fleet plain "$many" apart && fleet hub "$many" hub
+  fleet plain "$processes" apart && fleet hub "$processes" hub
   sleep 5
   local i who
   for ((i = 0; i < rounds; i++)); do
@@ -160,9 +163,8 @@ many() {
       echo "$who" $(($(used "${all[0]}") - $(cat "$work/first-$who"))) $(($(used "${all[@]:1}") - $(cat "$work/others-$who")))
     done
   done >"$work/many"
-  awk -v seconds="$seconds" -v rounds="$rounds" -v nodes="$many" "$median"'
+  awk -v seconds="$seconds" -v rounds="$rounds" -v nodes="$processes" "$median$of"'
     { n[$1]++; first[$1, n[$1]] = $2 / seconds / 1e7; other[$1, n[$1]] = $3 / seconds / 1e7 / (nodes - 1) }
-    function of(v, k,   i, a) { for (i = 1; i <= n[k]; i++) a[i] = v[k, i]; return median(n[k], a) }
     END {
       printf "many: medians of %d times %d s, %d processes: without --cluster %.2f %% of a core each; the one that has NATS inside %.2f %%, each of the others %.2f %%\n",
         rounds, seconds, nodes, of(other, "plain"), of(first, "hub"), of(other, "hub")

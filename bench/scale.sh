@@ -11,7 +11,8 @@
 # phases with heartbeats; in the end it is said of each whether its latencies are
 # the server's. PIN=1 gives the servers the first half of the processors and the
 # generator the other: fewer wait for each other, connecting may take longer. SLACK is
-# the servers' and the generator's timer slack in ms, of which wsd@.service has 4.
+# the servers' and the generator's timer slack in ms (needs python3), of which
+# wsd@.service has 4.
 #
 # The processes are one cluster: the first has the NATS server inside, the others
 # connect to that. All of them wait for it, so it has a nice value of -10, if root runs

@@ -25,9 +25,9 @@ import (
 const (
 	fewestBuckets = 1 << 16
 	mostBuckets   = 1 << 20 // a snapshot has to fit into the smallest max_payload
-	// mostDelta bounds a delta in bytes: longer than that, a snapshot is shorter.
-	mostDelta = mostBuckets / 8
-	deltaHead = 2 + 8 + 8 + 8 // before its changes
+	// mostChanges bounds a delta, in which a change takes up to three bytes: of more, a
+	// snapshot is shorter.
+	mostChanges = mostBuckets / 8 / 3
 	// closeAfter is how long a bucket without a topic stays open: clients that
 	// reconnect close it and open it again.
 	closeAfter = 10 * time.Second
@@ -194,22 +194,22 @@ func (n *Node) announceNow() {
 	}
 }
 
-// deltaLocked is nil if nothing has changed. One that would be too long says that it comes
-// after itself, which nobody has: the others ask for a snapshot, and send everything till then.
+// deltaLocked is nil if nothing has changed. If too much has, it says that it comes after
+// itself, which nobody has: the others ask for a snapshot, and send everything till then.
 func (i *interest) deltaLocked(life uint64) []byte {
 	if len(i.changes) == 0 {
 		return nil
 	}
-	b := binary.LittleEndian.AppendUint64(head(kindDelta), life)
-	b = binary.LittleEndian.AppendUint64(b, i.version)
+	before := i.version
 	i.version++
+	if len(i.changes) > mostChanges {
+		before, i.changes = i.version, nil
+	}
+	b := binary.LittleEndian.AppendUint64(head(kindDelta), life)
+	b = binary.LittleEndian.AppendUint64(b, before)
 	b = binary.LittleEndian.AppendUint64(b, i.version)
 	for _, change := range i.changes {
 		b = binary.AppendUvarint(b, uint64(change))
-	}
-	if len(b) > mostDelta {
-		b = binary.LittleEndian.AppendUint64(b[:deltaHead-16], i.version)
-		b = binary.LittleEndian.AppendUint64(b, i.version)
 	}
 	i.changes = i.changes[:0]
 	if cap(i.changes) > 4096 {

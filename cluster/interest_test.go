@@ -155,7 +155,7 @@ func TestBuckets(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if told = delta.Data[1] == kindDelta; told && len(delta.Data) != deltaHead {
+			if told = delta.Data[1] == kindDelta; told && len(delta.Data) != 2+8+8+8 {
 				t.Errorf("node %d: a delta of %d bytes", i, len(delta.Data))
 			}
 		}

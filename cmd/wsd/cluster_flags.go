@@ -39,7 +39,7 @@ type clusterFlags struct {
 	ClusterTokenFile string `placeholder:"FILE" help:"Credentials for it: a token."`
 
 	ClusterExpect        count `default:"0" help:"Nodes that there are: while fewer are known, no answer is complete. 0: nobody knows."`
-	ClusterBuckets       count `default:"65536" help:"Buckets that this node deals topics to, so that others know which publishes have to come here: a power of two, up to 1048576. More save publishes for nobody with more than some ten thousand topics on a node."`
+	ClusterBuckets       count `default:"65536" help:"Buckets that this node deals topics to, so that others know which publishes have to come here: a power of two, up to 1048576. A larger number spares a node with ten thousand topics or more most publishes that nobody there wants."`
 	ClusterSubscribeWait span  `default:"250ms" help:"How long the answer to a subscribe, or to a handshake whose token has topics or a limit, waits for the other nodes."`
 	ClusterForget        span  `default:"5m" help:"How long a node that is gone without a word is missing in answers."`
 }
