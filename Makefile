@@ -22,7 +22,7 @@ HOURS       ?= 0.008
 OUT         ?= bin/soak
 SEED        ?=
 
-.PHONY: faults compare scale bench-publish bench-fair bench-large build run test race e2e lint fuzz bench upgrade-demo docs man package package-test cross clean help lab lab-short soak arm64-test corpus vm vm-short cluster-short cluster-test bench-cluster
+.PHONY: race-build faults compare scale bench-publish bench-fair bench-large build run test race e2e lint fuzz bench upgrade-demo docs man package package-test cross clean help lab lab-short soak arm64-test corpus vm vm-short cluster-short cluster-test bench-cluster
 
 build: ## build the program: bin/wsd
 	go build -trimpath -ldflags '-X main.version=$(VERSION)' -o bin/wsd ./cmd/wsd
@@ -36,6 +36,9 @@ test: ## test all packages, and the modules of their own; needs nothing but Go
 
 race: ## test all packages with the race detector, but for some minutes' worth of whole processes that "test" has run
 	go test -race -timeout 30m -shuffle=on -skip '$(NOT_RACED)' $(PACKAGES)
+
+race-build: ## compile what "race" runs, so that it begins sooner
+	go test -race -run '^$$' $(PACKAGES)
 
 e2e: ## test with real clients: Python's websockets, npm's ws, Chromium, curl, promtool, and behind HAProxy and nginx; installs what is missing
 	e2e/install.sh
