@@ -50,14 +50,16 @@ func startLineages(t *testing.T, k int, args ...string) (nodes []*lineage) {
 }
 
 // Upgrades of each of three nodes in turn, under publishes at every node: nothing is
-// lost, doubled or reordered. CLUSTER_UPGRADES says how many for each, 10 as in the
+// lost, doubled or reordered, though each time the node comes to deal its topics to
+// another number of buckets. CLUSTER_UPGRADES says how many for each, 10 as in the
 // goal; there are fewer by default.
 func TestClusterUpgrades(t *testing.T) {
 	rounds := 2
 	if text := os.Getenv("CLUSTER_UPGRADES"); text != "" {
 		rounds, _ = strconv.Atoi(text)
 	}
-	nodes := startLineages(t, 3)
+	file := writeFile(t, "wsd.yaml", "cluster-buckets: 65536\n")
+	nodes := startLineages(t, 3, "--config="+file)
 	c := newChecker(t, nodes...)
 	for i, n := range nodes {
 		for range 5 {
@@ -71,8 +73,12 @@ func TestClusterUpgrades(t *testing.T) {
 	time.Sleep(300 * time.Millisecond)
 	for round := range rounds {
 		for i, n := range nodes {
+			buckets := 65536 << ((round*len(nodes) + i + 1) * 3 % 5) // 2^19, 2^17, 2^20, 2^18, 2^16
+			if err := os.WriteFile(file, fmt.Appendf(nil, "cluster-buckets: %d\n", buckets), 0o600); err != nil {
+				t.Fatal(err)
+			}
 			said := n.succeed()
-			t.Logf("round %d: node %d, pause %s", round+1, i+1, said[4])
+			t.Logf("round %d: node %d with %d buckets, pause %s", round+1, i+1, buckets, said[4])
 			time.Sleep(300 * time.Millisecond)
 		}
 	}
