@@ -190,4 +190,5 @@ func (e *engine) giveUp() {
 			e.phase.counts.Lost += uint64(n)
 		}
 	}
+	e.phase.numberBase = e.phase.number // whatever comes of them before the next phase is late
 }

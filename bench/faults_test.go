@@ -93,6 +93,20 @@ func TestLateAnswers(t *testing.T) {
 	}
 }
 
+// So is what comes between the phases.
+func TestLateBetweenPhases(t *testing.T) {
+	e := engine{clients: []client{{phase: open}}, wellBehaved: 1}
+	c := &e.clients[0]
+	e.phase.open, e.phase.number = true, 7
+	e.pend.push(c, 0, 0, 7)
+	e.giveUp()
+	e.unsolicited(c, 7, true)
+	e.unsolicited(c, 7, true)
+	if n := e.phase.counts; n.Lost != 1 || n.Late != 1 || n.Duplicates != 1 {
+		t.Errorf("one answer to a lost request, and the same again: %+v", n)
+	}
+}
+
 // Connections that the server ends are counted by how it did.
 func TestUnexpectedCloses(t *testing.T) {
 	t.Parallel()
