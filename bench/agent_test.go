@@ -83,8 +83,8 @@ func TestAgentLost(t *testing.T) {
 	// One agent alone makes 50 requests a second: both have told of theirs.
 	lose := &losing{phase: "open", rate: 65, lose: func() { hosts[1].Conn.Close() }}
 	plan := &Plan{Targets: []string{s.url()}, Clients: 20, Grace: Duration(5 * time.Second), Phases: []Phase{{Kind: Ramp},
-		{Kind: Open, Rate: 100, Duration: Duration(6 * time.Second), Payload: numbered},
-		{Kind: Closed, Duration: Duration(100 * time.Millisecond), Payload: numbered}}}
+		{Kind: Open, Rate: 100, Duration: Duration(12 * time.Second), Payload: numbered},
+		{Kind: Closed, Duration: Duration(awhile), Payload: numbered}}}
 	r, err := Run(t.Context(), plan, Options{Agents: hosts, Observer: lose})
 	if err != nil {
 		t.Fatal(err)
@@ -94,7 +94,7 @@ func TestAgentLost(t *testing.T) {
 		!strings.Contains(r.Agents[1].Lost.Why, "its connection has ended") {
 		t.Errorf("%+v", r.Agents)
 	}
-	if told := open.Agents[1]; !told.Missing || told.Events == 0 || open.Agents[0].Events != 300 || open.Up != 10+told.Up {
+	if told := open.Agents[1]; !told.Missing || told.Events == 0 || open.Agents[0].Events != 600 || open.Up != 10+told.Up {
 		t.Errorf("%+v, %d up", open.Agents, open.Up)
 	}
 	if !strings.Contains(open.Unreached, "agent two, with 10 of 20 clients, was lost after") ||

@@ -96,7 +96,7 @@ func TestChurn(t *testing.T) {
 	t.Parallel()
 	s := start(t, &testServer{})
 	churn := closedLoop(20)
-	churn.Churn, churn.Duration = Duration(100*time.Millisecond), Duration(400*time.Millisecond)
+	churn.Churn = Duration(100 * time.Millisecond)
 	_, p := load(t, s, Plan{Clients: 20}, churn, Phase{Kind: Ramp, Name: "again"}, Phase{Kind: Hold, Duration: Duration(50 * time.Millisecond)})
 	if p["closed"].Handshakes == 0 || p["closed"].Faults() != 0 {
 		t.Errorf("%+v", p["closed"].Counts)

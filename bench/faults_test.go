@@ -111,7 +111,10 @@ func TestLateBetweenPhases(t *testing.T) {
 func TestUnexpectedCloses(t *testing.T) {
 	t.Parallel()
 	s := start(t, &testServer{closeWith: func(n int) (ws.StatusCode, bool) { return 1008, n == 3 }})
-	_, p := load(t, s, Plan{Clients: 5}, closedLoop(5))
+	allClosed := &until{ok: func(p *report.Progress) bool { return p.Counts.UnexpectedCloses == 5 }}
+	three := closedLoop(5) // each sends three messages, however long that takes
+	three.Duration = Duration(time.Minute)
+	_, p := loadWith(t, s, Options{Observer: allClosed}, Plan{Clients: 5}, three)
 	closed := p["closed"]
 	if closed.UnexpectedCloses != 5 || closed.Closes["1008"] != 5 || closed.Up != 0 || closed.Messages != 10 || closed.Lost != 5 {
 		t.Errorf("%d up, %+v", closed.Up, closed.Counts)

@@ -99,7 +99,7 @@ func attacked(t *testing.T, url string, p Plan, ph Phase, before func(*engine)) 
 func TestPongsAreBounded(t *testing.T) {
 	ping := conn.AppendFrame(nil, ws.OpPing, bytes.Repeat([]byte("p"), 125))
 	url := hostile(t, endless(bytes.Repeat(ping, 500)))
-	e, r := attacked(t, url, Plan{Clients: 2}, hold(500*time.Millisecond), nil)
+	e, r := attacked(t, url, Plan{Clients: 2}, hold(awhile), nil)
 	if e.bufs.held > 16<<20 || r.Counts.PongsDropped == 0 || r.Up != 2 {
 		t.Errorf("%d bytes held, %d up: %+v", e.bufs.held, r.Up, r.Counts)
 	}
@@ -110,7 +110,7 @@ func TestPongsAreBounded(t *testing.T) {
 func TestBlindAnswersAreBounded(t *testing.T) {
 	answer := conn.AppendFrame(nil, ws.OpText, []byte("yes"))
 	url := hostile(t, endless(bytes.Repeat(answer, 10000)))
-	ph := Phase{Kind: Closed, Duration: Duration(700 * time.Millisecond), Payload: strings.Repeat("x", 10_000), Expect: "yes"}
+	ph := Phase{Kind: Closed, Duration: Duration(awhile), Payload: strings.Repeat("x", 10_000), Expect: "yes"}
 	e, r := attacked(t, url, Plan{Clients: 2}, ph, nil)
 	if e.bufs.held > 16<<20 || r.Counts.Unsent == 0 {
 		t.Errorf("%d bytes held, %+v", e.bufs.held, r.Counts)
@@ -124,7 +124,7 @@ func TestCutMessagesAreBounded(t *testing.T) {
 		c.Write(whole[:len(whole)-1])
 		c.Read(make([]byte, 1))
 	})
-	e, r := attacked(t, url, Plan{Clients: 10, MaxBuffered: 2 << 20}, hold(500*time.Millisecond), nil)
+	e, r := attacked(t, url, Plan{Clients: 10, MaxBuffered: 2 << 20}, hold(awhile), nil)
 	if e.bufs.held > 4<<20 || r.Counts.Overflows == 0 || r.Counts.Closes["out of buffers"] != r.Counts.Overflows {
 		t.Errorf("%d bytes held, %+v", e.bufs.held, r.Counts)
 	}
@@ -141,7 +141,7 @@ func TestEndlessFragments(t *testing.T) {
 	more := conn.AppendFrame(nil, ws.OpContinuation, nil)
 	more[0] &^= 0x80
 	url := hostile(t, func(c net.Conn, n int) { c.Write(first); endless(more)(c, n) })
-	_, r := attacked(t, url, Plan{Clients: 1}, hold(300*time.Millisecond), nil)
+	_, r := attacked(t, url, Plan{Clients: 1}, hold(awhile), nil)
 	if r.Counts.UnexpectedCloses != 1 || r.Up != 0 {
 		t.Errorf("%d up: %+v", r.Up, r.Counts)
 	}
@@ -159,7 +159,7 @@ func TestStreamWithoutEnd(t *testing.T) {
 			c.Write(conn.AppendFrame(nil, ws.OpText, []byte("yes")))
 		}
 	})
-	ph := Phase{Kind: Closed, Duration: Duration(300 * time.Millisecond), Active: 2, Payload: "x", Expect: "yes"}
+	ph := Phase{Kind: Closed, Duration: Duration(awhile), Active: 2, Payload: "x", Expect: "yes"}
 	ended := make(chan *WorkerResult, 1)
 	go func() {
 		_, r := attacked(t, url, Plan{Clients: 4, MaxMessage: 64 << 10}, ph, func(e *engine) { e.inbuf = e.inbuf[:1000] })

@@ -70,8 +70,11 @@ func loadWith(t *testing.T, s *testServer, opt Options, p Plan, phases ...Phase)
 // requests are numbered, so that what happens to each can be told.
 const numbered = `{"a":"b","seq":{seq}}`
 
+// awhile is long enough for something to happen in it on a machine that stands still by turns.
+const awhile = time.Second
+
 func closedLoop(active int) Phase {
-	return Phase{Kind: Closed, Active: active, Duration: Duration(300 * time.Millisecond), Payload: numbered}
+	return Phase{Kind: Closed, Active: active, Duration: Duration(awhile), Payload: numbered}
 }
 
 func openLoop(rate float64) Phase {
@@ -142,7 +145,7 @@ func TestDelay(t *testing.T) {
 		}
 	}
 	// Each client is at its next request after the delay, not before.
-	if most := uint64(20 * (300/30 + 1)); p["closed"].Messages > most {
+	if most := uint64(20 * (awhile/delay + 1)); p["closed"].Messages > most {
 		t.Errorf("closed loop had %d answers, %d are possible", p["closed"].Messages, most)
 	}
 	if u := p["open"].Uncorrected; u.Min() < int64(delay) || u.Count() != p["open"].Latency.Count() {
@@ -306,7 +309,7 @@ func descriptors(t *testing.T) int {
 func TestLargeMessages(t *testing.T) {
 	t.Parallel()
 	s := start(t, &testServer{})
-	large := Phase{Kind: Closed, Bytes: 900_000, Depth: 3, Duration: Duration(200 * time.Millisecond)}
+	large := Phase{Kind: Closed, Bytes: 900_000, Depth: 3, Duration: Duration(awhile)}
 	_, p := load(t, s, Plan{Clients: 4, Grace: Duration(20 * time.Second)}, large)
 	wantClean(t, p["closed"])
 	if c := p["closed"]; c.Messages == 0 || c.Messages != uint64(s.messages.Load()) || c.BytesIn != c.Messages*900_000 {
