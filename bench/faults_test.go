@@ -83,10 +83,17 @@ func swapper() *testServer {
 // What comes after a phase has given up on it is late, not a duplicate.
 func TestLateAnswers(t *testing.T) {
 	t.Parallel()
-	s := start(t, &testServer{delay: 400 * time.Millisecond})
+	given := make(chan struct{})
+	s := start(t, &testServer{answer: func(_ int, msg []byte) [][]byte {
+		select {
+		case <-given:
+		case <-t.Context().Done():
+		}
+		return [][]byte{msg}
+	}})
 	once := openLoop(10)
 	once.Duration = Duration(90 * time.Millisecond)
-	late := &until{ok: func(p *report.Progress) bool { return p.Counts.Late > 0 }}
+	late := &until{begin: onHold(func() { close(given) }), ok: func(p *report.Progress) bool { return p.Counts.Late > 0 }}
 	_, p := loadWith(t, s, Options{Observer: late}, Plan{Clients: 1, Grace: Duration(50 * time.Millisecond)}, once, hold(time.Minute))
 	if p["open"].Sent != 1 || p["open"].Lost != 1 || p["hold"].Late != 1 || p["hold"].Faults() != 0 {
 		t.Errorf("open %+v\nhold %+v", p["open"].Counts, p["hold"].Counts)
