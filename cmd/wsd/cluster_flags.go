@@ -51,20 +51,34 @@ var clusterFlagNames = map[string]string{"Listen": "cluster-listen", "Peers": "c
 // checkCluster refuses flags that have no effect, or cannot be meant.
 func (f *serveFlags) checkCluster() error {
 	c := &f.Cluster
-	others := []struct {
-		flag  string
+	type flag struct {
+		name  string
 		given bool
-	}{
+	}
+	others := []flag{
 		{"node", c.Node != ""}, {"cluster-listen", c.ClusterListen != ""}, {"cluster-peers", len(c.ClusterPeers) > 0},
 		{"cluster-clients", c.ClusterClients != ""}, {"cluster-secret-file", c.ClusterSecretFile != ""},
 		{"cluster-tls-cert", c.ClusterTLSCert != ""}, {"cluster-tls-key", c.ClusterTLSKey != ""}, {"cluster-tls-ca", c.ClusterTLSCA != ""},
 		{"cluster-nats", c.ClusterNATS != ""}, {"cluster-creds", c.ClusterCreds != ""}, {"cluster-nkey-file", c.ClusterNkeyFile != ""},
 		{"cluster-token-file", c.ClusterTokenFile != ""}, {"cluster-expect", c.ClusterExpect != 0},
 	}
+	for _, n := range []struct {
+		flag         string
+		value, usual int64
+	}{
+		{"cluster-buckets", int64(c.ClusterBuckets), 65536},
+		{"cluster-subscribe-wait", int64(c.ClusterSubscribeWait), int64(250 * time.Millisecond)},
+		{"cluster-forget", int64(c.ClusterForget), int64(5 * time.Minute)},
+	} {
+		if n.value == 0 { // which is the default in cluster.Config, and nobody means that
+			return fmt.Errorf("--%s 0: it has to be more; leave it out for the default", n.flag)
+		}
+		others = append(others, flag{n.flag, n.value != n.usual})
+	}
 	if c.Cluster == "" {
 		for _, o := range others {
 			if o.given {
-				return fmt.Errorf("--%s has no effect without --cluster", o.flag)
+				return fmt.Errorf("--%s has no effect without --cluster", o.name)
 			}
 		}
 		return nil
