@@ -50,7 +50,7 @@ func loadWith(t *testing.T, s *testServer, opt Options, p Plan, phases ...Phase)
 	if p.Grace == 0 {
 		p.Grace = Duration(20 * time.Second)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	if u, ok := opt.Observer.(*until); ok {
 		u.cancel = cancel
