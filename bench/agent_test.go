@@ -58,17 +58,19 @@ func TestAgents(t *testing.T) {
 }
 
 // losing closes an agent's connection once the phase gets on: requests have been
-// answered at more than rate a second.
+// answered at more than rate a second, or more than most in all.
 type losing struct {
 	noObserver
 	phase string
 	rate  float64
+	most  uint64
 	lose  func()
 }
 
 func (l *losing) Progress(p *report.Progress) {
-	answered := float64(p.Counts.Messages) >= l.rate*p.Elapsed.Seconds()
-	if p.Phase == l.phase && answered && l.lose != nil {
+	n := p.Counts.Messages
+	getsOn := float64(n) >= l.rate*p.Elapsed.Seconds() || n > l.most
+	if p.Phase == l.phase && getsOn && l.lose != nil {
 		l.lose()
 		l.lose = nil
 	}
@@ -80,8 +82,8 @@ func TestAgentLost(t *testing.T) {
 	t.Parallel()
 	s := start(t, &testServer{})
 	hosts := agentsHere(t, "one", "two")
-	// One agent alone makes 50 requests a second: both have told of theirs.
-	lose := &losing{phase: "open", rate: 65, lose: func() { hosts[1].Conn.Close() }}
+	// One agent alone makes 50 requests a second, 600 in all: both have told of theirs.
+	lose := &losing{phase: "open", rate: 65, most: 600, lose: func() { hosts[1].Conn.Close() }}
 	plan := &Plan{Targets: []string{s.url()}, Clients: 20, Grace: Duration(5 * time.Second), Phases: []Phase{{Kind: Ramp},
 		{Kind: Open, Rate: 100, Duration: Duration(12 * time.Second), Payload: numbered},
 		{Kind: Closed, Duration: Duration(awhile), Payload: numbered}}}

@@ -19,7 +19,7 @@ func TestBehaviour(t *testing.T) {
 	began := time.Now()
 	_, p := load(t, s, Plan{Clients: 5, Groups: []Group{
 		{Behaviour: "slow-reader", Count: 2}, {Behaviour: "stopped-reader", Count: 1}, {Behaviour: "half-frame", Count: 3},
-		{Behaviour: "slow-handshake", Count: 4, Rate: 10}, {Behaviour: "ping-flood", Count: 1, Rate: 1000},
+		{Behaviour: "slow-handshake", Count: 4, Rate: 2}, {Behaviour: "ping-flood", Count: 1, Rate: 1000},
 	}}, hold(awhile), closedLoop(5))
 	wantClean(t, p["closed"])
 	if p["ramp"].Handshakes != 5 || p["ramp"].Up != 5 || s.opened.Load() != 12 {

@@ -18,9 +18,11 @@ import (
 func aReport(t *testing.T) *report.Report {
 	t.Helper()
 	s := start(t, &testServer{closeWith: func(n int) (ws.StatusCode, bool) { return 1008, n >= 2 }})
+	closed := closedLoop(4)
+	closed.Duration = Duration(3 * awhile) // all four are closed in it
 	r, _ := load(t, s, Plan{Clients: 4, PIDs: []int{os.Getpid()}, Publish: []string{s.publisher()},
 		Groups: []Group{{Behaviour: "half-frame", Count: 1}}},
-		publishPhase(1), Phase{Kind: Open, Rate: 20, Duration: Duration(100 * time.Millisecond), Payload: "x"}, closedLoop(4))
+		publishPhase(1), Phase{Kind: Open, Rate: 20, Duration: Duration(100 * time.Millisecond), Payload: "x"}, closed)
 	r.Command = []string{"wsd", "bench", "--header=<script>"}
 	return r
 }

@@ -34,7 +34,7 @@ func selfAsWorker() (*exec.Cmd, error) {
 }
 
 // lossGrace is for plans some of whose answers never come.
-const lossGrace = Duration(2 * time.Second)
+const lossGrace = Duration(5 * time.Second)
 
 // load runs a plan against s, ramp first, and returns its phases by name. Where
 // answers are to be lost the plan says for how long they are waited for.
