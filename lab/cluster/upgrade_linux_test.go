@@ -47,8 +47,8 @@ func TestUpgrades(t *testing.T) {
 	})
 }
 
-// A node has the oldest version that had a cluster, the others this one. They are one
-// cluster, also while the node is upgraded.
+// A node has an old version, from when clusters were new, the others this one. They are
+// one cluster, also while the node is upgraded.
 func TestMixedVersions(t *testing.T) {
 	t.Parallel()
 	file := filepath.Join(t.TempDir(), "wsd")
@@ -76,8 +76,9 @@ func TestMixedVersions(t *testing.T) {
 	}
 }
 
-// oldest has the first tests of a cluster on three hosts.
-const oldest = "lab/cluster"
+// oldest came with the oldest version whose upgrades can be relied on: before it, a
+// publish that came after the word that the node moves could stop its upgrade for ever.
+const oldest = "lab/cluster/reached_linux_test.go"
 
 // buildOldest builds the program as it was then, out of this repository's history.
 func buildOldest(t *testing.T, file string) {
