@@ -99,13 +99,13 @@ await withBrowser(async (browser) => {
   await ada.picture("chat-dark");
   for (const person of [ada, bob, eve]) await person.fits();
 
-  console.log("ready");
-  await Promise.all([ada, bob].map((p) => p.status("connecting")));
-  await ada.picture("chat-lost");
   for (const person of [ada, bob, eve]) {
     assert.deepEqual(person.faults, []);
     person.faults.push = () => {}; // from here on, attempts to connect fail
   }
+  console.log("ready");
+  await Promise.all([ada, bob].map((p) => p.status("connecting")));
+  await ada.picture("chat-lost");
   console.log("lost");
   await Promise.all([ada, bob].map((p) => p.status("connected")));
   await bob.say("And we are back.");
