@@ -72,7 +72,8 @@ type message struct {
 type try struct {
 	began, ended time.Time
 	answer       Answer
-	known        bool // there was an answer
+	known        bool  // there was an answer
+	why          error // there was none
 }
 
 func (t *try) complete() bool { return t.known && t.answer.Complete }
@@ -122,7 +123,7 @@ func (c *Checker) try(p *publisher, seq, node int) {
 	}
 	t := try{began: time.Now()}
 	answer, err := c.send(node, p.Query, key, text)
-	t.ended, t.answer, t.known = time.Now(), answer, err == nil
+	t.ended, t.answer, t.known, t.why = time.Now(), answer, err == nil, err
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	p.sent[seq].tries = append(p.sent[seq].tries, t)

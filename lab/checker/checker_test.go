@@ -2,6 +2,8 @@ package checker
 
 import (
 	"errors"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -11,7 +13,7 @@ import (
 // them: the checker has to find what is wrong, and nothing else.
 func TestVerdict(t *testing.T) {
 	complete, lacksB := Answer{Complete: true}, Answer{Missing: []string{"b"}}
-	silent := errors.New("no answer")
+	silent := errors.New("the line is dead")
 	for name, c := range map[string]struct {
 		answers []Answer
 		errs    []error
@@ -72,6 +74,11 @@ func TestVerdict(t *testing.T) {
 			wrong := k.Wrong()
 			if c.want == "" && len(wrong) > 0 || c.want != "" && (len(wrong) != 1 || !strings.Contains(wrong[0], c.want)) {
 				t.Errorf("wrong is %q, and should be %q", wrong, c.want)
+			}
+			unanswered := k.Unanswered()
+			if i := slices.Index(c.errs, silent); len(unanswered) != k.Tally().Unanswered || (i >= 0) != (len(unanswered) == 1) ||
+				i >= 0 && (!strings.HasPrefix(unanswered[0], "p "+strconv.Itoa(i)+":") || !strings.HasSuffix(unanswered[0], silent.Error())) {
+				t.Errorf("unanswered: %q", unanswered)
 			}
 		})
 	}

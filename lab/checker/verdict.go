@@ -90,7 +90,7 @@ func (m *message) String() string {
 		t := &m.tries[i]
 		text += fmt.Sprintf("; %s for %v: complete: %v, missing: %v", t.began.Format("15:04:05.000"), t.ended.Sub(t.began), t.complete(), t.answer.Missing)
 		if !t.known {
-			text += ", no answer"
+			text += fmt.Sprintf(", no answer: %v", t.why)
 		}
 	}
 	return text
@@ -132,6 +132,20 @@ func (c *Checker) Tally() (t Tally) {
 		}
 	}
 	return t
+}
+
+// Unanswered has a line for each message whose first try had no answer, with the reason.
+func (c *Checker) Unanswered() (lines []string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, p := range c.publishers {
+		for seq, m := range p.sent {
+			if len(m.tries) > 0 && !m.tries[0].known {
+				lines = append(lines, fmt.Sprintf("%s %d: %s", p.Name, seq, m))
+			}
+		}
+	}
+	return lines
 }
 
 func (t Tally) String() string {

@@ -41,8 +41,8 @@ func TestUpgrades(t *testing.T) {
 				}
 			}
 		})
-		if k := s.Tally().Unanswered; k > 0 {
-			t.Errorf("%d publishes have no answer", k)
+		for _, line := range s.Unanswered() {
+			t.Errorf("a publish has no answer: %s", line)
 		}
 	})
 }
