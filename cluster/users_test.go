@@ -140,7 +140,7 @@ func TestCloseOldestOverAll(t *testing.T) {
 			closedFor(t, conns[0])
 			conns = conns[1:]
 		}
-		time.Sleep(50 * time.Millisecond) // ages are as exact as answers are fast
+		time.Sleep(400 * time.Millisecond) // ages are as exact as answers are fast
 	}
 	eventually(t, "two are left", func() bool { return everywhere(shop, "ada") == 2 })
 	for _, conn := range conns {
