@@ -3,6 +3,7 @@ package cluster
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -76,7 +77,9 @@ func TestOrder(t *testing.T) {
 					o, err := m.srv.Begin(t.Context(), to, server.Message{Data: text})
 					if err == nil && k > 0 { // the first does not wait
 						var r server.Result
-						if r, err = o.Wait(t.Context()); err == nil && (r.Matched != 6 || !r.Reach.Complete) {
+						r, err = o.Wait(t.Context())
+						late := func(m server.Missing) bool { return m.Why == whyNoAnswer } // on a machine that stands still
+						if err == nil && (!r.Reach.Complete || r.Matched != 6) && !slices.ContainsFunc(r.Reach.Missing, late) {
 							t.Errorf("%s: %+v %+v", text, r, r.Reach)
 						}
 					}

@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync"
 	"testing"
@@ -141,14 +142,14 @@ func TestBenchAgents(t *testing.T) {
 func TestBenchAgentCutOff(t *testing.T) {
 	t.Parallel()
 	a := newAgentsNet(t)
-	cut := false
+	cut, progress := false, regexp.MustCompile(`open \d+s`) // the first after some 5 s
 	r, said, err := a.run(t, func(said string) bool {
-		if !cut && strings.Contains(said, "open 5s") {
+		if !cut && progress.MatchString(said) {
 			a.two.Link().Cut()
 			cut = true
 		}
 		return strings.Contains(said, "agent "+a.two.IP()+" is lost")
-	}, "--hold=0s", "--rate=100", "--duration="+lab.Form("8s", "60s"), "--publishes=2")
+	}, "--hold=0s", "--rate=100", "--duration="+lab.Form("12s", "60s"), "--publishes=2")
 	if err == nil || !strings.Contains(said, "was lost after") {
 		t.Fatalf("%v\n%s", err, said)
 	}
@@ -157,7 +158,7 @@ func TestBenchAgentCutOff(t *testing.T) {
 		t.Fatalf("lost: %+v\n%s", lost, said)
 	}
 	open, fan := &r.Phases[1], &r.Phases[2]
-	if told := open.Agents[1]; !told.Missing || told.Events == 0 || open.Agents[0].Events != uint64(lab.Form(400, 3000)) {
+	if told := open.Agents[1]; !told.Missing || told.Events == 0 || open.Agents[0].Events != uint64(lab.Form(600, 3000)) {
 		t.Errorf("by agent: %+v", open.Agents)
 	}
 	if fan.Deliveries != uint64(a.clients) || fan.Up != a.clients/2 || !strings.Contains(fan.Unreached, "is missing") {
