@@ -166,7 +166,7 @@ func TestBenchAgentCutOff(t *testing.T) {
 	}
 	a.two.Link().Heal()
 	lab.Within(t, 0, "the agent has given the run up", func() bool { return strings.Contains(read(t, a.logs[1]), "ended before its time") })
-	if _, said, err := a.run(t, nil, "--hold=0s", "--closed=10", "--duration=100ms", "--publishes=1"); err != nil {
+	if _, said, err := a.run(t, nil, "--hold=0s", "--closed=10", "--duration=1s", "--publishes=1"); err != nil {
 		t.Errorf("the next run: %v\n%s", err, said)
 	}
 }

@@ -134,8 +134,14 @@ func (s *server) closed(want map[string]int) {
 // of their sockets.
 func (s *server) found(n int, reason string, timeout time.Duration) {
 	s.t.Helper()
+	var c counts
+	defer func() {
+		if s.t.Failed() {
+			s.t.Logf("%+v", c)
+		}
+	}()
 	lab.Within(s.t, timeout, fmt.Sprintf("%d clients are found: %s", n, reason), func() bool {
-		c := s.counts()
+		c = s.counts()
 		return c.Closed[reason] >= n && c.Clients.Connected == c.Clients.Open
 	})
 }
