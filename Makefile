@@ -9,8 +9,9 @@ MODULES     := $(patsubst %/go.mod,%,$(wildcard examples/*/go.mod bench/*/go.mod
 # Those that take longest come first: Go tests as many at a time as there are processors.
 LONGEST     := wsd/cmd/wsd wsd/server wsd/cluster
 PACKAGES     = $(LONGEST) $(filter-out $(LONGEST),$(shell go list ./... | grep -v -e '/e2e' -e '/lab'))
-# Whole processes, for minutes; built without the detector; or a hundred that end at once.
-NOT_RACED   := ^Test(NeverKilled|Soak|TwoClusters|Cluster[A-Z].*|UpgradeAcrossBuilds|ShippedProgramHasNoFaults|BadUsage|BenchUsage|PrintConfigRoundTrip)$$
+# Whole processes, for minutes; built without the detector; a hundred that end at once;
+# or long ones whose code others race as well (TestUpgrades, TestUpgradesWithFaults, TestLargeEcho).
+NOT_RACED   := ^Test(UpgradeFaults|ServeExtremes|LargeMemory|LargeRoom|NeverKilled|Soak|TwoClusters|Cluster[A-Z].*|UpgradeAcrossBuilds|ShippedProgramHasNoFaults|BadUsage|BenchUsage|PrintConfigRoundTrip)$$
 ARGS        ?=
 BENCH       ?= .
 FUZZTIME    ?= 60s
