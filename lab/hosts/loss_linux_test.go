@@ -36,7 +36,7 @@ func TestLoss(t *testing.T) {
 				host.Sysctl("net.ipv4.tcp_thin_linear_timeouts", "1")
 			}
 			long := c.patience.String()
-			s := serve(t, server, "--idle-timeout=3s", "--pong-timeout="+long, "--user-timeout="+long, "--pending-age="+long)
+			s := serve(t, server, "--idle-timeout=3s", "--pong-timeout="+long, "--user-timeout="+long, "--pending-age="+long, "--handshake-timeout="+long)
 			host.Link().Loss(c.percent)
 			all := gather(t, host, s.host, c.clients)
 			messages := numbered(c.messages, 1000)
