@@ -35,7 +35,7 @@ test: ## test all packages, and the modules of their own; needs nothing but Go
 	go test -timeout 15m -shuffle=on $(PACKAGES)
 	@set -e; for m in $(MODULES); do echo "== $$m"; (cd $$m && go vet ./... && go test ./...); done
 
-race: ## test all packages with the race detector, but for some minutes' worth of whole processes that "test" has run
+race: ## test all packages with the race detector, but for some minutes' worth of long ones that "test" has run
 	go test -race -timeout 30m -shuffle=on -skip '$(NOT_RACED)' $(PACKAGES)
 
 race-build: ## compile what "race" runs, so that it begins sooner
